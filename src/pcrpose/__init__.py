@@ -1,0 +1,1 @@
+"""Human keypoint detection by Progressive Context Refinement."""

@@ -1,0 +1,1 @@
+"""Geometry, codecs, similarity and drawing of keypoints: pure functions that open no files."""

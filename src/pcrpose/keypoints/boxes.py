@@ -1,0 +1,150 @@
+"""Boxes and sizes: conversions, checks, and the way from a box to the window that is cropped.
+
+Boxes live in the keypoints' frame: an integer is a pixel's centre, so a whole picture is ``(0, 0, W-1, H-1)``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pcrpose.keypoints.arrays import Floats, as_floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Width and height in whole pixels (or cells); prints the paper's way, height first.
+
+    Example:
+        >>> print(Size(width=192, height=256))
+        256x192
+        >>> Size.parse("256x192").width
+        192
+    """
+
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.width, int) and isinstance(self.height, int) and min(self.width, self.height) > 0):
+            raise ValueError(f"expected a positive whole width and height, found {self.width!r}, {self.height!r}")
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Size":
+        """Read ``HEIGHTxWIDTH``; raises ValueError for anything else."""
+        height, cross, width = text.partition("x")
+        if not (cross and height.isdecimal() and width.isdecimal()):
+            raise ValueError(f"expected HEIGHTxWIDTH such as 256x192, found {text!r}")
+        return cls(width=int(width), height=int(height))
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.width / self.height
+
+
+def xywh_to_xyxy(boxes_xywh: npt.ArrayLike) -> Floats:
+    """``(N, 4)`` left, top, width, height to ``(N, 4)`` left, top, right, bottom."""
+    boxes = as_floats(boxes_xywh, shape=(None, 4), name="boxes_xywh")
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def xyxy_to_xywh(boxes_xyxy: npt.ArrayLike) -> Floats:
+    """``(N, 4)`` left, top, right, bottom to ``(N, 4)`` left, top, width, height."""
+    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def whole_image_box(size: Size) -> Floats:
+    """``(1, 4)`` float64: the box of the whole picture."""
+    return np.array([[0.0, 0.0, size.width - 1.0, size.height - 1.0]])
+
+
+def clip_boxes(boxes_xywh: npt.ArrayLike, size: Size) -> Floats:
+    """Turn annotated COCO boxes into boxes of the keypoints' frame, inside the picture.
+
+    The last pixel of a box that starts at ``x`` and is ``w`` wide is ``x + w - 1``; a box that covers the picture
+    becomes `whole_image_box`. A box without any pixel inside comes out with no width or height.
+
+    Args:
+        boxes_xywh: ``(N, 4)`` float, COCO's left, top, width, height.
+        size: of the picture.
+
+    Returns:
+        ``(N, 4)`` float64, left, top, right, bottom.
+
+    Source:
+        The cleaning of ground-truth boxes in the published HRNet and Simple Baselines data code.
+    """
+    boxes = as_floats(boxes_xywh, shape=(None, 4), name="boxes_xywh")
+    start = np.maximum(boxes[:, :2], 0.0)
+    last = np.array([size.width - 1.0, size.height - 1.0])
+    end = np.minimum(start + np.maximum(boxes[:, 2:] - 1.0, 0.0), last)
+    return np.concatenate([start, np.maximum(end, start)], axis=1)
+
+
+def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
+    """Refuse boxes that cannot be cropped.
+
+    Args:
+        boxes_xyxy: ``(N, 4)`` float, left, top, right, bottom, image pixels; may be empty and may overlap the border.
+        size: of the picture; given, every box must touch it.
+
+    Returns:
+        ``(N, 4)`` float64 copy.
+
+    Raises:
+        ValueError: naming the first box that is not finite, has no width or height, is inverted,
+            or lies outside the picture.
+    """
+    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy").copy()
+    for index in np.flatnonzero(~np.isfinite(boxes).all(axis=1))[:1]:
+        raise ValueError(f"box {index}: expected finite x1, y1, x2, y2, found {boxes[index].tolist()}")
+    for index in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1))[:1]:
+        raise ValueError(f"box {index}: expected x1 < x2 and y1 < y2, found {boxes[index].tolist()}")
+    if size is not None:
+        last = (size.width - 1.0, size.height - 1.0)
+        outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, :2] > last).any(axis=1)
+        for index in np.flatnonzero(outside)[:1]:
+            raise ValueError(f"box {index}: {boxes[index].tolist()} lies outside the {size} (height x width) picture")
+    return boxes
+
+
+def mirror_boxes(boxes_xyxy: npt.ArrayLike, width: int) -> Floats:
+    """Mirror ``(N, 4)`` boxes in a picture ``width`` pixels wide: x becomes ``width - 1 - x``."""
+    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
+    mirrored = boxes.copy()
+    mirrored[:, 0], mirrored[:, 2] = width - 1 - boxes[:, 2], width - 1 - boxes[:, 0]
+    return mirrored
+
+
+def intersection_areas(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Floats:
+    """``(A, 4)`` and ``(B, 4)`` boxes_xyxy to the ``(A, B)`` areas they share, in square pixels."""
+    a = as_floats(boxes_a, shape=(None, 4), name="boxes_a")[:, None]
+    b = as_floats(boxes_b, shape=(None, 4), name="boxes_b")[None]
+    extent = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared: Floats = np.prod(np.maximum(extent, 0.0), axis=-1)
+    return shared
+
+
+def windows(boxes_xyxy: npt.ArrayLike, aspect: float, padding: float = 1.25) -> tuple[Floats, Floats]:
+    """Grow boxes to one aspect ratio and pad them: the windows that are cropped.
+
+    The shorter side is extended around the box's centre, then both sides are multiplied by ``padding``.
+
+    Args:
+        boxes_xyxy: ``(N, 4)`` float, image pixels.
+        aspect: width over height of the crop.
+        padding: factor, 1.25 in every published top-down recipe.
+
+    Returns:
+        Centres ``(N, 2)`` and extents ``(N, 2)`` (width, height), float64, image pixels.
+    """
+    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
+    extents = boxes[:, 2:] - boxes[:, :2]
+    centers = boxes[:, :2] + extents / 2
+    width = np.maximum(extents[:, 0], extents[:, 1] * aspect)
+    return centers, np.stack([width, width / aspect], axis=1) * padding

@@ -1,0 +1,75 @@
+"""Fixtures every room shares: reference numbers, real data, seeds."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+HERE = Path(__file__).resolve().parent
+SELECTION = HERE / "golden"
+SHARED = Path(os.environ.get("PCRPOSE_SHARED", HERE.parent.parent / "shared"))
+
+settings.register_profile(
+    "pcrpose", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("pcrpose")
+
+
+class Reference(dict[str, Any]):
+    """Arrays by key; asking for one that only the full set holds skips the test."""
+
+    def __missing__(self, key: str) -> Any:  # noqa: ANN401 - arrays of any type
+        pytest.skip(f"reference array {key} is not in the small selection of this machine")
+
+
+def require(path: Path) -> Path:
+    """Give the path back, or skip the test when it is not on this machine."""
+    if not path.exists():
+        pytest.skip(f"{path.name} of the reference data is not on this machine")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    """Start every test from the same random state."""
+    import torch  # noqa: PLC0415 - the house tests measure what the library itself imports
+
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - third-party code may use the global generator
+
+
+@pytest.fixture
+def golden() -> Callable[[str], Reference]:
+    """Load a file of reference arrays by name: the committed selection overlaid on the full set, where that exists."""
+
+    def load(name: str) -> Reference:
+        arrays = Reference()
+        for folder in (SHARED / "golden", SELECTION):
+            if (folder / f"{name}.npz").exists():
+                with np.load(folder / f"{name}.npz") as stored:
+                    arrays.update({key: stored[key] for key in stored.files if key not in arrays})
+        if not arrays:
+            require(SHARED / "golden" / f"{name}.npz")
+        return arrays
+
+    return load
+
+
+@pytest.fixture
+def golden_file() -> Callable[[str], Path]:
+    """Find a reference file that is not an npz, in the selection or in the full set."""
+
+    def find(name: str) -> Path:
+        return SELECTION / name if (SELECTION / name).exists() else require(SHARED / "golden" / name)
+
+    return find
+
+
+@pytest.fixture
+def shared_data() -> Callable[[str], Path]:
+    """Find a real picture or annotation file, or skip."""
+    return lambda relative: require(SHARED / "data" / relative)
