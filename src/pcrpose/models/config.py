@@ -1,0 +1,238 @@
+"""Configurations of the models: frozen values that travel as JSON beside the weights."""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import Alignment
+from pcrpose.keypoints.heatmap import HeatmapCodec
+from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+from pcrpose.models.context import SQUEEZE, SeNorm
+from pcrpose.models.encoders import ENCODER_STRIDES
+from pcrpose.models.hrnet import HRNETS
+from pcrpose.models.resnet import RESNETS
+
+HeatmapKind = Literal["gaussian", "probability"]
+FINEST_STRIDE = 4  # every model here predicts at a quarter of the crop's resolution
+COARSEST_STRIDE = 32
+USUAL_INPUT = Size(width=192, height=256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseConfig:
+    """What every model needs to turn a picture into its input and its output into keypoints.
+
+    Attributes:
+        skeleton: the keypoints it predicts, in the order of its heatmaps.
+        input_size: of the crops it was trained on, multiples of 32.
+        pixel_mean: of red, green and blue, after division by 255.
+        pixel_std: likewise.
+        sigma: spread of the target Gaussians, crop pixels: 8 is the published 2 cells of stride 4.
+        alignment: pixel convention of crops and heatmaps; ``"edge"`` for published third-party weights.
+        heatmaps: ``"gaussian"``: the network's output is the map (squared-error training).
+            ``"probability"``: the output is normalised over the cells of a map and scaled so that a perfect
+            prediction peaks at 1 (cross-entropy training).
+        padding: factor from a person's box to the crop.
+
+    Raises:
+        ValueError: for a field of another type than declared, an input size that 32 does not divide, or a spread,
+            padding or deviation that is not positive.
+    """
+
+    skeleton: Skeleton = COCO_17
+    input_size: Size = USUAL_INPUT
+    pixel_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    pixel_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    sigma: float = 8.0
+    alignment: Alignment = "centre"
+    heatmaps: HeatmapKind = "gaussian"
+    padding: float = 1.25
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value, hint = getattr(self, field.name), hints[field.name]
+            if not _fits(value, hint):
+                raise ValueError(f"{field.name}: expected {_describe(hint)}, found {value!r}")
+        if self.input_size.width % COARSEST_STRIDE or self.input_size.height % COARSEST_STRIDE:
+            raise ValueError(f"input_size: expected multiples of {COARSEST_STRIDE}, found {self.input_size}")
+        for name, least in (("sigma", self.sigma), ("padding", self.padding), ("pixel_std", min(self.pixel_std))):
+            if least <= 0:
+                raise ValueError(f"{name}: expected a positive number, found {least}")
+
+    def codec(self) -> HeatmapCodec:
+        """Build the codec that made this model's targets and reads its heatmaps."""
+        return HeatmapCodec(
+            input_size=self.input_size, stride=FINEST_STRIDE, sigma=self.sigma, alignment=self.alignment
+        )
+
+    def normalise(self, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """``(B, 3, H, W)`` uint8 RGB crops to what the network reads: ``(value / 255 - mean) / std``."""
+        mean, std = (
+            torch.tensor(values, dtype=dtype, device=crops.device).view(3, 1, 1)
+            for values in (self.pixel_mean, self.pixel_std)
+        )
+        return (crops.to(dtype) / 255 - mean) / std
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write as plain values, for JSON."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return values | {"skeleton": self.skeleton.to_dict(), "input_size": str(self.input_size)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild what `to_dict` wrote; keys left out take their defaults.
+
+        Raises:
+            ValueError: for an unknown key or a value of the wrong type.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"{cls.__name__}: unknown config keys {unknown}; known are {sorted(known)}")
+        return cls(**{key: _from_json(key, value) for key, value in values.items()})
+
+
+def _from_json(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Rebuild a field's value from JSON's; what does not look like one is left for the class to refuse."""
+    try:
+        if key == "skeleton" and isinstance(value, Mapping):
+            return Skeleton.from_dict(value)
+        if key == "input_size" and isinstance(value, str):
+            return Size.parse(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"config key {key!r}: {error}") from error
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - type expressions have no type of their own
+    """Tell whether a value is what a field's annotation says; numbers are finite and no truth values."""
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in choices
+    if origin is types.UnionType:
+        return any(_fits(value, choice) for choice in choices)
+    if origin is tuple and isinstance(value, tuple):
+        kinds = (choices[0],) * len(value) if choices[-1] is Ellipsis else choices
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if isinstance(value, bool):
+        return hint is bool
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, origin or hint)
+
+
+def _describe(hint: Any) -> str:  # noqa: ANN401 - as above
+    if typing.get_origin(hint) is Literal:
+        return f"one of {list(typing.get_args(hint))}"
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCRConfig(PoseConfig):
+    """A PCR network: encoder, context-aware modules, and the switches of the paper's ablation.
+
+    Attributes:
+        encoder: one of `ENCODER_STRIDES`.
+        channels: width of each context-aware module of a decoder; how many there are is the paper's K.
+        num_decoders: the paper's L, decoders that refine one another's features.
+        se: channel context (table 3, "SE").
+        hdc: hybrid dilated convolutions (table 3, "HDC").
+        residual: the shortcut of each module; off only to rebuild Simple Baselines.
+        auxiliary: heatmaps from the last module but one of each decoder (table 3, "AD").
+        se_norm: ``"batch"`` is the paper's, ``"none"`` ours for shipped models.
+        output_relu: see `ContextAwareModule`.
+
+    Raises:
+        ValueError: for an unknown encoder, no decoder, widths that four branches cannot share, or fewer
+            modules than the encoder's resolution needs to come back to a quarter of the crop's.
+
+    Example:
+        >>> PCRConfig(encoder="hrnet_w32", channels=(48,)).modules_per_decoder
+        1
+    """
+
+    encoder: str = "resnet50"
+    channels: tuple[int, ...] = (256, 256, 256)
+    num_decoders: int = 1
+    se: bool = True
+    hdc: bool = True
+    residual: bool = True
+    auxiliary: bool = True
+    se_norm: SeNorm = "batch"
+    output_relu: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in ENCODER_STRIDES:
+            raise ValueError(f"encoder: expected one of {list(ENCODER_STRIDES)}, found {self.encoder!r}")
+        if self.num_decoders < 1:
+            raise ValueError(f"num_decoders: expected at least 1, found {self.num_decoders}")
+        if any(width < SQUEEZE or width % SQUEEZE for width in self.channels):
+            raise ValueError(f"channels: expected positive multiples of {SQUEEZE}, found {list(self.channels)}")
+        if len(self.channels) < max(1, self.num_upsamplings):
+            raise ValueError(
+                f"channels: {self.encoder} needs at least {max(1, self.num_upsamplings)} modules a decoder, "
+                f"found {len(self.channels)}"
+            )
+
+    @property
+    def modules_per_decoder(self) -> int:
+        """The paper's K."""
+        return len(self.channels)
+
+    @property
+    def num_upsamplings(self) -> int:
+        """How many modules double the resolution: from the encoder's stride to 4; they come first."""
+        return (ENCODER_STRIDES[self.encoder] // FINEST_STRIDE).bit_length() - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimpleBaselineConfig(PoseConfig):
+    """A Simple Baselines network; ``alignment="edge"`` because its published weights need it.
+
+    Attributes:
+        encoder: one of the residual encoders.
+        channels: width of each of the three transposed convolutions.
+    """
+
+    alignment: Alignment = "edge"
+    encoder: str = "resnet50"
+    channels: tuple[int, int, int] = (256, 256, 256)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in RESNETS:
+            raise ValueError(f"encoder: expected one of {list(RESNETS)}, found {self.encoder!r}")
+        if min(self.channels) < 1:
+            raise ValueError(f"channels: expected positive widths, found {list(self.channels)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HighResolutionPoseConfig(PoseConfig):
+    """An HRNet pose network; ``alignment="edge"`` because its published weights need it.
+
+    Attributes:
+        encoder: one of the high-resolution encoders.
+    """
+
+    alignment: Alignment = "edge"
+    encoder: str = "hrnet_w32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in HRNETS:
+            raise ValueError(f"encoder: expected one of {list(HRNETS)}, found {self.encoder!r}")
+
+
+def config_text(architecture: str, config: PoseConfig) -> str:
+    """Write a configuration as the JSON text that stands beside the weights."""
+    return json.dumps({"architecture": architecture, **config.to_dict()}, indent=2) + "\n"

@@ -1,0 +1,33 @@
+"""What a network costs: its trained values and the multiply-accumulates of one crop."""
+
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pcrpose.models.config import PoseConfig
+from pcrpose.models.load import build_model
+
+
+class Cost(NamedTuple):
+    """Size and work of one network in evaluation mode.
+
+    Attributes:
+        parameters: number of trained values, those of the auxiliary heads included.
+        gmacs: thousand million multiply-accumulates of one crop: convolutions, the transposed ones by their input
+            cells. The auxiliary heads do not run, and normalisation and pooling count nothing.
+    """
+
+    parameters: int
+    gmacs: float
+
+
+def measure_cost(config: PoseConfig) -> Cost:
+    """Count a configuration's parameters and work at its own input size, without allocating or computing anything."""
+    with torch.device("meta"):
+        model = build_model(config).eval()
+        crop = torch.empty(1, 3, config.input_size.height, config.input_size.width)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(crop)
+    return Cost(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() / 2e9)

@@ -1,0 +1,34 @@
+"""HRNet's pose network: the high-resolution encoder and one head.
+
+Source:
+    Sun et al., *Deep High-Resolution Representation Learning for Human Pose Estimation*, CVPR 2019.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from pcrpose.models.config import HighResolutionPoseConfig
+from pcrpose.models.encoders import build_encoder
+from pcrpose.models.pose_model import PCROutput, PoseModel, prediction_head
+
+
+class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):
+    """The paper's strongest rival; `to_published` gives its tensors the names of the published checkpoints.
+
+    Args:
+        config: encoder.
+    """
+
+    config_class: ClassVar[type[HighResolutionPoseConfig]] = HighResolutionPoseConfig
+
+    def __init__(self, config: HighResolutionPoseConfig) -> None:
+        super().__init__(config)
+        self.encoder = build_encoder(config.encoder)
+        self.final_layer = prediction_head(self.encoder.out_channels, config.skeleton.num_keypoints)
+
+    def forward(self, crops: Tensor) -> PCROutput:
+        """``(B, 3, H, W)`` normalised crops to ``(B, J, H/4, W/4)`` heatmaps; there are no auxiliary ones."""
+        self.check_crops(crops)
+        logits = self.final_layer(self.encoder(crops))
+        return PCROutput(logits if self.training else self.finish(logits))

@@ -1,0 +1,99 @@
+"""Progressive context refinement: encoder, parallel decoders of context-aware modules, supervised heads."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from pcrpose.models.config import PCRConfig
+from pcrpose.models.context import ContextAwareModule
+from pcrpose.models.encoders import build_encoder
+from pcrpose.models.pose_model import PCROutput, PoseModel, prediction_head
+
+
+class PCR(PoseModel[PCRConfig]):
+    """The paper's network.
+
+    Args:
+        config: encoder, widths, number of decoders, and the switches of table 3.
+
+    Source:
+        Section 2.2, figure 3, equation 2. The auxiliary head ("AD") is a 1x1 convolution on the output of the last
+        module but one of each decoder, or on the encoder's features where a decoder has one module (ours: the
+        paper says only "after the penultimate CAM").
+
+    Example:
+        >>> import torch
+        >>> model = PCR(PCRConfig(encoder="resnet18", channels=(32, 32, 32), se_norm="none"))
+        >>> model.eval()(torch.zeros(1, 3, 64, 64)).final.shape
+        torch.Size([1, 17, 16, 16])
+    """
+
+    config_class: ClassVar[type[PCRConfig]] = PCRConfig
+
+    def __init__(self, config: PCRConfig) -> None:
+        super().__init__(config)
+        self.encoder = build_encoder(config.encoder)
+        widths = (self.encoder.out_channels, *config.channels)
+        joints = config.skeleton.num_keypoints
+        levels = range(config.num_decoders)
+        self.decoders = nn.ModuleList(_decoder(config, widths) for _ in levels)
+        self.heads = nn.ModuleList(prediction_head(widths[-1], joints) for _ in levels)
+        self.auxiliary_heads = nn.ModuleList(prediction_head(widths[-2], joints) for _ in levels if config.auxiliary)
+
+    def forward(self, crops: Tensor) -> PCROutput:
+        """Predict keypoint heatmaps at every supervised place.
+
+        The encoder runs once and every decoder reads its features. Level l predicts from the sum of the outputs of
+        decoders 1 to l; the last level's heatmaps are the final ones.
+
+        Args:
+            crops: ``(B, 3, H, W)`` float, RGB, normalised with ``config.pixel_mean`` and ``pixel_std``; H and W are
+                multiples of 32, usually ``config.input_size``.
+
+        Returns:
+            In evaluation mode ``final`` alone, ready to decode: ``(B, J, H/4, W/4)``, near ``[0, 1]`` after
+            training, not clipped. In training mode the heads' raw outputs: of each decoder first the auxiliary head
+            (if configured), then the level's own prediction, the last of which is ``final``.
+
+        Raises:
+            ValueError: if ``crops`` has another shape.
+        """
+        self.check_crops(crops)
+        predictions = list(self._predictions(self.encoder(crops)))
+        if not self.training:
+            return PCROutput(self.finish(predictions[-1]))
+        return PCROutput(predictions[-1], tuple(predictions[:-1]))
+
+    def _predictions(self, encoded: Tensor) -> Iterator[Tensor]:
+        fused: Tensor | None = None
+        for level, decoder in enumerate(self.decoders):
+            *earlier, last = decoder.children()
+            penultimate = encoded
+            for module in earlier:
+                penultimate = module(penultimate)
+            refined: Tensor = last(penultimate)
+            fused = refined if fused is None else fused + refined
+            if self.training and self.config.auxiliary:
+                yield self.auxiliary_heads[level](penultimate)
+            if self.training or level == self.config.num_decoders - 1:
+                yield self.heads[level](fused)
+
+
+def _decoder(config: PCRConfig, widths: tuple[int, ...]) -> nn.Sequential:
+    """Stack the K modules of one decoder; the first ones bring the resolution back to a quarter of the crop's."""
+    return nn.Sequential(
+        *(
+            ContextAwareModule(
+                widths[k],
+                widths[k + 1],
+                stride=2 if k < config.num_upsamplings else 1,
+                se=config.se,
+                hdc=config.hdc,
+                residual=config.residual,
+                se_norm=config.se_norm,
+                output_relu=config.output_relu,
+            )
+            for k in range(config.modules_per_decoder)
+        )
+    )

@@ -1,0 +1,124 @@
+"""What every model of the zoo has in common: crops in, heatmaps out, one way to load and to save."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from pcrpose.models.config import COARSEST_STRIDE, FINEST_STRIDE, PoseConfig, config_text
+from pcrpose.models.hub import find_folder, load_strictly, read_folder, write_folder
+
+ConfigT = TypeVar("ConfigT", bound=PoseConfig)
+CROP_RANK = 4
+
+
+class PCROutput(NamedTuple):
+    """Heatmaps of one forward pass.
+
+    Attributes:
+        final: ``(B, J, H/4, W/4)``, the prediction to decode.
+        auxiliary: the other supervised heads' heatmaps, ordered by decoder and then by depth, each at its own
+            resolution; empty in evaluation mode.
+    """
+
+    final: Tensor
+    auxiliary: tuple[Tensor, ...] = ()
+
+
+class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
+    """A heatmap network of normalised crops, built from one configuration.
+
+    Args:
+        config: see the class of the configuration.
+    """
+
+    config_class: ClassVar[type[PoseConfig]] = PoseConfig
+
+    def __init__(self, config: ConfigT) -> None:
+        super().__init__()
+        self.config = config
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - card metadata of the hub mixin
+        """Give every architecture's model card the same metadata."""
+        super().__init_subclass__(
+            library_name="pcrpose", pipeline_tag="keypoint-detection", license="apache-2.0", **kwargs
+        )
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override] # the mixin's version pickles, ignores missing tensors, takes **kwargs
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+    ) -> Self:
+        """Load a model of this architecture, in evaluation mode.
+
+        Args:
+            name: a pretrained model of the zoo, a folder, or ``owner/name`` on the Hugging Face Hub.
+            revision: branch, tag or commit on the Hub.
+            cache_dir: where downloads are kept.
+            token: of a private repository.
+            local_files_only: never download.
+
+        Raises:
+            ValueError: for an unknown name (the closest are offered), another architecture, an unknown
+                configuration key, or a missing, extra or misshapen tensor.
+            FileNotFoundError: if the folder or repository lacks the configuration or the safetensors file.
+        """
+        folder = find_folder(
+            name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
+        )
+        stored = read_folder(folder)
+        if stored.architecture != cls.__name__:
+            raise ValueError(f"{name}: expected a {cls.__name__}, found a {stored.architecture}; use load_model")
+        model = cls(cls.config_class.from_dict(stored.config))  # type: ignore[arg-type] # config_class is ConfigT's
+        load_strictly(model, stored.tensors, name)
+        return model.eval()
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write the weights and the configuration; the mixin's save_pretrained calls this."""
+        write_folder(save_directory, config_text(type(self).__name__, self.config), self.state_dict())
+
+    def forward(self, crops: Tensor) -> PCROutput:
+        """Predict heatmaps; every architecture says how."""
+        raise NotImplementedError
+
+    @staticmethod
+    def check_crops(crops: Tensor) -> None:
+        """Refuse what cannot be a batch of crops; raises ValueError saying what was expected and found."""
+        if crops.dim() != CROP_RANK or crops.shape[1] != 3 or not all(map(_halves_evenly, crops.shape[2:])):  # noqa: PLR2004 - RGB
+            raise ValueError(
+                f"crops: expected (B, 3, H, W) with H and W multiples of {COARSEST_STRIDE}, found {tuple(crops.shape)}"
+            )
+        if not crops.is_floating_point():
+            raise ValueError(f"crops: expected floating point from config.normalise, found {crops.dtype}")
+
+    def finish(self, logits: Tensor) -> Tensor:
+        """Turn a head's output into the heatmaps that are decoded, as ``config.heatmaps`` says.
+
+        ``"probability"`` maps are a softmax over all cells times the sum of the target Gaussian, so that a
+        prediction equal to its target peaks at 1.
+        """
+        if self.config.heatmaps == "gaussian":
+            return logits
+        sigma_heatmap = self.config.sigma / FINEST_STRIDE
+        mass = 2 * torch.pi * sigma_heatmap**2
+        return logits.flatten(2).softmax(dim=2).view_as(logits) * mass
+
+
+def _halves_evenly(length: int) -> bool:
+    return length > 0 and length % COARSEST_STRIDE == 0
+
+
+def prediction_head(channels: int, num_keypoints: int) -> nn.Conv2d:
+    """Give the 1x1 convolution that predicts heatmaps, initialised as the published baselines do."""
+    head = nn.Conv2d(channels, num_keypoints, 1)
+    nn.init.normal_(head.weight, std=0.001)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)
+    return head
