@@ -1,0 +1,98 @@
+"""Checkpoints: a folder of safetensors and JSON that is whole or not there. Nothing is pickled."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from pcrpose.models.pose_model import PoseModel
+from pcrpose.training.average import WeightAverage
+
+TRAINING_FILE = "training.safetensors"
+PROGRESS_FILE = "progress.json"
+AVERAGE, MOMENT = "average.", "moment."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        step: optimiser steps done.
+        best: the best validation figure so far, if any was measured.
+        log_bytes: length of the log up to this step; what a crash wrote after it is cut off on resume.
+    """
+
+    step: int = 0
+    best: float | None = None
+    log_bytes: int = 0
+
+
+def save_checkpoint(
+    folder: Path, model: PoseModel[Any], optimizer: Optimizer, average: WeightAverage, progress: Progress
+) -> None:
+    """Write beside ``folder``, then swap it in: an interrupted save leaves the previous checkpoint."""
+    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    model.save_pretrained(fresh)
+    training = {AVERAGE + name: tensor for name, tensor in average.tensors.items()}
+    training |= {MOMENT + name: tensor for name, tensor in optimizer_tensors(model, optimizer).items()}
+    save_file({name: tensor.detach().clone().contiguous() for name, tensor in training.items()}, fresh / TRAINING_FILE)
+    (fresh / PROGRESS_FILE).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    fresh.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def find_checkpoint(folder: Path) -> Path | None:
+    """Find the newest whole checkpoint: ``folder``, or its predecessor if a crash fell between two renames."""
+    for candidate in (folder, folder.with_name(folder.name + ".old")):
+        if (candidate / PROGRESS_FILE).is_file():
+            return candidate
+    return None
+
+
+def load_checkpoint(folder: Path, model: PoseModel[Any], optimizer: Optimizer, average: WeightAverage) -> Progress:
+    """Put a saved run's weights, average and moments back.
+
+    Raises:
+        ValueError: if the checkpoint is of a model with another configuration.
+    """
+    saved = type(model).from_pretrained(folder)
+    if saved.config != model.config:
+        raise ValueError(f"{folder}: holds a model with another configuration; choose another output folder")
+    model.load_state_dict(saved.state_dict())
+    tensors = load_file(folder / TRAINING_FILE)
+    average.load({name.removeprefix(AVERAGE): t for name, t in tensors.items() if name.startswith(AVERAGE)})
+    moments = {name.removeprefix(MOMENT): t for name, t in tensors.items() if name.startswith(MOMENT)}
+    restore_optimizer(model, optimizer, moments)
+    return Progress(**json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8")))
+
+
+def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Name every tensor of an optimiser's state ``<kind>/<parameter>``."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{kind}/{names[parameter]}": value
+        for parameter, state in optimizer.state.items()
+        for kind, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimizer(model: nn.Module, optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo `optimizer_tensors`."""
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        kind, name = key.split("/", 1)
+        parameter = parameters[name]
+        # moments take the parameter's device and memory layout; a step counter is a scalar of its own
+        optimizer.state[parameter][kind] = torch.empty_like(parameter).copy_(value) if value.dim() else value

@@ -1,0 +1,254 @@
+"""The training loop."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pcrpose.data.dataset import EpochSampler, KeypointDataset, MixedDataset
+from pcrpose.models.loss import LossKind, PoseLoss
+from pcrpose.models.pose_model import PoseModel
+from pcrpose.training.average import WeightAverage
+from pcrpose.training.checkpoint import Progress, find_checkpoint, load_checkpoint, save_checkpoint
+from pcrpose.training.schedule import Schedule, rate_factor
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, Tensor]
+Validate = Callable[[PoseModel[Any]], float]
+Precision = Literal["float32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train; the defaults are HRNet's published recipe.
+
+    Attributes:
+        epochs: passes over the data.
+        batch_size: crops a step; an epoch's incomplete last batch is left out.
+        quotas: samples an epoch takes from each part of a `MixedDataset`; None takes all of them once.
+        learning_rate: of Adam, before the schedule's factor.
+        schedule: see `rate_factor`.
+        milestones: shares of the run at which ``"step"`` divides the rate by ten: 170 and 200 of 210 epochs.
+        warmup_steps: the rate rises linearly over these.
+        loss: ``"squared_error"`` for ``"gaussian"`` heatmaps, ``"cross_entropy"`` for ``"probability"`` ones.
+        auxiliary_weight: factor of the auxiliary heads' losses.
+        ema_decay: of the averaged weights that are validated and exported; 0 switches averaging off.
+        gradient_clip: largest norm of the gradient; None does not clip.
+        precision: ``"bf16"`` runs the network in autocast; weights, loss and averages stay float32.
+        num_workers: processes that prepare crops; 0 prepares them in this one.
+        seed: of the order of samples and of their augmentation.
+        checkpoint_every: steps between checkpoints; one is also written at the end.
+        validate_every: epochs between validations, where a validation is given.
+        log_every: steps between log lines.
+    """
+
+    epochs: int = 210
+    batch_size: int = 32
+    quotas: tuple[int, ...] | None = None
+    learning_rate: float = 1e-3
+    schedule: Schedule = "step"
+    milestones: tuple[float, ...] = (170 / 210, 200 / 210)
+    warmup_steps: int = 0
+    loss: LossKind = "squared_error"
+    auxiliary_weight: float = 1.0
+    ema_decay: float = 0.0
+    gradient_clip: float | None = None
+    precision: Precision = "float32"
+    num_workers: int = 2
+    seed: int = 0
+    checkpoint_every: int = 1000
+    validate_every: int = 10
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "checkpoint_every", "validate_every", "log_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: expected a positive number, found {getattr(self, name)}")
+
+
+class Trainer:
+    """Train a model on a data set, in a folder from which an interrupted run goes on.
+
+    The folder holds ``last`` (checkpoint), ``best`` (highest validation figure, averaged weights), ``final`` (averaged
+    weights after the last step), ``log.jsonl`` and ``train_config.json``.
+
+    Args:
+        model: changed in place.
+        dataset: yields items of the model's input size and skeleton.
+        output_dir: made if it is missing; a checkpoint there is continued.
+        config: see `TrainConfig`.
+        validate: called with the averaged model in evaluation mode; larger is better.
+
+    Raises:
+        ImportError: without the ``train`` extra.
+        ValueError: if the folder holds a run with another configuration, or the loss does not fit the heatmaps.
+    """
+
+    def __init__(
+        self,
+        model: PoseModel[Any],
+        dataset: KeypointDataset | MixedDataset,
+        output_dir: str | Path,
+        config: TrainConfig,
+        *,
+        validate: Validate | None = None,
+    ) -> None:
+        if (config.loss == "cross_entropy") != (model.config.heatmaps == "probability"):
+            raise ValueError(
+                f"loss {config.loss!r} does not train {model.config.heatmaps!r} heatmaps: "
+                "squared_error goes with gaussian, cross_entropy with probability"
+            )
+        self.accelerator = _accelerator()
+        self.config = config
+        self.output_dir = Path(output_dir)
+        self.dataset = dataset
+        self.validate = validate
+        self.model = model.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, foreach=True)
+        self.average = WeightAverage(self.model, config.ema_decay)
+        self.loss = PoseLoss(codec=model.config.codec(), kind=config.loss, auxiliary_weight=config.auxiliary_weight)
+        self.sampler = EpochSampler(
+            dataset.sizes if isinstance(dataset, MixedDataset) else (len(dataset),),
+            batch_size=config.batch_size,
+            quotas=config.quotas,
+            seed=config.seed,
+            drop_last=True,
+        )
+        self.steps_per_epoch = len(self.sampler)
+        if self.steps_per_epoch == 0:
+            raise ValueError(
+                f"expected at least one batch of {config.batch_size} samples, found {len(dataset)} samples"
+            )
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.progress = Progress()
+
+    def train(self) -> Path:
+        """Train to the end, from the last checkpoint if there is one.
+
+        Returns:
+            The folder with the final averaged weights, ready for ``from_pretrained``.
+
+        Raises:
+            FloatingPointError: if the loss is not finite.
+        """
+        self._resume()
+        network, optimizer = self.accelerator.prepare(self.model, self.optimizer)
+        network.train()
+        for step, batch in self._batches():
+            for group in optimizer.param_groups:
+                group["lr"] = self._learning_rate(step)
+            crops = self.model.config.normalise(batch["crop"]).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(crops.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                output = network(crops)
+            loss = self.loss(output, batch["keypoints_crop"], batch["keypoint_weights"], batch["is_background"])
+            self.accelerator.backward(loss)
+            if self.config.gradient_clip is not None:
+                self.accelerator.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            self.average.update(self.model, step)
+            self.progress = replace(self.progress, step=step + 1)
+            self._after_step(step + 1, loss)
+        self._save()
+        return self._export("final")
+
+    def _batches(self) -> Iterator[tuple[int, Batch]]:
+        """Give the remaining optimiser steps with their batches, on the device."""
+        device = self.accelerator.device
+        loader: DataLoader[Any] = DataLoader(
+            self.dataset,
+            batch_sampler=self.sampler,
+            num_workers=self.config.num_workers,
+            persistent_workers=self.config.num_workers > 0,
+            pin_memory=device.type == "cuda",
+        )
+        first_epoch, first_batch = divmod(self.progress.step, self.steps_per_epoch)
+        step = self.progress.step
+        for epoch in range(first_epoch, self.config.epochs):
+            self.sampler.set_epoch(epoch, first_batch=first_batch if epoch == first_epoch else 0)
+            for batch in loader:
+                yield step, {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+                step += 1
+
+    def _after_step(self, done: int, loss: Tensor) -> None:
+        """Log, validate and save where the step says so."""
+        last = done == self.total_steps
+        if done % self.config.log_every == 0 or last:
+            value = float(loss.detach())
+            if not torch.isfinite(loss):
+                raise FloatingPointError(f"the loss is {value} at step {done}; the last checkpoint is kept")
+            self._log({"step": done, "loss": value, "learning_rate": self._learning_rate(done - 1)})
+        epoch, position = divmod(done, self.steps_per_epoch)
+        if self.validate is not None and position == 0 and (epoch % self.config.validate_every == 0 or last):
+            self._validate(done)
+        if done % self.config.checkpoint_every == 0:
+            self._save()
+
+    def _validate(self, done: int) -> None:
+        figure = self.validate(self.averaged_model()) if self.validate is not None else 0.0
+        self._log({"step": done, "validation": figure})
+        if self.progress.best is None or figure > self.progress.best:
+            self.progress = replace(self.progress, best=figure)
+            self._export("best")
+
+    def averaged_model(self) -> PoseModel[Any]:
+        """Copy the model with the averaged weights, in evaluation mode."""
+        model: PoseModel[Any] = type(self.model)(self.model.config)
+        model.load_state_dict(self.average.tensors)
+        return model.eval()
+
+    def _learning_rate(self, step: int) -> float:
+        return self.config.learning_rate * rate_factor(
+            step,
+            self.total_steps,
+            schedule=self.config.schedule,
+            warmup_steps=self.config.warmup_steps,
+            milestones=self.config.milestones,
+        )
+
+    def _resume(self) -> None:
+        """Prepare the folder, or go on from what it holds; the log is cut back to the checkpoint."""
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        recorded, current = self.output_dir / "train_config.json", json.dumps(asdict(self.config), indent=2)
+        checkpoint = find_checkpoint(self.output_dir / "last")
+        if checkpoint is not None:
+            if recorded.read_text(encoding="utf-8") != current:
+                raise ValueError(f"{self.output_dir}: holds a run with another configuration; choose another folder")
+            self.progress = load_checkpoint(checkpoint, self.model, self.optimizer, self.average)
+            logger.info("going on from step %d of %d", self.progress.step, self.total_steps)
+        recorded.write_text(current, encoding="utf-8")
+        with (self.output_dir / "log.jsonl").open("ab") as log:
+            log.truncate(self.progress.log_bytes)
+
+    def _log(self, values: dict[str, float]) -> None:
+        with (self.output_dir / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(values) + "\n")
+        logger.info("%s", values)
+
+    def _save(self) -> None:
+        size = (self.output_dir / "log.jsonl").stat().st_size
+        self.progress = replace(self.progress, log_bytes=size)
+        save_checkpoint(self.output_dir / "last", self.model, self.optimizer, self.average, self.progress)
+
+    def _export(self, name: str) -> Path:
+        self.averaged_model().save_pretrained(self.output_dir / name)
+        return self.output_dir / name
+
+
+def _accelerator() -> "Accelerator":
+    try:
+        from accelerate import Accelerator  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError("training needs more packages: pip install 'pcrpose[train]'") from error
+    # Accelerate's own mixed precision is one setting for a whole process; the loop casts by itself
+    return Accelerator(mixed_precision="no")

@@ -1,0 +1,44 @@
+"""A tiny model and drawn people to train it on."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from pcrpose.data.augment import Augmentation
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.synthetic import SyntheticPoses
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.skeleton import COCO_17
+from pcrpose.models.config import PCRConfig
+from pcrpose.models.pcr import PCR
+
+SIZE = Size(width=64, height=96)
+
+
+@pytest.fixture
+def make_model() -> Callable[[], PCR]:
+    """Give a builder of the same tiny network with the same weights every time."""
+    config = PCRConfig(
+        encoder="resnet_nano", channels=(16, 16, 16), se_norm="none", input_size=SIZE, sigma=6.0, heatmaps="probability"
+    )
+
+    def make() -> PCR:
+        torch.manual_seed(1)
+        return PCR(config)
+
+    return make
+
+
+@pytest.fixture
+def model(make_model: Callable[[], PCR]) -> PCR:
+    """Build one tiny network."""
+    return make_model()
+
+
+@pytest.fixture
+def dataset() -> KeypointDataset:
+    """Draw 24 people."""
+    return KeypointDataset(
+        SyntheticPoses(count=24).samples(), source_skeleton=COCO_17, input_size=SIZE, augmentation=Augmentation()
+    )

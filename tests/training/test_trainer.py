@@ -1,0 +1,214 @@
+"""The training loop: it learns, it stops and goes on, it refuses what cannot work."""
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.synthetic import SyntheticPoses, write_coco
+from pcrpose.keypoints.skeleton import COCO_17
+from pcrpose.models.pcr import PCR
+from pcrpose.models.pose_model import PCROutput, PoseModel
+from pcrpose.training.trainer import TrainConfig, Trainer
+
+CONFIG = TrainConfig(
+    epochs=3,
+    batch_size=8,
+    loss="cross_entropy",
+    schedule="cosine",
+    ema_decay=0.9,
+    num_workers=0,
+    checkpoint_every=2,
+    log_every=1,
+)
+
+
+def changed(**values: Any) -> TrainConfig:  # noqa: ANN401 - any field
+    """Give the configuration with other values."""
+    return TrainConfig(**{**CONFIG.__dict__, **values})
+
+
+def losses(folder: Path) -> list[float]:
+    """Read the logged losses."""
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+def test_a_run_leaves_model_log_and_checkpoint(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """After training the final folder loads, every step is logged, and the loss has fallen."""
+    final = Trainer(model, dataset, tmp_path, changed(epochs=8, learning_rate=3e-3)).train()
+
+    assert not PCR.from_pretrained(final).training
+    logged = losses(tmp_path)
+    assert len(logged) == 24
+    assert sum(logged[-6:]) < 0.95 * sum(logged[:6])
+
+
+def test_one_batch_can_be_learnt_by_heart(model: PCR, tmp_path: Path) -> None:
+    """Without augmentation a tiny network finds the keypoints of the pictures it was trained on."""
+    samples = SyntheticPoses(count=8).samples()
+    dataset = KeypointDataset(samples, source_skeleton=COCO_17, input_size=model.config.input_size)
+    config = changed(epochs=150, learning_rate=3e-3, ema_decay=0.0, checkpoint_every=1000)
+
+    trained = PCR.from_pretrained(Trainer(model, dataset, tmp_path, config).train())
+
+    items = [dataset[index] for index in range(len(dataset))]
+    crops = torch.stack([item["crop"] for item in items])
+    with torch.inference_mode():
+        found, _ = model.config.codec().decode(trained(model.config.normalise(crops)).final)
+    labelled = torch.stack([item["keypoint_weights"] for item in items]) > 0
+    error = (found - torch.stack([item["keypoints_crop"] for item in items])).norm(dim=-1)[labelled]
+    assert error.median() < 3
+
+
+class InterruptedRunError(Exception):
+    """Stands for a power cut."""
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(
+    make_model: Any,  # noqa: ANN401 - a builder
+    dataset: KeypointDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped after five of nine steps and started again, weights and log equal the uninterrupted run's bit for bit."""
+    whole = Trainer(make_model(), dataset, tmp_path / "whole", CONFIG).train()
+
+    after_step = Trainer._after_step
+
+    def cut(self: Trainer, done: int, loss: Tensor) -> None:
+        after_step(self, done, loss)
+        if done == 5:
+            raise InterruptedRunError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_after_step", cut)
+        with pytest.raises(InterruptedRunError):
+            Trainer(make_model(), dataset, tmp_path / "cut", CONFIG).train()
+    resumed = Trainer(make_model(), dataset, tmp_path / "cut", CONFIG).train()
+
+    expected, found = (PCR.from_pretrained(folder).state_dict() for folder in (whole, resumed))
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert (tmp_path / "cut/log.jsonl").read_text() == (tmp_path / "whole/log.jsonl").read_text()
+
+
+def test_a_finished_run_is_not_trained_again(make_model: Any, dataset: KeypointDataset, tmp_path: Path) -> None:  # noqa: ANN401 - a builder
+    """Starting a finished run again gives the same model at once."""
+    first = PCR.from_pretrained(Trainer(make_model(), dataset, tmp_path, CONFIG).train()).state_dict()
+    again = PCR.from_pretrained(Trainer(make_model(), dataset, tmp_path, CONFIG).train()).state_dict()
+
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert len(losses(tmp_path)) == 9
+
+
+def test_another_configuration_in_the_same_folder_is_refused(
+    make_model: Any,  # noqa: ANN401 - a builder
+    dataset: KeypointDataset,
+    tmp_path: Path,
+) -> None:
+    """A run is not continued with other settings."""
+    Trainer(make_model(), dataset, tmp_path, CONFIG).train()
+
+    with pytest.raises(ValueError, match="another configuration"):
+        Trainer(make_model(), dataset, tmp_path, changed(learning_rate=0.5)).train()
+
+
+def test_the_best_validated_average_is_kept(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """Validation sees an averaged model in evaluation mode; the best one is exported."""
+    figures = iter([0.3, 0.7, 0.5])
+    seen: list[dict[str, Tensor]] = []
+
+    def validate(candidate: PoseModel[Any]) -> float:
+        assert not candidate.training
+        seen.append(candidate.state_dict())
+        return next(figures)
+
+    Trainer(model, dataset, tmp_path, changed(validate_every=1), validate=validate).train()
+
+    best = PCR.from_pretrained(tmp_path / "best").state_dict()
+    assert all(torch.equal(best[name], seen[1][name]) for name in best)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NaN is an error that names the step, not a ruined model."""
+
+    def broken(self: PCR, crops: Tensor) -> PCROutput:
+        del crops
+        return PCROutput(self.heads[0].weight.sum() * torch.full((8, 17, 24, 16), float("nan")))
+
+    monkeypatch.setattr(PCR, "forward", broken)
+
+    with pytest.raises(FloatingPointError, match="step 1"):
+        Trainer(model, dataset, tmp_path, CONFIG).train()
+
+
+def test_data_sets_are_mixed_by_quota(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """An epoch takes what the quotas say from each part."""
+    mixed = MixedDataset([dataset, dataset])
+
+    trainer = Trainer(model, mixed, tmp_path, changed(quotas=(8, 16), epochs=1))
+
+    assert trainer.total_steps == 3
+    trainer.train()
+    assert len(losses(tmp_path)) == 3
+
+
+def test_bf16_and_workers_train(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """Half precision and a worker process give finite losses."""
+    Trainer(model, dataset, tmp_path, changed(precision="bf16", num_workers=1, epochs=1)).train()
+
+    assert all(0 < loss < 20 for loss in losses(tmp_path))
+
+
+def test_a_loss_that_does_not_fit_the_heatmaps_is_refused(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """Squared error does not train probability maps."""
+    with pytest.raises(ValueError, match="cross_entropy"):
+        Trainer(model, dataset, tmp_path, changed(loss="squared_error"))
+
+
+def test_too_few_samples_for_a_batch_are_refused(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """A run of no steps is an error."""
+    with pytest.raises(ValueError, match="at least one batch"):
+        Trainer(model, dataset, tmp_path, changed(batch_size=64))
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "learning_rate", "log_every"])
+def test_numbers_that_must_be_positive(name: str) -> None:
+    """A configuration checks itself."""
+    with pytest.raises(ValueError, match=name):
+        changed(**{name: 0})
+
+
+def test_without_the_extra_the_error_names_it(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Accelerate the message says what to install."""
+    real = builtins.__import__
+
+    def missing(name: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the builtin's signature
+        if name == "accelerate":
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+
+    with pytest.raises(ImportError, match=r"pcrpose\[train\]"):
+        Trainer(model, dataset, tmp_path, CONFIG)
+
+
+def test_training_on_a_written_data_set(model: PCR, tmp_path: Path) -> None:
+    """Drawn pictures on disk, the COCO reader, a step: the path a user's data takes."""
+    from pcrpose.data.coco import read_coco  # noqa: PLC0415 - only this test reads files
+
+    annotations = write_coco(tmp_path / "data", count=8)
+    source = read_coco(annotations, annotations.parent / "images")
+    dataset = KeypointDataset(source.samples, source_skeleton=source.skeleton, input_size=model.config.input_size)
+
+    assert Trainer(model, dataset, tmp_path / "run", changed(epochs=1)).train().is_dir()
