@@ -1,0 +1,1 @@
+"""From pictures to poses, and from poses to figures."""

@@ -1,0 +1,260 @@
+"""Pictures and boxes in, poses out."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pcrpose.data.images import Color, ImageSource, open_image
+from pcrpose.keypoints.arrays import Floats, Image, as_floats
+from pcrpose.keypoints.boxes import Size, check_boxes, whole_image_box, windows
+from pcrpose.keypoints.crop import Crop
+from pcrpose.keypoints.heatmap import merge_mirrored
+from pcrpose.keypoints.oks import oks_nms, pose_scores
+from pcrpose.keypoints.peaks import Decoding
+from pcrpose.keypoints.poses import Poses
+from pcrpose.models.pose_model import PoseModel
+
+logger = logging.getLogger(__name__)
+
+Detector: TypeAlias = Callable[[Image], tuple[npt.ArrayLike, npt.ArrayLike]]  # RGB picture to boxes_xyxy, scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """One picture with the boxes to look into, and whether they came from a detector."""
+
+    image: Image
+    boxes_xyxy: Floats
+    box_scores: Floats
+    detected: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """A part of one picture's boxes, small enough to share a batch with others."""
+
+    request: int
+    image: Image
+    crop: Crop
+
+
+class PosePredictor:
+    """Find the keypoints of the people in pictures.
+
+    Boxes given by the caller give exactly one pose each, in the same order, with ``box_score`` 1. Boxes from a detector
+    are rescored and then thinned by OKS-NMS, best pose first. Without boxes and without a detector the whole picture is
+    taken for one person, which is logged once.
+
+    Args:
+        model: any model of `load_model`; put into evaluation mode, used on the device and in the precision it has.
+        detector: ``image -> (boxes_xyxy, scores)`` for ``(H, W, 3)`` uint8 RGB pictures.
+        flip: average with the heatmaps of the mirrored crop: better and twice the work.
+        decode: how peaks become coordinates, see `HeatmapCodec`.
+        batch_size: crops a forward pass; memory grows with it, not with the number of boxes.
+        keypoint_threshold: keypoints above it count in a pose's score.
+        nms_threshold: similarity above which the lower-scored of two detected poses is dropped.
+
+    Example:
+        >>> import numpy as np
+        >>> from pcrpose.models.config import PCRConfig
+        >>> from pcrpose.models.pcr import PCR
+        >>> model = PCR(PCRConfig(encoder="resnet_nano", channels=(32, 32, 32), se_norm="none"))
+        >>> picture = np.zeros((120, 160, 3), dtype=np.uint8)
+        >>> PosePredictor(model).predict(picture, [[10, 10, 60, 110], [70, 5, 120, 110]]).keypoints.shape
+        (2, 17, 2)
+    """
+
+    def __init__(
+        self,
+        model: PoseModel[Any],
+        *,
+        detector: Detector | None = None,
+        flip: bool = True,
+        decode: Decoding = "dark",
+        batch_size: int = 32,
+        keypoint_threshold: float = 0.2,
+        nms_threshold: float = 0.9,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
+        self.model = model.eval()
+        self.detector = detector
+        self.flip = flip
+        self.codec = replace(model.config.codec(), decoding=decode)
+        self.batch_size = batch_size
+        self.keypoint_threshold = keypoint_threshold
+        self.nms_threshold = nms_threshold
+        self._warned = False
+
+    def predict(self, image: ImageSource, boxes_xyxy: npt.ArrayLike | None = None, *, color: Color = "rgb") -> Poses:
+        """Find the poses of one picture.
+
+        Args:
+            image: path, encoded bytes, PIL image or ``(H, W, 3)`` uint8 array.
+            boxes_xyxy: ``(N, 4)`` float, image pixels; None asks the detector. An empty list gives no poses.
+            color: order of an array's channels; ``"bgr"`` for pictures from OpenCV.
+
+        Returns:
+            N poses in the order of the boxes, or the detector's poses, best first.
+
+        Raises:
+            ValueError: for a picture that cannot be read, or a box that is not finite, has no width or height or
+                lies outside the picture.
+            FileNotFoundError: for a path that does not exist.
+        """
+        return self.predict_batch([image], None if boxes_xyxy is None else [boxes_xyxy], color=color)[0]
+
+    def predict_batch(
+        self,
+        images: Iterable[ImageSource],
+        boxes: Iterable[npt.ArrayLike] | None = None,
+        *,
+        color: Color = "rgb",
+    ) -> list[Poses]:
+        """Find the poses of many pictures; their persons share batches, and pictures are opened as they are needed.
+
+        Args:
+            images: as for `predict`.
+            boxes: one ``(N, 4)`` array a picture; None asks the detector.
+            color: as for `predict`.
+
+        Returns:
+            One `Poses` a picture, in order.
+
+        Raises:
+            ValueError: as for `predict`, or if there are not as many entries in ``boxes`` as pictures.
+            FileNotFoundError: as for `predict`.
+        """
+        opened = (open_image(image, color=color) for image in images)
+        if boxes is None:
+            return self._run(self._detected(image) for image in opened)
+        return self._run(self._given(image, given) for image, given in zip(opened, boxes, strict=True))
+
+    def predict_detections(
+        self, images: Iterable[ImageSource], detections: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]]
+    ) -> list[Poses]:
+        """Find the poses of pictures whose boxes a detector found earlier, scored and thinned like a detector's.
+
+        Args:
+            images: as for `predict_batch`.
+            detections: ``(N, 4)`` boxes_xyxy and ``(N,)`` scores, one pair a picture.
+
+        Returns:
+            One `Poses` a picture, best pose first.
+        """
+        opened = (open_image(image) for image in images)
+        return self._run(_scored(image, found) for image, found in zip(opened, detections, strict=True))
+
+    def _given(self, image: Image, boxes_xyxy: npt.ArrayLike) -> _Request:
+        checked = check_boxes(boxes_xyxy, _size(image))
+        return _Request(image=image, boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
+
+    def _detected(self, image: Image) -> _Request:
+        if self.detector is not None:
+            return _scored(image, self.detector(image))
+        if not self._warned:
+            logger.warning(
+                "no boxes and no detector: the whole picture is taken for one person; "
+                "give boxes_xyxy, or PosePredictor(model, detector=...)"
+            )
+            self._warned = True
+        return self._given(image, whole_image_box(_size(image)))
+
+    def _run(self, requests: Iterable[_Request]) -> list[Poses]:
+        """Fill batches across pictures, run them, and put each picture's poses together again."""
+        pending: list[_Chunk] = []
+        kept: list[_Request] = []
+        found: list[list[tuple[Floats, Floats]]] = []
+        for index, request in enumerate(requests):
+            # from here on only boxes and scores are needed: pictures are let go as soon as they are cropped
+            kept.append(replace(request, image=request.image[:0]))
+            found.append([])
+            for chunk in self._chunks(index, request, room=self.batch_size - _count(pending)):
+                pending.append(chunk)
+                if _count(pending) == self.batch_size:
+                    self._flush(pending, found)
+        self._flush(pending, found)
+        return [self._assemble(request, parts) for request, parts in zip(kept, found, strict=True)]
+
+    def _chunks(self, index: int, request: _Request, room: int) -> Iterator[_Chunk]:
+        config = self.model.config
+        start = 0
+        while start < len(request.boxes_xyxy):
+            boxes = request.boxes_xyxy[start : start + room]
+            crop = Crop.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
+            yield _Chunk(request=index, image=request.image, crop=crop)
+            start, room = start + len(boxes), self.batch_size
+
+    def _flush(self, pending: list[_Chunk], found: list[list[tuple[Floats, Floats]]]) -> None:
+        """Run one batch and hand every chunk's keypoints (image pixels) and scores to its picture."""
+        if not pending:
+            return
+        crops = np.concatenate([chunk.crop.warp(chunk.image) for chunk in pending])
+        keypoints_crop, scores = self._forward(crops)
+        start = 0
+        for chunk in pending:
+            rows = slice(start, start + len(chunk.crop))
+            found[chunk.request].append((chunk.crop.inverse(keypoints_crop[rows]), scores[rows]))
+            start += len(chunk.crop)
+        pending.clear()
+
+    @torch.inference_mode()
+    def _forward(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """``(B, H, W, 3)`` crops to ``(B, J, 2)`` keypoints in crop pixels and ``(B, J)`` scores."""
+        parameter = next(self.model.parameters())
+        batch = torch.from_numpy(crops).to(parameter.device).permute(0, 3, 1, 2)
+        normalised = self.model.config.normalise(batch, parameter.dtype)
+        heatmaps: Tensor = self.model(normalised).final
+        if self.flip:
+            mirrored: Tensor = self.model(normalised.flip(3)).final
+            indices = self.model.config.skeleton.flip_indices
+            heatmaps = merge_mirrored(heatmaps, mirrored, indices, shift=self.codec.alignment == "edge")
+        keypoints_crop, scores = self.codec.decode(heatmaps)
+        return keypoints_crop.double().cpu().numpy(), scores.double().cpu().numpy()
+
+    def _assemble(self, request: _Request, parts: Sequence[tuple[Floats, Floats]]) -> Poses:
+        config = self.model.config
+        if not parts:
+            return Poses.empty(config.skeleton)
+        keypoints, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        poses = Poses(
+            keypoints=keypoints,
+            keypoint_scores=scores,
+            boxes_xyxy=request.boxes_xyxy,
+            box_scores=request.box_scores,
+            pose_scores=pose_scores(request.box_scores, scores, threshold=self.keypoint_threshold),
+            skeleton=config.skeleton,
+        )
+        if not request.detected:
+            return poses
+        _, extents = windows(request.boxes_xyxy, config.input_size.aspect, config.padding)
+        kept = oks_nms(
+            keypoints,
+            poses.pose_scores,
+            extents.prod(axis=1),
+            sigmas=config.skeleton.sigmas,
+            threshold=self.nms_threshold,
+        )
+        return poses[kept]
+
+
+def _size(image: Image) -> Size:
+    return Size(width=image.shape[1], height=image.shape[0])
+
+
+def _count(chunks: Sequence[_Chunk]) -> int:
+    return sum(len(chunk.crop) for chunk in chunks)
+
+
+def _scored(image: Image, detections: tuple[npt.ArrayLike, npt.ArrayLike]) -> _Request:
+    boxes = check_boxes(detections[0], _size(image))
+    scores = as_floats(detections[1], shape=(None,), name="detection scores")
+    if len(boxes) != len(scores):
+        raise ValueError(f"detections: expected as many scores as boxes, found {len(scores)} and {len(boxes)}")
+    return _Request(image=image, boxes_xyxy=boxes, box_scores=scores, detected=True)

@@ -1,0 +1,57 @@
+"""Run a predictor over an annotated data set and measure it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pcrpose.data.coco import CocoDataset, Detections
+from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+from pcrpose.inference.predictor import PosePredictor
+
+NO_DETECTIONS = Detections(np.zeros((0, 4)), np.zeros(0))
+
+
+def validate(
+    predictor: PosePredictor,
+    dataset: CocoDataset,
+    evaluator: CocoEvaluator,
+    *,
+    detections: Mapping[int, Detections] | None = None,
+) -> CocoMetrics:
+    """Predict every picture of a data set and evaluate the poses.
+
+    Args:
+        predictor: of a model with the data set's skeleton.
+        dataset: pictures, and the boxes of its annotated persons.
+        evaluator: of the same annotations; cleared first.
+        detections: boxes by picture id to use instead of the annotated ones; they are rescored and thinned.
+
+    Returns:
+        The ten COCO figures, over all pictures of the evaluator.
+
+    Raises:
+        ValueError: if the skeletons differ, or a picture or a box cannot be used.
+    """
+    expected = predictor.model.config.skeleton
+    if dataset.skeleton.keypoints != expected.keypoints:
+        raise ValueError(f"expected a data set of {expected.name}, found one of {dataset.skeleton.name}")
+    evaluator.reset()
+    image_ids = list(dataset.image_paths)
+    paths = [dataset.image_paths[image_id] for image_id in image_ids]
+    if detections is None:
+        predicted = predictor.predict_batch(paths, _annotated_boxes(dataset))
+    else:
+        predicted = predictor.predict_detections(paths, [detections.get(key, NO_DETECTIONS) for key in image_ids])
+    for image_id, poses in zip(image_ids, predicted, strict=True):
+        evaluator.update(image_id, poses)
+    return evaluator.compute()
+
+
+def _annotated_boxes(dataset: CocoDataset) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+    """Collect the boxes of each picture; a side that is one pixel wide in the file has length zero and is widened."""
+    boxes: dict[int, list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]] = {key: [] for key in dataset.image_paths}
+    for sample in dataset.samples:
+        box = sample.box_xyxy.astype(np.float64)
+        box[2:] = np.maximum(box[2:], box[:2] + 1)
+        boxes[sample.image_id].append(box)
+    return [np.array(found).reshape(-1, 4) for found in boxes.values()]

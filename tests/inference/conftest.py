@@ -1,0 +1,33 @@
+"""A small network with random weights: enough to ask how pictures and boxes travel."""
+
+import numpy as np
+import pytest
+import torch
+
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import Size
+from pcrpose.models.config import PCRConfig
+from pcrpose.models.pcr import PCR
+
+
+@pytest.fixture
+def model() -> PCR:
+    """Give a tiny PCR in float64, so that the order of additions cannot move a keypoint."""
+    torch.manual_seed(3)
+    config = PCRConfig(
+        encoder="resnet_nano", channels=(16, 16, 16), se_norm="none", input_size=Size(width=64, height=96)
+    )
+    network = PCR(config).double()
+    for parameter in network.parameters():  # heads start near zero; wake them up
+        if parameter.dim() == 4 and parameter.shape[2:] == (1, 1):
+            torch.nn.init.normal_(parameter, std=0.2)
+    return network.eval()
+
+
+@pytest.fixture
+def picture() -> Image:
+    """Give a smooth random picture: neighbouring crops differ, no two cells tie."""
+    rng = np.random.default_rng(5)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 12, 16)))
+    fine = torch.nn.functional.interpolate(coarse, size=(150, 201), mode="bicubic").clamp(0, 255)
+    return np.ascontiguousarray(fine[0].permute(1, 2, 0).numpy().round().astype(np.uint8))

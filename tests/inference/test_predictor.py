@@ -1,0 +1,263 @@
+"""Pictures and boxes in, poses out."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import pytest
+
+from pcrpose.inference.predictor import PosePredictor
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import mirror_boxes
+from pcrpose.keypoints.crop import mirror_keypoints
+from pcrpose.keypoints.peaks import Decoding
+from pcrpose.keypoints.skeleton import COCO_17
+from pcrpose.models.config import SimpleBaselineConfig
+from pcrpose.models.pcr import PCR
+from pcrpose.models.simple_baseline import SimpleBaseline
+
+BOXES = np.array([[20.0, 15.0, 90.0, 140.0], [100.5, 30.25, 190.0, 120.0], [-10.0, -5.0, 60.0, 80.0]])
+
+
+def test_own_boxes_give_one_pose_each_in_order(model: PCR, picture: Image) -> None:
+    """The same box twice stays twice: own boxes are neither reordered nor thinned."""
+    boxes = BOXES[[1, 0, 1]]
+
+    poses = PosePredictor(model).predict(picture, boxes)
+
+    np.testing.assert_array_equal(poses.boxes_xyxy, boxes.astype(np.float32))
+    assert poses.box_scores.tolist() == [1.0, 1.0, 1.0]
+    np.testing.assert_array_equal(poses.keypoints[0], poses.keypoints[2])
+    assert poses.skeleton == COCO_17
+
+
+def test_pose_score_is_the_mean_of_the_scores_above_the_threshold(model: PCR, picture: Image) -> None:
+    """Rescoring: box score times the mean of the keypoint scores above 0.2, zero where there are none."""
+    poses = PosePredictor(model, keypoint_threshold=0.2).predict(picture, BOXES)
+
+    expected = [row[row > 0.2].mean() if (row > 0.2).any() else 0.0 for row in poses.keypoint_scores]
+    np.testing.assert_allclose(poses.pose_scores, expected, rtol=1e-6)
+
+
+def test_detected_boxes_are_scored_and_thinned(model: PCR, picture: Image) -> None:
+    """Near-identical detections become one pose, the best first, with the detector's score in it."""
+
+    def detector(image: Image) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+        assert image.shape == picture.shape
+        return BOXES[[0, 1, 0]], [0.5, 0.9, 0.6]
+
+    own = PosePredictor(model).predict(picture, BOXES)
+    poses = PosePredictor(model, detector=detector).predict(picture)
+
+    assert len(poses) == 2
+    assert sorted(poses.box_scores.tolist()) == pytest.approx([0.6, 0.9])
+    assert (np.diff(poses.pose_scores) <= 0).all()
+    best = int(np.argmax(poses.box_scores))
+    assert poses.pose_scores[best] == pytest.approx(0.9 * own.pose_scores[1], rel=1e-5)
+
+
+def test_detections_found_earlier_are_a_detectors(model: PCR, picture: Image) -> None:
+    """A detection file and a detector that finds the same give the same poses."""
+    found = (BOXES, [0.5, 0.9, 0.6])
+
+    live = PosePredictor(model, detector=lambda _: found).predict(picture)
+    stored = PosePredictor(model).predict_detections([picture], [found])[0]
+
+    np.testing.assert_array_equal(live.keypoints, stored.keypoints)
+    np.testing.assert_array_equal(live.pose_scores, stored.pose_scores)
+
+
+def test_whole_picture_is_one_person_and_says_so_once(
+    model: PCR, picture: Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without boxes and detector there is one pose a picture and one warning in all."""
+    predictor = PosePredictor(model)
+
+    with caplog.at_level(logging.WARNING):
+        poses = predictor.predict_batch([picture, picture])
+
+    assert [len(found) for found in poses] == [1, 1]
+    assert poses[0].boxes_xyxy.tolist() == [[0.0, 0.0, picture.shape[1] - 1, picture.shape[0] - 1]]
+    assert len(caplog.records) == 1
+    assert "detector" in caplog.text
+
+
+@pytest.mark.parametrize("boxes", [[], np.zeros((0, 4))])
+def test_no_boxes_give_no_poses(model: PCR, picture: Image, boxes: npt.ArrayLike) -> None:
+    """An empty list is not the whole picture."""
+    poses = PosePredictor(model).predict(picture, boxes)
+
+    assert poses.keypoints.shape == (0, 17, 2)
+
+
+def test_a_detector_that_finds_nobody_gives_no_poses(model: PCR, picture: Image) -> None:
+    """Nobody found is an empty answer, not an error."""
+    assert len(PosePredictor(model, detector=lambda _: ([], [])).predict(picture)) == 0
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 32])
+def test_batches_cross_pictures_and_do_not_matter(model: PCR, picture: Image, batch_size: int) -> None:
+    """However persons are grouped into batches, each picture gets its own poses."""
+    pictures = [picture, picture[:, ::-1].copy(), picture[:100]]
+    boxes = [BOXES, np.zeros((0, 4)), BOXES[:1]]
+
+    together = PosePredictor(model, batch_size=batch_size).predict_batch(pictures, boxes)
+
+    assert [len(poses) for poses in together] == [3, 0, 1]
+    for poses, image, given in zip(together, pictures, boxes, strict=True):
+        alone = PosePredictor(model).predict(image, given)
+        np.testing.assert_allclose(poses.keypoints, alone.keypoints, atol=1e-4)
+
+
+def test_pictures_and_boxes_must_match_in_number(model: PCR, picture: Image) -> None:
+    """A missing entry is an error, not a picture without persons."""
+    with pytest.raises(ValueError, match="shorter"):
+        PosePredictor(model).predict_batch([picture, picture], [BOXES])
+
+
+@pytest.mark.parametrize("decode", ["argmax", "quarter", "dark", "soft_argmax"])
+def test_a_mirrored_picture_gives_mirrored_poses(model: PCR, picture: Image, decode: Decoding) -> None:
+    """With the flip test, mirroring picture and boxes mirrors the poses to 0.01 px."""
+    predictor = PosePredictor(model, flip=True, decode=decode)
+    width = picture.shape[1]
+
+    poses = predictor.predict(picture, BOXES)
+    mirrored = predictor.predict(picture[:, ::-1], mirror_boxes(BOXES, width))
+
+    expected = mirror_keypoints(poses.keypoints, width, COCO_17.flip_indices)
+    np.testing.assert_allclose(mirrored.keypoints, expected, atol=0.01)
+    np.testing.assert_allclose(mirrored.keypoint_scores, poses.keypoint_scores[:, COCO_17.flip_indices], atol=1e-5)
+
+
+def test_flip_shift_of_published_models(picture: Image) -> None:
+    """An edge-aligned model is averaged with the one-cell shift and still runs end to end."""
+    network = SimpleBaseline(SimpleBaselineConfig(encoder="resnet18", channels=(16, 16, 16))).eval()
+
+    assert np.isfinite(PosePredictor(network).predict(picture, BOXES).keypoints).all()
+
+
+def test_bgr_arrays_are_swapped(model: PCR, picture: Image) -> None:
+    """A picture from OpenCV gives the same poses once its colour order is said."""
+    expected = PosePredictor(model).predict(picture, BOXES)
+    found = PosePredictor(model).predict(np.ascontiguousarray(picture[..., ::-1]), BOXES, color="bgr")
+
+    np.testing.assert_array_equal(expected.keypoints, found.keypoints)
+
+
+def test_path_bytes_pil_and_array_are_one_picture(model: PCR, picture: Image, tmp_path: Path) -> None:
+    """However the picture comes, the poses are the same."""
+    path = tmp_path / "picture.png"
+    PIL.Image.fromarray(picture).save(path)
+    predictor = PosePredictor(model)
+
+    poses = predictor.predict_batch([picture, path, str(path), path.read_bytes(), PIL.Image.open(path)], [BOXES] * 5)
+
+    for other in poses[1:]:
+        np.testing.assert_array_equal(poses[0].keypoints, other.keypoints)
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([10, 10, 10, 50], "x1 < x2"),
+        ([50, 10, 10, 50], "x1 < x2"),
+        ([10, float("nan"), 50, 50], "finite"),
+        ([500, 500, 600, 600], "outside"),
+        ([10, 10, 50], "shape"),
+    ],
+)
+def test_impossible_boxes_are_one_clear_error(model: PCR, picture: Image, box: list[float], message: str) -> None:
+    """Zero-size, inverted, NaN, outside and malformed boxes say what is wrong."""
+    with pytest.raises(ValueError, match=message):
+        PosePredictor(model).predict(picture, [box])
+
+
+def test_a_missing_picture_is_named(model: PCR, tmp_path: Path) -> None:
+    """The error names the path."""
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
+        PosePredictor(model).predict(tmp_path / "nowhere.jpg")
+
+
+def test_a_box_in_a_panorama_is_found_where_it_is(model: PCR, picture: Image) -> None:
+    """A 20,000-pixel panorama gives the poses of the part that is looked at."""
+    panorama = np.zeros((300, 20_000, 3), dtype=np.uint8)
+    left, top = 17_000, 100
+    panorama[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    box = np.array([[60.0, 40.0, 110.0, 110.0]])  # its window stays inside the small picture
+
+    near = PosePredictor(model).predict(picture, box).keypoints
+    far = PosePredictor(model).predict(panorama, box + np.array([left, top, left, top])).keypoints
+
+    np.testing.assert_allclose(far - np.array([left, top]), near, atol=0.01)
+
+
+def test_wrong_batch_size_is_refused(model: PCR) -> None:
+    """Zero crops a batch would never finish."""
+    with pytest.raises(ValueError, match="at least 1"):
+        PosePredictor(model, batch_size=0)
+
+
+MEMORY_PROGRAM = """
+import sys, resource
+import numpy as np, torch
+from pcrpose.models.pcr import PCR
+from pcrpose.models.config import PCRConfig
+from pcrpose.inference.predictor import PosePredictor
+torch.set_num_threads(1)
+model = PCR(PCRConfig(encoder="resnet50", se_norm="none")).eval()
+if sys.argv[1] == "forward":
+    with torch.inference_mode():
+        model(torch.zeros(32, 3, 256, 192))
+else:
+    boxes = np.tile([[10.0, 10.0, 100.0, 200.0]], (256, 1))
+    PosePredictor(model, flip=False).predict(np.zeros((240, 320, 3), dtype=np.uint8), boxes)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def run(program: str, *arguments: str) -> str:
+    """Run a program in a process of its own and give what it printed."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_memory_of_many_boxes_is_that_of_one_batch() -> None:
+    """256 boxes peak at most at 1.3 times what one forward pass of 32 crops needs."""
+    one, many = (int(run(MEMORY_PROGRAM, what)) for what in ("forward", "predict"))
+
+    assert many <= 1.3 * one
+
+
+GROWTH_PROGRAM = """
+import numpy as np, torch
+from pcrpose.models.pcr import PCR
+from pcrpose.models.config import PCRConfig
+from pcrpose.inference.predictor import PosePredictor
+from pcrpose.keypoints.boxes import Size
+torch.set_num_threads(1)
+size = Size(width=32, height=32)
+predictor = PosePredictor(PCR(PCRConfig(encoder="resnet_nano", channels=(16, 16, 16), input_size=size)))
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+rng = np.random.default_rng(0)
+for number in range(1000):
+    picture = rng.integers(0, 255, (rng.integers(40, 90), rng.integers(40, 90), 3), dtype=np.uint8)
+    predictor.predict(picture, [[1, 1, 30, 30]])
+    if number == 99:
+        before = resident()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_number_of_pictures() -> None:
+    """A thousand pictures in a row add less than 20 MB after the first hundred."""
+    assert int(run(GROWTH_PROGRAM)) < 20e6
