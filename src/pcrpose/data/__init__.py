@@ -1,0 +1,1 @@
+"""Pictures, annotations and the crops a model trains on."""

@@ -1,0 +1,185 @@
+"""Random windows for training: scale, rotation, mirroring, half bodies, and a mild change of colours."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pcrpose.keypoints.arrays import Bools, Floats, Image
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import Alignment, Crop
+from pcrpose.keypoints.skeleton import Skeleton
+
+_LOWER_BODY = {"hip", "hips", "pelvis", "knee", "ankle", "heel", "foot", "toe"}
+_FEWEST_FOR_A_HALF = 3
+_UPPER_BELOW = 0.5  # of a standard normal: the upper body is taken with probability 0.69
+
+
+class Randomness(Protocol):
+    """The two kinds of draws that are made; a `numpy.random.Generator` has both."""
+
+    def random(self) -> float:
+        """Draw from the uniform distribution on [0, 1)."""
+        ...
+
+    def standard_normal(self) -> float:
+        """Draw from the normal distribution of mean 0 and deviation 1."""
+        ...
+
+
+class CropWindow(NamedTuple):
+    """What is cut out of a picture; angle and mirroring as `Crop.from_windows` takes them.
+
+    Attributes:
+        center: ``(2,)`` float64, x and y, image pixels.
+        extent: ``(2,)`` float64, width and height, image pixels.
+        rotation: degrees.
+        mirrored: whether the crop is mirrored.
+    """
+
+    center: Floats
+    extent: Floats
+    rotation: float = 0.0
+    mirrored: bool = False
+
+    def crop(self, size: Size, alignment: Alignment = "centre") -> Crop:
+        """Build the one crop of this window."""
+        center, extent, rotation, mirrored = self
+        return Crop.from_windows(
+            center[None], extent[None], size, rotations=rotation, mirrored=mirrored, alignment=alignment
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How strongly, and how often, a training window is changed.
+
+    The defaults are those of the published HRNet configurations.
+
+    Attributes:
+        scale: the window is multiplied by ``1 + scale * normal``, clipped to ``1 - scale .. 1 + scale``.
+        rotation: degrees; ``rotation * normal``, clipped to twice that either way.
+        rotation_probability: share of windows that are rotated.
+        mirror_probability: share of windows that are mirrored.
+        half_body_probability: share of the eligible persons of whom only one half is cropped.
+        half_body_above: persons with more labelled keypoints than this are eligible.
+        half_body_padding: padding of such a window, in the place of the data set's.
+        color_jitter: strength in ``[0, 1)`` of random brightness, gamma and colour cast; 0 is off.
+
+    Raises:
+        ValueError: if a value is outside its range.
+    """
+
+    scale: float = 0.35
+    rotation: float = 45.0
+    rotation_probability: float = 0.6
+    mirror_probability: float = 0.5
+    half_body_probability: float = 0.3
+    half_body_above: int = 8
+    half_body_padding: float = 1.5
+    color_jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("rotation_probability", "mirror_probability", "half_body_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected a probability in [0, 1], found {getattr(self, name)}")
+        for name in ("scale", "color_jitter"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected a strength in [0, 1), found {getattr(self, name)}")
+        for name, lowest in (("rotation", 0), ("half_body_above", 0), ("half_body_padding", 1)):
+            if not lowest <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name}: expected at least {lowest}, found {getattr(self, name)}")
+
+    def draw(
+        self, window: CropWindow, keypoints: Floats, labelled: Bools, *, is_upper: Bools, rng: Randomness
+    ) -> CropWindow:
+        """Draw one training window.
+
+        Args:
+            window: of the whole person, neither rotated nor mirrored.
+            keypoints: ``(J, 2)`` float, image pixels.
+            labelled: ``(J,)`` bool.
+            is_upper: ``(J,)`` bool, see `upper_body`.
+            rng: where the draws come from, in this order: half body (uniform, then normal; only for eligible
+                persons), scale (normal), rotation (uniform, then normal), mirroring (uniform).
+        """
+        if np.count_nonzero(labelled) > self.half_body_above and rng.random() < self.half_body_probability:
+            upper_first = rng.standard_normal() < _UPPER_BELOW
+            half = half_body(
+                keypoints,
+                labelled,
+                is_upper=is_upper,
+                aspect=window.extent[0] / window.extent[1],
+                padding=self.half_body_padding,
+                upper_first=upper_first,
+            )
+            window = half or window
+        extent = window.extent * np.clip(1 + self.scale * rng.standard_normal(), 1 - self.scale, 1 + self.scale)
+        rotation = 0.0
+        if rng.random() <= self.rotation_probability:
+            rotation = float(np.clip(self.rotation * rng.standard_normal(), -2 * self.rotation, 2 * self.rotation))
+        mirrored = rng.random() <= self.mirror_probability
+        # The angle is meant for the mirrored picture, but a crop rotates before it mirrors.
+        return CropWindow(window.center, extent, -rotation if mirrored else rotation, mirrored)
+
+    def recolor(self, crop: Image, rng: Randomness) -> Image:
+        """Change brightness, gamma and the balance of the colours; returns ``crop`` itself when switched off.
+
+        Args:
+            crop: ``(H, W, 3)`` uint8; not modified.
+            rng: five uniform draws.
+        """
+        if not self.color_jitter:
+            return crop
+        brightness, gamma, *cast = (self.color_jitter * (2 * rng.random() - 1) for _ in range(5))
+        gains = (1 + brightness) * (1 + np.array(cast) / 2)
+        # A power, not a contrast about the mean: black stays black, as it is outside the picture.
+        levels = np.linspace(0, 1, 256)[:, None] ** np.exp(gamma)
+        table = np.clip(255 * gains * levels, 0, 255).round().astype(np.uint8)
+        return np.stack([table[crop[..., channel], channel] for channel in range(3)], axis=-1)
+
+
+def upper_body(skeleton: Skeleton) -> Bools:
+    """``(J,)`` bool: every keypoint but those of hips, knees and feet, told by their names; for COCO the first 11."""
+    return np.array([_LOWER_BODY.isdisjoint(name.split("_")) for name in skeleton.keypoints])
+
+
+def half_body(
+    keypoints: npt.ArrayLike,
+    labelled: npt.ArrayLike,
+    *,
+    is_upper: Bools,
+    aspect: float,
+    padding: float = 1.5,
+    upper_first: bool = True,
+) -> CropWindow | None:
+    """Find the window around a person's upper or lower half.
+
+    Args:
+        keypoints: ``(J, 2)`` float, image pixels.
+        labelled: ``(J,)`` bool.
+        is_upper: ``(J,)`` bool, which keypoints are the upper half's.
+        aspect: width over height of the window.
+        padding: factor on the extent of the keypoints.
+        upper_first: which half to take where both have three labelled keypoints. The other one stands in for a
+            half that has fewer; if neither has three, the upper one is taken.
+
+    Returns:
+        The window, or None where fewer than two keypoints are left or all of them fall on one spot.
+
+    Source:
+        The half-body transform of the published HRNet data code; its centre is the mean of the keypoints, not
+        the middle of their extent.
+    """
+    points, known = np.asarray(keypoints, dtype=np.float64), np.asarray(labelled, dtype=bool)
+    upper, lower = points[known & is_upper], points[known & ~is_upper]
+    preferred = (upper, lower) if upper_first else (lower, upper)
+    chosen = next((half for half in preferred if len(half) >= _FEWEST_FOR_A_HALF), upper)
+    if len(chosen) < 2:  # noqa: PLR2004 - one point has no extent
+        return None
+    width, height = np.ptp(chosen, axis=0)
+    width = max(width, height * aspect)
+    if width == 0:
+        return None
+    return CropWindow(chosen.mean(axis=0), np.array([width, width / aspect]) * padding)

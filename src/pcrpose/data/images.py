@@ -1,0 +1,200 @@
+"""Opening pictures: the one place in the library that does.
+
+Files and encoded bytes come out upright, whatever their EXIF orientation says; arrays and PIL pictures are taken as
+they are, so that the poses found in them fit the object the caller holds.
+"""
+
+import io
+import struct
+import threading
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
+
+import numpy as np
+import PIL.Image
+from PIL.Image import Transpose
+
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import Size
+
+Color: TypeAlias = Literal["rgb", "bgr"]
+ImageSource: TypeAlias = "str | Path | bytes | PIL.Image.Image | Image"
+
+MAX_PIXELS = 2**28  # 800 MB of RGB: room for a panorama of 20,000 x 13,000, none for a decompression bomb
+
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+_DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+# What Pillow's many readers raise for a broken file.
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError),
+    *(struct.error, zlib.error),
+)
+_header_lock = threading.Lock()
+
+
+class ImageError(ValueError):
+    """A picture that cannot be used; the message names it and says what was found."""
+
+
+class ImageNotFoundError(ImageError, FileNotFoundError):
+    """A picture file that does not exist."""
+
+
+def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
+    """Open a picture as RGB pixels.
+
+    Transparent pictures are laid on white, 16-bit grey is scaled to 8 bits, of an animation the first frame is
+    taken. EXIF orientation is applied to files and bytes, not to PIL pictures and arrays.
+
+    Args:
+        source: path, encoded bytes, PIL picture, or uint8 array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
+            ``(H, W, 4)`` with the opacity last. Never changed.
+        color: order of an array's channels, ``"bgr"`` as OpenCV reads them. Files, bytes and PIL pictures
+            know their own order, so it says nothing about them.
+
+    Returns:
+        ``(H, W, 3)`` uint8, RGB, C-contiguous; the very array that was given where that is one already.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ImageError: if the picture is empty, broken, cut off, a folder, no picture at all, larger than
+            `MAX_PIXELS`, or an array of another type or shape. A missing file is an `ImageError` too.
+        TypeError: if ``source`` is none of these things.
+    """
+    if color not in {"rgb", "bgr"}:
+        raise ValueError(f"color: expected 'rgb' or 'bgr', found {color!r}")
+    if isinstance(source, np.ndarray):
+        return _from_array(source, color)
+    if isinstance(source, PIL.Image.Image):
+        return _decode(source, "PIL picture", upright=False)
+    name, encoded = _read(source)
+    with _open_header(io.BytesIO(encoded), name) as picture:
+        return _decode(picture, name, upright=True)
+
+
+def image_size(path: str | Path) -> Size:
+    """Read the size of a picture file, upright, from its header alone.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ImageError: if it is no picture.
+    """
+    with _existing(path).open("rb") as stream, _open_header(stream, str(path)) as picture:
+        width, height = picture.size
+        # Pillow reports TIFF sizes upright already.
+        if picture.format != "TIFF" and _orientation(picture) in _SIDEWAYS:
+            width, height = height, width
+    return Size(width=width, height=height)
+
+
+def _existing(path: str | Path) -> Path:
+    file = Path(path)
+    if file.is_dir():
+        raise ImageError(f"{path}: expected a picture file, found a folder")
+    if not file.exists():
+        raise ImageNotFoundError(f"{path}: no such picture file")
+    return file
+
+
+def _read(source: str | Path | bytes) -> tuple[str, bytes]:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        name, encoded = "encoded picture", bytes(source)
+    elif isinstance(source, (str, Path)):
+        name, encoded = str(source), _existing(source).read_bytes()
+    else:
+        raise TypeError(f"expected a path, bytes, a PIL picture or a uint8 array, found {type(source).__name__}")
+    if not encoded:
+        raise ImageError(f"{name}: expected a picture, found 0 bytes")
+    return name, encoded
+
+
+def _open_header(stream: BinaryIO, name: str) -> PIL.Image.Image:
+    """Let Pillow recognise the format, with the library's own limit in the place of Pillow's global one."""
+    with _header_lock:
+        pillow_limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+        try:
+            picture = PIL.Image.open(stream)
+        except _BROKEN as error:
+            stream.seek(0)
+            start = stream.read(12)
+            raise ImageError(f"{name}: expected a picture, found a file that starts with {start!r}") from error
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = pillow_limit
+    width, height = picture.size
+    if not 0 < width * height <= MAX_PIXELS:
+        picture.close()
+        raise ImageError(f"{name}: expected 1 to {MAX_PIXELS} pixels, found {width} x {height} (width x height)")
+    return picture
+
+
+def _decode(picture: PIL.Image.Image, name: str, *, upright: bool) -> Image:
+    try:
+        picture.load()
+        # Only now: some formats keep their EXIF behind the pixels.
+        turn = _TURNS.get(_orientation(picture)) if upright else None
+        pixels = _to_rgb(picture.transpose(turn) if turn is not None else picture, name)
+    except ImageError:
+        raise
+    except _BROKEN as error:
+        raise ImageError(f"{name}: expected a whole picture, found a broken or truncated one ({error})") from error
+    if pixels.size == 0:
+        raise ImageError(f"{name}: expected at least one pixel, found {picture.width} x {picture.height}")
+    return pixels
+
+
+def _orientation(picture: PIL.Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except _BROKEN:  # unreadable EXIF is no reason to refuse the pixels
+        return 1
+
+
+def _to_rgb(picture: PIL.Image.Image, name: str) -> Image:
+    if picture.mode in _DEEP_GREY:
+        return _grey_to_rgb(_eight_bits(np.asarray(picture), name))
+    if picture.mode == "F":
+        raise ImageError(f"{name}: expected 8 or 16 bits a channel, found 32-bit floating point")
+    if picture.has_transparency_data:
+        picture = _on_white(picture.convert("RGBA"))
+    return np.array(picture.convert("RGB"))
+
+
+def _eight_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], name: str) -> Image:
+    wide = values.astype(np.int64)
+    if wide.size and (wide.min() < 0 or wide.max() > np.iinfo(np.uint16).max):
+        raise ImageError(f"{name}: expected 8 or 16 bits a channel, found values {wide.min()} to {wide.max()}")
+    return ((wide + 128) // 257).astype(np.uint8)
+
+
+def _grey_to_rgb(grey: Image) -> Image:
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
+    return PIL.Image.alpha_composite(PIL.Image.new("RGBA", picture.size, "white"), picture)
+
+
+def _from_array(array: Image, color: Color) -> Image:
+    if array.dtype != np.uint8:
+        raise ImageError(f"array: expected uint8 values 0..255, found {array.dtype} of shape {array.shape}")
+    if array.ndim not in {2, 3} or array.size == 0 or (array.ndim == 3 and array.shape[2] not in {1, 3, 4}):  # noqa: PLR2004 - axes and channels
+        raise ImageError(f"array: expected shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), found {array.shape}")
+    if array.ndim == 2 or array.shape[2] == 1:  # noqa: PLR2004 - axes
+        return _grey_to_rgb(array.reshape(array.shape[:2]))
+    if color == "bgr":
+        array = array[:, :, [2, 1, 0, 3][: array.shape[2]]]
+    if array.shape[2] == 4:  # noqa: PLR2004 - opacity is the fourth channel
+        array = np.asarray(_on_white(PIL.Image.fromarray(np.ascontiguousarray(array))))[:, :, :3]
+    return np.ascontiguousarray(array)
