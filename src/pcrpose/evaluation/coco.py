@@ -1,0 +1,291 @@
+"""COCO's keypoint evaluation: poses in, the ten published figures out; and the results file its server takes.
+
+pycocotools computes the figures. Around it, this file refuses what pycocotools would trip over or silently miscount,
+keeps it quiet, and never lets it change the caller's annotations.
+"""
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from pcrpose.keypoints.arrays import Floats, as_floats
+from pcrpose.keypoints.poses import Poses
+from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoMetrics:
+    """The ten figures in the order of ``COCOeval.stats``, each in ``[0, 1]``, or -1 where nobody is in its range.
+
+    ``ap`` and ``ar`` are average precision and recall, the mean over the OKS thresholds .50, .55, ... .95; ``50`` and
+    ``75`` stand for one threshold, ``medium`` and ``large`` for persons up to and above 96^2 square pixels.
+
+    Attributes:
+        num_images: pictures that count, those without a pose too.
+        num_persons: annotated persons that count: with a labelled keypoint, not a crowd.
+        num_poses: poses given for these pictures; the 20 best of a picture count.
+        precision: ``(10, 101, 1, 3, 1)`` float64 in ``[0, 1]`` or -1: OKS threshold, recall, category, range, limit.
+        recall: ``(10, 1, 3, 1)`` float64, the same without the recall axis.
+        scores: ``(10, 101, 1, 3, 1)`` float64, the pose score at which each recall is reached.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_medium: float
+    ap_large: float
+    ar: float
+    ar50: float
+    ar75: float
+    ar_medium: float
+    ar_large: float
+    num_images: int
+    num_persons: int
+    num_poses: int
+    precision: Floats = field(repr=False, compare=False)
+    recall: Floats = field(repr=False, compare=False)
+    scores: Floats = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, float]:
+        """Write the figures and the counts by name, for JSON and logs."""
+        return {name: value for name, value in vars(self).items() if not isinstance(value, np.ndarray)}
+
+
+class CocoEvaluator:
+    """Collect the poses of many pictures and measure them against annotations in COCO's form.
+
+    Poses are taken as they are: no rescoring, no suppression. As COCO does it, every picture of the annotations
+    counts, one without poses as persons missed; ``image_ids`` narrows that.
+
+    An annotation needs ``image_id``, ``category_id``, ``keypoints``, ``area`` and, without a labelled keypoint,
+    ``bbox``. A missing ``iscrowd`` is 0, a missing ``num_keypoints`` is counted. Annotations are numbered anew,
+    because pycocotools takes a person whose id is 0 for one never found.
+
+    Args:
+        annotations: path of a JSON file, or its content; not changed.
+        skeleton: of the annotations and the poses; `COCO_17` if neither this nor ``sigmas`` is given.
+        sigmas: ``(J,)`` float, positive; by default the skeleton's.
+        category_id: the category to evaluate; by default the only one, or 1 (COCO's person) among several.
+        image_ids: the pictures that count; by default all.
+        area_per_box: share of its box to take for an annotation without ``area``; CrowdPose, which has none, takes
+            0.53. By default a missing area is an error.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if something is missing, unknown, or has another number of keypoints; the message says where.
+
+    Example:
+        >>> person = {"image_id": 7, "category_id": 1, "keypoints": [9, 9, 2, 9, 60, 2], "area": 5000.0}
+        >>> content = {"images": [{"id": 7}], "categories": [{"id": 1}], "annotations": [person]}
+        >>> evaluator = CocoEvaluator(content, sigmas=[0.1, 0.1])
+        >>> evaluator.compute().ap, evaluator.compute().ap_medium
+        (0.0, 0.0)
+    """
+
+    def __init__(
+        self,
+        annotations: str | Path | Mapping[str, Any],
+        *,
+        skeleton: Skeleton | None = None,
+        sigmas: npt.ArrayLike | None = None,
+        category_id: int | None = None,
+        image_ids: Iterable[int] | None = None,
+        area_per_box: float | None = None,
+    ) -> None:
+        self.skeleton = COCO_17 if skeleton is None and sigmas is None else skeleton
+        self.sigmas = _sigmas(sigmas, self.skeleton)
+        self._results: dict[int, list[dict[str, Any]]] = {}
+        name, content = "annotations", annotations
+        if not isinstance(content, Mapping):
+            name, content = str(content), _read_json(content)
+        _require(content, ("images", "annotations", "categories"), name)
+        self._known = frozenset(_ids(content["images"], f"{name}: picture"))
+        self.image_ids = self._known if image_ids is None else frozenset(image_ids)
+        for image_id in sorted(self.image_ids - self._known)[:1]:
+            raise ValueError(f"{name}: picture {image_id!r} of image_ids is not among its {len(self._known)}")
+        self.category_id = _category(_ids(content["categories"], f"{name}: category"), category_id, name)
+        persons = []
+        for place, annotation in enumerate(content["annotations"]):
+            where = f"{name}: annotation {place}"
+            _require(annotation, ("image_id", "category_id"), where)
+            if annotation["category_id"] == self.category_id:
+                persons.append(_person(annotation, len(self.sigmas), area_per_box, where))
+        self._truth = self._index(persons)
+
+    def update(self, image_id: int, poses: Poses) -> None:
+        """Add the poses of one picture; none is a result too.
+
+        Raises:
+            ValueError: if the picture does not count or was given before (see `reset`), if the poses have another
+                skeleton, or if a number in them is not finite.
+        """
+        if image_id not in self.image_ids:
+            raise ValueError(f"picture {image_id!r} is not among the {len(self.image_ids)} pictures to evaluate")
+        if image_id in self._results:
+            raise ValueError(f"picture {image_id!r}: expected its poses once, found them a second time; see reset()")
+        if self.skeleton is not None and poses.skeleton.keypoints != self.skeleton.keypoints:
+            raise ValueError(f"expected poses of {self.skeleton.name}, found poses of {poses.skeleton.name}")
+        if poses.skeleton.num_keypoints != len(self.sigmas):
+            raise ValueError(f"expected poses of {len(self.sigmas)} keypoints, found {poses.skeleton.num_keypoints}")
+        self._results[image_id] = poses.to_coco(image_id, category_id=self.category_id)
+
+    def reset(self) -> None:
+        """Forget all poses; the annotations stay."""
+        self._results.clear()
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """All poses so far, in the form of the results file."""
+        return [result for results in self._results.values() for result in results]
+
+    def compute(self) -> CocoMetrics:
+        """Measure the poses given so far; more may follow."""
+        return self._measure(self.results, "poses")
+
+    def evaluate_file(self, path: str | Path) -> CocoMetrics:
+        """Measure a results file, its scores as they are; what `update` was given plays no part.
+
+        The area of a pose, which decides in which size range an unmatched one is a mistake, is that of the box around
+        its keypoints, even where the file gives a box.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not a JSON list of results, names an unknown picture or another category, or if
+                a pose has another number of keypoints or a number that is not finite.
+        """
+        content = _read_json(path)
+        if not isinstance(content, list):
+            raise ValueError(f"{path}: expected a list of results, found {content!r:.60}")  # noqa: TRY004 - of the file
+        return self._measure(content, str(path))
+
+    def save_results(self, path: str | Path) -> None:
+        """Write the poses given so far as the COCO server takes them; the file appears whole or not at all."""
+        target = Path(path)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            part.write_text(json.dumps(self.results, allow_nan=False, separators=(",", ":")), encoding="utf-8")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _measure(self, results: Sequence[Mapping[str, Any]], name: str) -> CocoMetrics:
+        poses = [self._pose(result, f"{name}: result {place}") for place, result in enumerate(results)]
+        indexed = self._index(poses)
+        with _quiet():
+            evaluation = COCOeval(self._truth, indexed, "keypoints")
+            evaluation.params.kpt_oks_sigmas = self.sigmas
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        persons = self._truth.dataset["annotations"]
+        num_persons = sum(person["num_keypoints"] > 0 and not person["iscrowd"] for person in persons)
+        figures = (*map(float, evaluation.stats), len(self.image_ids), num_persons, len(indexed.anns))
+        arrays = (evaluation.eval[key] for key in ("precision", "recall", "scores"))
+        names = (field.name for field in fields(CocoMetrics))
+        return CocoMetrics(**dict(zip(names, (*figures, *arrays), strict=True)))
+
+    def _pose(self, result: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Check a result; its area is that of the box around its keypoints."""
+        _require(result, ("image_id", "category_id", "keypoints", "score"), where)
+        if result["image_id"] not in self._known:
+            raise ValueError(f"{where}: picture {result['image_id']!r} is not in the annotations")
+        if result["category_id"] != self.category_id:
+            raise ValueError(f"{where}: expected category {self.category_id}, found {result['category_id']!r}")
+        joints = len(self.sigmas)
+        numbers = _finite(result["keypoints"], 3 * joints, f"{where}: x, y, score of {joints} keypoints")
+        _finite([result["score"]], 1, f"{where}: score")
+        return {**result, "keypoints": numbers, "area": np.ptp(numbers[0::3]) * np.ptp(numbers[1::3])}
+
+    def _index(self, annotations: Iterable[Mapping[str, Any]]) -> COCO:
+        """Build pycocotools' data set of the pictures that count; its own way needs at least one annotation."""
+        counted = [annotation for annotation in annotations if annotation["image_id"] in self.image_ids]
+        indexed = COCO()
+        indexed.dataset = {
+            "images": [{"id": image_id} for image_id in sorted(self.image_ids)],
+            "categories": [{"id": self.category_id}],
+            "annotations": [{**annotation, "id": number} for number, annotation in enumerate(counted, 1)],
+        }
+        with _quiet():
+            indexed.createIndex()
+        return indexed
+
+
+def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
+    """Silence pycocotools, which prints: a library does not."""
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+def _read_json(path: str | Path) -> Any:  # noqa: ANN401 - JSON is anything
+    try:
+        return json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: expected JSON, found {error}") from error
+
+
+def _require(values: object, keys: Iterable[str], where: str) -> None:
+    found = f"only {sorted(values)}" if isinstance(values, Mapping) else f"a {type(values).__name__}"
+    for key in keys:
+        if not isinstance(values, Mapping) or key not in values:
+            raise ValueError(f"{where}: expected {key!r}, found {found}")
+
+
+def _ids(rows: Iterable[Mapping[str, int]], where: str) -> list[int]:
+    ids = []
+    for place, row in enumerate(rows):
+        _require(row, ("id",), f"{where} {place}")
+        ids.append(row["id"])
+    return ids
+
+
+def _finite(values: npt.ArrayLike, count: int, where: str) -> Floats:
+    numbers = as_floats(values, shape=(count,), name=where)
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{where}: expected finite numbers, found nan or inf")
+    return numbers
+
+
+def _sigmas(sigmas: npt.ArrayLike | None, skeleton: Skeleton | None) -> Floats:
+    if sigmas is None:
+        return (skeleton or COCO_17).sigmas
+    values = as_floats(sigmas, shape=(skeleton.num_keypoints if skeleton else None,), name="sigmas")
+    if not (len(values) and np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(f"sigmas: expected positive numbers, found {values.tolist()}")
+    return values
+
+
+def _category(known: list[int], wanted: int | None, name: str) -> int:
+    if wanted is None:
+        wanted = known[0] if len(known) == 1 else 1
+    if wanted not in known:
+        raise ValueError(f"{name}: expected category {wanted}, found {known}; name another with category_id=")
+    return wanted
+
+
+def _person(annotation: Mapping[str, Any], joints: int, area_per_box: float | None, where: str) -> dict[str, Any]:
+    """Check an annotation and keep what is evaluated of it."""
+    _require(annotation, ("keypoints",), where)
+    numbers = _finite(annotation["keypoints"], 3 * joints, f"{where}: x, y, visibility of {joints} keypoints")
+    labelled = int(np.count_nonzero(numbers[2::3] > 0))
+    from_box = area_per_box is not None and "area" not in annotation
+    _require(annotation, (["bbox"] if from_box or not labelled else []) + ([] if from_box else ["area"]), where)
+    box = _finite(annotation.get("bbox", np.zeros(4)), 4, f"{where}: bbox")
+    area = (area_per_box or 0.0) * box[2] * box[3] if from_box else annotation["area"]
+    return {
+        "image_id": annotation["image_id"],
+        "category_id": annotation["category_id"],
+        "keypoints": numbers,
+        "num_keypoints": annotation.get("num_keypoints", labelled),
+        "iscrowd": annotation.get("iscrowd", 0),
+        "bbox": box,
+        "area": float(_finite([area], 1, f"{where}: area")[0]),
+    }

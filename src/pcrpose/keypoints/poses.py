@@ -1,0 +1,162 @@
+"""The persons found in one picture: what a predictor returns and everything else takes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from pcrpose.keypoints.arrays import Floats, Image, as_floats
+from pcrpose.keypoints.draw import draw_poses
+from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+
+Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Poses:
+    """N persons of one picture, best first only if their maker says so.
+
+    The arrays are float32 copies and read-only: `dataclasses.replace` makes a changed one.
+    A keypoint that was not found keeps its best guess and a low score; it is never moved to ``(0, 0)``.
+
+    Attributes:
+        keypoints: ``(N, J, 2)`` float32, x then y, image pixels.
+        keypoint_scores: ``(N, J)`` float32, heatmap peaks; near ``[0, 1]``, not clipped.
+        boxes_xyxy: ``(N, 4)`` float32, left, top, right, bottom, image pixels.
+        box_scores: ``(N,)`` float32, the detector's; 1 for boxes a person has drawn.
+        pose_scores: ``(N,)`` float32, after rescoring (see `pcrpose.keypoints.oks.pose_scores`).
+        skeleton: names and order of the J keypoints.
+        keypoint_probabilities: ``(N, J)`` float32 in ``[0, 1]``, calibrated; ``None`` without a calibration.
+
+    Raises:
+        ValueError: if an array's shape does not fit ``keypoints`` and ``skeleton``.
+
+    Example:
+        >>> import numpy as np
+        >>> stick = Skeleton("stick", ("low", "high"), [], [(0, 1)], [0.1, 0.1])
+        >>> poses = Poses(
+        ...     keypoints=[[[4.0, 9.0], [4.0, 1.0]]],
+        ...     keypoint_scores=[[0.75, 0.5]],
+        ...     boxes_xyxy=[[2.0, 0.0, 6.0, 10.0]],
+        ...     box_scores=[1.0],
+        ...     pose_scores=[0.625],
+        ...     skeleton=stick,
+        ... )
+        >>> len(poses), poses.to_coco(image_id=7)
+        (1, [{'image_id': 7, 'category_id': 1, 'keypoints': [4.0, 9.0, 0.75, 4.0, 1.0, 0.5], 'score': 0.625}])
+    """
+
+    keypoints: Floats
+    keypoint_scores: Floats
+    boxes_xyxy: Floats
+    box_scores: Floats
+    pose_scores: Floats
+    skeleton: Skeleton = COCO_17
+    keypoint_probabilities: Floats | None = None
+
+    def __post_init__(self) -> None:
+        joints = self.skeleton.num_keypoints
+        self._freeze("keypoints", (None, joints, 2))
+        count = len(self.keypoints)
+        self._freeze("keypoint_scores", (count, joints))
+        self._freeze("boxes_xyxy", (count, 4))
+        self._freeze("box_scores", (count,))
+        self._freeze("pose_scores", (count,))
+        if self.keypoint_probabilities is not None:
+            self._freeze("keypoint_probabilities", (count, joints))
+
+    def _freeze(self, name: str, shape: tuple[int | None, ...]) -> None:
+        values = getattr(self, name)
+        if shape[0] == 0 and np.size(values) == 0:  # an empty list has no second axis
+            values = np.zeros(tuple(n or 0 for n in shape))
+        array = as_floats(values, shape=shape, name=f"Poses.{name}").astype(np.float32)
+        array.flags.writeable = False
+        object.__setattr__(self, name, array)  # the dataclass is frozen for everybody else
+
+    @classmethod
+    def empty(cls, skeleton: Skeleton = COCO_17) -> "Poses":
+        """Make the result for a picture without persons."""
+        none = np.zeros(0)
+        return cls(
+            keypoints=none, keypoint_scores=none, boxes_xyxy=none, box_scores=none, pose_scores=none, skeleton=skeleton
+        )
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, index: Selection) -> "Poses":
+        """Select persons; the answer is always `Poses`, for one index of length one."""
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        probabilities = self.keypoint_probabilities
+        return Poses(
+            keypoints=self.keypoints[chosen],
+            keypoint_scores=self.keypoint_scores[chosen],
+            boxes_xyxy=self.boxes_xyxy[chosen],
+            box_scores=self.box_scores[chosen],
+            pose_scores=self.pose_scores[chosen],
+            skeleton=self.skeleton,
+            keypoint_probabilities=None if probabilities is None else probabilities[chosen],
+        )
+
+    def __iter__(self) -> Iterator["Poses"]:
+        return (self[index] for index in range(len(self)))
+
+    def draw(
+        self,
+        image: Image | PIL.Image.Image,
+        *,
+        threshold: float = 0.2,
+        boxes: bool = False,
+        line_width: float | None = None,
+    ) -> PIL.Image.Image:
+        """Draw on a copy of the picture; see `pcrpose.keypoints.draw.draw_poses`."""
+        return draw_poses(image, self, threshold=threshold, boxes=boxes, line_width=line_width)
+
+    def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:
+        """Write as the COCO server takes results: one dict a person.
+
+        Args:
+            image_id: the picture's id in the annotation file.
+            category_id: 1 is COCO's person.
+
+        Returns:
+            Plain numbers for JSON, not rounded: ``keypoints`` lists x, y and the keypoint's score J times,
+            ``score`` is the pose score.
+
+        Raises:
+            ValueError: if a keypoint or score is not finite, naming the pose.
+        """
+        self._check_finite("keypoints", "keypoint_scores", "pose_scores")
+        triples = np.concatenate([self.keypoints, self.keypoint_scores[..., None]], axis=-1)
+        rows = triples.reshape(len(self), 3 * self.skeleton.num_keypoints).tolist()
+        return [
+            {"image_id": int(image_id), "category_id": category_id, "keypoints": numbers, "score": score}
+            for numbers, score in zip(rows, self.pose_scores.tolist(), strict=True)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write everything, the skeleton too, as plain lists for JSON; raises ValueError if a number is not finite."""
+        self._check_finite(*self._arrays())
+        arrays = {name: None if array is None else array.tolist() for name, array in self._arrays().items()}
+        return {"skeleton": self.skeleton.to_dict(), **arrays}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Poses":
+        """Rebuild exactly what `to_dict` wrote; raises ValueError for a missing or unknown key or a wrong shape."""
+        expected = {field.name for field in fields(cls)}
+        if set(values) != expected:
+            raise ValueError(f"Poses: expected the keys {sorted(expected)}, found {sorted(values)}")
+        return cls(**{**values, "skeleton": Skeleton.from_dict(values["skeleton"])})
+
+    def _arrays(self) -> dict[str, Floats | None]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "skeleton"}
+
+    def _check_finite(self, *names: str) -> None:
+        for name in names:
+            array = getattr(self, name)
+            wrong = np.zeros(0) if array is None else ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+            for index in np.flatnonzero(wrong)[:1]:
+                raise ValueError(f"Poses.{name}: expected finite numbers, found nan or inf in pose {index}")
