@@ -1,1 +1,76 @@
-"""Human keypoint detection by Progressive Context Refinement."""
+"""Human keypoint detection by Progressive Context Refinement.
+
+The names in `__all__` are the library's front door. Each is imported when it is first asked for, so that
+``import pcrpose`` costs nothing.
+"""
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pcrpose.evaluation.coco import CocoEvaluator
+    from pcrpose.inference.predictor import PosePredictor
+    from pcrpose.keypoints.oks import oks, oks_nms
+    from pcrpose.keypoints.poses import Poses
+    from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+    from pcrpose.models.config import PCRConfig
+    from pcrpose.models.load import load_model
+    from pcrpose.models.pcr import PCR
+    from pcrpose.models.zoo import list_pretrained
+    from pcrpose.training.trainer import Trainer
+
+    __version__: str
+
+__all__ = [
+    "COCO_17",
+    "PCR",
+    "CocoEvaluator",
+    "PCRConfig",
+    "PosePredictor",
+    "Poses",
+    "Skeleton",
+    "Trainer",
+    "list_pretrained",
+    "load_model",
+    "oks",
+    "oks_nms",
+]
+
+_HOMES: Mapping[str, str] = MappingProxyType(
+    {
+        "COCO_17": "pcrpose.keypoints.skeleton",
+        "PCR": "pcrpose.models.pcr",
+        "CocoEvaluator": "pcrpose.evaluation.coco",
+        "PCRConfig": "pcrpose.models.config",
+        "PosePredictor": "pcrpose.inference.predictor",
+        "Poses": "pcrpose.keypoints.poses",
+        "Skeleton": "pcrpose.keypoints.skeleton",
+        "Trainer": "pcrpose.training.trainer",
+        "list_pretrained": "pcrpose.models.zoo",
+        "load_model": "pcrpose.models.load",
+        "oks": "pcrpose.keypoints.oks",
+        "oks_nms": "pcrpose.keypoints.oks",
+    }
+)
+
+if not TYPE_CHECKING:  # a type checker that saw this function would accept every misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Import a public name on first use; afterwards it is an ordinary attribute."""
+        if name == "__version__":
+            from importlib.metadata import version  # noqa: PLC0415 - slow to import and seldom asked for
+
+            value: object = version("pcrpose")
+        elif name in _HOMES:
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+        else:
+            raise AttributeError(f"module 'pcrpose' has no attribute {name!r}; it has {__all__}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """List the names that are not imported yet, too."""
+    return sorted({*globals(), *__all__, "__version__"})

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pcrpose.evaluation.coco import CocoEvaluator
 
 from pcrpose.data.coco import Detections, read_coco
 from pcrpose.data.synthetic import write_coco
+from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.skeleton import LSP_14

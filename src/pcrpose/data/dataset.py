@@ -230,7 +230,7 @@ class EpochSampler(Sampler[list[SampleKey]]):
         seed: the order is a function of it and of the epoch.
         drop_last: leave out an incomplete last batch.
 
-    Example:
+    Examples:
         >>> sampler = EpochSampler([4], batch_size=3, shuffle=False)
         >>> sampler.set_epoch(0, first_batch=1)
         >>> list(sampler)

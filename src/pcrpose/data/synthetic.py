@@ -47,7 +47,7 @@ class SyntheticPoses:
         size: of a picture.
         max_persons: a picture shows one person up to this many.
 
-    Example:
+    Examples:
         >>> sample = SyntheticPoses(count=10).picture(3)[0]
         >>> sample.image.shape, sample.keypoints.shape
         ((256, 192, 3), (17, 2))

@@ -84,7 +84,7 @@ class CocoEvaluator:
         FileNotFoundError: if there is no such file.
         ValueError: if something is missing, unknown, or has another number of keypoints; the message says where.
 
-    Example:
+    Examples:
         >>> person = {"image_id": 7, "category_id": 1, "keypoints": [9, 9, 2, 9, 60, 2], "area": 5000.0}
         >>> content = {"images": [{"id": 7}], "categories": [{"id": 1}], "annotations": [person]}
         >>> evaluator = CocoEvaluator(content, sigmas=[0.1, 0.1])

@@ -49,7 +49,7 @@ def pck(
     Raises:
         ValueError: if a shape differs, a length is not positive or the threshold is negative.
 
-    Example:
+    Examples:
         >>> truth = [[[10, 10], [20, 20]], [[30, 30], [40, 40]]]
         >>> guess = [[[10, 11], [20, 26]], [[30, 30], [40, 41]]]
         >>> pck(guess, truth, [[True, True], [True, False]], [10, 10], threshold=0.5)

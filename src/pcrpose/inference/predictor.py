@@ -60,7 +60,7 @@ class PosePredictor:
         keypoint_threshold: keypoints above it count in a pose's score.
         nms_threshold: similarity above which the lower-scored of two detected poses is dropped.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from pcrpose.models.config import PCRConfig
         >>> from pcrpose.models.pcr import PCR

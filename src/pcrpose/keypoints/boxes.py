@@ -15,7 +15,7 @@ from pcrpose.keypoints.arrays import Floats, as_floats
 class Size:
     """Width and height in whole pixels (or cells); prints the paper's way, height first.
 
-    Example:
+    Examples:
         >>> print(Size(width=192, height=256))
         256x192
         >>> Size.parse("256x192").width

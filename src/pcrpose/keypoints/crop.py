@@ -36,7 +36,7 @@ class Crop:
     Raises:
         ValueError: if ``matrices`` has another shape or holds anything but finite similarities.
 
-    Example:
+    Examples:
         >>> crop = Crop.from_boxes([[10, 20, 40, 60]], Size(width=192, height=256))
         >>> crop.forward([[25.0, 40.0]]).tolist()
         [[95.5, 127.5]]

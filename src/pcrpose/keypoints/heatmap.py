@@ -34,7 +34,7 @@ class HeatmapCodec:
     Raises:
         ValueError: if a field has no meaning.
 
-    Example:
+    Examples:
         >>> codec = HeatmapCodec(input_size=Size(width=192, height=256))
         >>> heatmaps, weights = codec.encode(torch.tensor([[[100.3, 61.2]]]), torch.ones(1, 1))
         >>> heatmaps.shape

@@ -39,7 +39,7 @@ def oks(
     Source:
         The COCO keypoint evaluation.
 
-    Example:
+    Examples:
         >>> oks([[[10, 10], [10, 40]]], [[[10, 10], [10, 40]], [[13, 13], [13, 43]]], [900], sigmas=[0.1, 0.1]).round(2)
         array([[1.  , 0.78]])
     """
@@ -89,7 +89,7 @@ def oks_nms(
     Source:
         The published HRNet and Simple Baselines code: neither pose is ground truth, so the scale is their mean area.
 
-    Example:
+    Examples:
         >>> keypoints = [[[20, 10], [20, 70]], [[20, 11], [20, 71]], [[80, 70], [80, 130]]]
         >>> oks_nms(keypoints, [0.4, 0.8, 0.6], [1600] * 3, sigmas=[0.1, 0.1])
         array([1, 2])
@@ -216,7 +216,7 @@ def pose_scores(box_scores: ArrayLike, keypoint_scores: ArrayLike, *, threshold:
     Source:
         The test procedure of the published HRNet and Simple Baselines code.
 
-    Example:
+    Examples:
         >>> pose_scores([0.5], [[0.8, 0.1, 0.4]]).round(3).tolist()
         [0.3]
     """

@@ -34,7 +34,7 @@ class Poses:
     Raises:
         ValueError: if an array's shape does not fit ``keypoints`` and ``skeleton``.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> stick = Skeleton("stick", ("low", "high"), [], [(0, 1)], [0.1, 0.1])
         >>> poses = Poses(

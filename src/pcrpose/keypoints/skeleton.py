@@ -28,7 +28,7 @@ class Skeleton:
         ValueError: if names repeat, a pair names no keypoint, a keypoint is paired twice or with itself,
             or ``sigmas`` are not J positive numbers.
 
-    Example:
+    Examples:
         >>> hand = Skeleton("stick", ("tip", "left_end", "right_end"), [("left_end", "right_end")], [(0, 1)], [0.1] * 3)
         >>> hand.flip_indices.tolist()
         [0, 2, 1]

@@ -155,7 +155,7 @@ class PCRConfig(PoseConfig):
         ValueError: for an unknown encoder, no decoder, widths that four branches cannot share, or fewer
             modules than the encoder's resolution needs to come back to a quarter of the crop's.
 
-    Example:
+    Examples:
         >>> PCRConfig(encoder="hrnet_w32", channels=(48,)).modules_per_decoder
         1
     """

@@ -22,7 +22,7 @@ class PCR(PoseModel[PCRConfig]):
         module but one of each decoder, or on the encoder's features where a decoder has one module (ours: the
         paper says only "after the penultimate CAM").
 
-    Example:
+    Examples:
         >>> import torch
         >>> model = PCR(PCRConfig(encoder="resnet18", channels=(32, 32, 32), se_norm="none"))
         >>> model.eval()(torch.zeros(1, 3, 64, 64)).final.shape

@@ -20,7 +20,7 @@ def rate_factor(
         warmup_steps: the factor first rises linearly over these.
         milestones: shares of the run, in ``(0, 1)``; for ``"step"`` only.
 
-    Example:
+    Examples:
         >>> [rate_factor(step, 10, schedule="step", milestones=(0.5,)) for step in (0, 4, 5)]
         [1.0, 1.0, 0.1]
     """

@@ -1,0 +1,58 @@
+"""The table of pretrained models in README and docs is written by the zoo.
+
+After a change of the zoo: ``python tests/house/test_zoo_table.py``.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pcrpose.models.zoo import ZOO, ZooEntry
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "docs/zoo.md")
+MARKED = re.compile(r"(?<=<!-- zoo -->\n).*?(?=<!-- /zoo -->\n)", re.DOTALL)
+HEAD = "| name | network | parameters | GMACs | recipe | measured |\n|---|---|---|---|---|---|\n"
+
+
+def zoo_table() -> str:
+    """Write one row a model."""
+    return HEAD + "".join(map(row, ZOO.values())) if ZOO else "No model is released yet.\n"
+
+
+def row(entry: ZooEntry) -> str:
+    """Write one model's row; what nobody measured is left empty."""
+    measured = "; ".join(f"{name} {value:.3f}" for name, value in entry.metrics.items())
+    size = f"{entry.parameters / 1e6:.2f} M | {entry.gmacs:.2f}"
+    return f"| `{entry.name}` | {entry.architecture} | {size} | `{entry.recipe}` | {measured} |\n"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_table_is_the_zoo_s(page: str) -> None:
+    """What a page says of the models is what the zoo declares."""
+    found = MARKED.findall((REPOSITORY / page).read_text(encoding="utf-8"))
+
+    assert found == [zoo_table()]
+
+
+def test_row_shows_measured_figures() -> None:
+    """Figures come with the name of what they were measured on."""
+    entry = ZooEntry(
+        name="tiny",
+        architecture="PCR",
+        recipe="C",
+        summary="",
+        parameters=2_500_000,
+        gmacs=0.25,
+        metrics={"AP on ours": 0.5},
+    )
+
+    assert row(entry) == "| `tiny` | PCR | 2.50 M | 0.25 | `C` | AP on ours 0.500 |\n"
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        path = REPOSITORY / name
+        text = path.read_text(encoding="utf-8")
+        path.write_text(MARKED.sub(lambda _: zoo_table(), text), encoding="utf-8")
