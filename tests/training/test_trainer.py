@@ -138,7 +138,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NaN is an error that names the step, not a ruined model."""
-
     forward = PCR.forward
 
     def broken(self: PCR, crops: Tensor) -> PCROutput:

@@ -41,10 +41,8 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         self.config = config
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - card metadata of the hub mixin
-        """Give every architecture's model card the same metadata."""
-        super().__init_subclass__(
-            library_name="pcrpose", pipeline_tag="keypoint-detection", license="apache-2.0", **kwargs
-        )
+        """Give every architecture's model card the same metadata; what the weights may be used for, their maker says."""
+        super().__init_subclass__(library_name="pcrpose", pipeline_tag="keypoint-detection", **kwargs)
 
     @classmethod
     def from_pretrained(  # type: ignore[override] # the mixin's version pickles, ignores missing tensors, takes **kwargs

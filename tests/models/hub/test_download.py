@@ -1,0 +1,168 @@
+"""Downloading from a Hub and pushing to it, by the Hub's own client."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from huggingface_hub import hf_hub_download
+from torch import nn
+
+from pcrpose.models import hub as hub_module
+from pcrpose.models.pcr import PCR
+
+if TYPE_CHECKING:
+    from tests.models.hub.conftest import HubServer
+
+Compare = Callable[[nn.Module, nn.Module], bool]
+FILES = ("config.json", "model.safetensors")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Read what a repository would hold."""
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/nowhere/x", "~/x", "a/b/c", "nothing"])
+def test_what_cannot_be_a_hub_repository_is_not_asked_for(
+    name: str, hub: "HubServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that are no ``owner/name`` are refused before anything is sent, even while the zoo is empty."""
+    monkeypatch.setattr(hub_module, "ZOO", {})
+    with pytest.raises(ValueError, match=r"no Hub repository \(owner/name\)$"):
+        PCR.from_pretrained(name)
+    assert hub.requests == []
+
+
+def test_a_path_is_never_a_hub_repository(hub: "HubServer", saved: Path) -> None:
+    """A `Path` that is no folder, or the weight file instead of its folder, is a missing folder."""
+    for wrong in (Path("owner/name"), saved / "model.safetensors", str(saved / "model.safetensors")):
+        with pytest.raises(FileNotFoundError, match="expected a folder"):
+            PCR.from_pretrained(wrong)
+    assert hub.requests == []
+
+
+def test_a_repository_is_downloaded_once_and_then_found(
+    hub: "HubServer", tiny_model: PCR, saved: Path, tmp_path: Path, same_tensors: Compare
+) -> None:
+    """The Hub's own client downloads both files; afterwards they load with the Hub out of reach."""
+    hub.create("someone/tiny").commit(contents(saved))
+    cache = tmp_path / "cache"
+    assert same_tensors(tiny_model, PCR.from_pretrained("someone/tiny", cache_dir=cache))
+    assert sorted({request.rsplit("/", 1)[-1] for request in hub.requests}) == sorted(FILES)
+    assert not (tmp_path / "default-cache").exists()
+    asked = len(hub.requests)
+    loaded = PCR.from_pretrained("someone/tiny", cache_dir=cache, local_files_only=True)
+    assert same_tensors(tiny_model, loaded)
+    assert len(hub.requests) == asked
+
+
+def test_a_revision_is_a_branch_or_a_commit(
+    hub: "HubServer", tiny_model: PCR, saved: Path, tmp_path: Path, same_tensors: Compare
+) -> None:
+    """Each revision gives the weights of that revision."""
+    repository = hub.create("someone/tiny")
+    first = repository.commit(contents(saved))
+    other = PCR(tiny_model.config)
+    other.save_pretrained(tmp_path / "other")
+    repository.commit(contents(tmp_path / "other"), branch="newer")
+    assert same_tensors(other, PCR.from_pretrained("someone/tiny", revision="newer", cache_dir=tmp_path / "cache"))
+    assert same_tensors(tiny_model, PCR.from_pretrained("someone/tiny", revision=first, cache_dir=tmp_path / "cache"))
+    with pytest.raises(FileNotFoundError, match="someone/tiny: the repository has no revision 'nowhere'"):
+        PCR.from_pretrained("someone/tiny", revision="nowhere", cache_dir=tmp_path / "cache")
+
+
+def test_both_files_are_of_one_commit(
+    hub: "HubServer",
+    tiny_model: PCR,
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    same_tensors: Compare,
+) -> None:
+    """A push between the two downloads does not mix an old configuration with new weights."""
+    repository = hub.create("someone/tiny")
+    repository.commit(contents(saved))
+    other = PCR(tiny_model.config)
+    other.save_pretrained(tmp_path / "other")
+
+    def download_then_push(
+        *,
+        repo_id: str,
+        filename: str,
+        revision: str | None,
+        cache_dir: Path,
+        token: str | None,
+        local_files_only: bool,
+    ) -> str:
+        path = hf_hub_download(
+            repo_id,
+            filename,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+        )
+        repository.commit(contents(tmp_path / "other"))
+        return path
+
+    monkeypatch.setattr(hub_module, "hf_hub_download", download_then_push)
+    assert same_tensors(tiny_model, PCR.from_pretrained("someone/tiny", cache_dir=tmp_path / "cache"))
+
+
+def test_a_private_repository_needs_its_token(
+    hub: "HubServer", tiny_model: PCR, saved: Path, tmp_path: Path, same_tensors: Compare
+) -> None:
+    """With the token it loads; without, it does not exist."""
+    hub.create("someone/private", token="hf_secret").commit(contents(saved))  # noqa: S106 - of the local server
+    with pytest.raises(FileNotFoundError, match="no repository 'someone/private' on the Hub, or no access to it"):
+        PCR.from_pretrained("someone/private", cache_dir=tmp_path)
+    loaded = PCR.from_pretrained("someone/private", cache_dir=tmp_path, token="hf_secret")  # noqa: S106 - as above
+    assert same_tensors(tiny_model, loaded)
+
+
+def test_a_missing_repository_is_named(hub: "HubServer", tmp_path: Path) -> None:
+    """A repository that does not exist gives one clear error."""
+    with pytest.raises(FileNotFoundError, match="no repository 'nobody/nothing' on the Hub"):
+        PCR.from_pretrained("nobody/nothing", cache_dir=tmp_path)
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("missing", FILES)
+def test_a_repository_without_one_file_is_refused(missing: str, hub: "HubServer", saved: Path, tmp_path: Path) -> None:
+    """Pickled weights do not stand in for the safetensors file, and are not even asked for."""
+    files = contents(saved)
+    del files[missing]
+    hub.create("someone/partial").commit(files | {"pytorch_model.bin": b"pickle"})
+    with pytest.raises(FileNotFoundError, match=r"someone/partial: the repository lacks .*pickled weights are never"):
+        PCR.from_pretrained("someone/partial", cache_dir=tmp_path)
+    assert not any("bin" in request for request in hub.requests)
+
+
+def test_an_empty_cache_is_named(hub: "HubServer", tmp_path: Path) -> None:
+    """Without a download nothing is found, and nothing is asked."""
+    with pytest.raises(FileNotFoundError, match="someone/tiny: not in the cache"):
+        PCR.from_pretrained("someone/tiny", cache_dir=tmp_path, local_files_only=True)
+    assert hub.requests == []
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the Hub client's own upload of large files
+def test_a_pushed_model_comes_back(hub: "HubServer", tiny_model: PCR, tmp_path: Path, same_tensors: Compare) -> None:
+    """`push_to_hub` uploads weights, configuration and card in one commit, from which the same model loads."""
+    tiny_model.push_to_hub("someone/pushed", token="hf_writer")  # noqa: S106 - of the local server
+    repository = hub.repositories["someone/pushed"]
+    assert len(repository.commits) == 1
+    (files,) = repository.commits.values()
+    assert set(files) == {*FILES, "README.md"}
+    assert b"library_name: pcrpose" in files["README.md"]
+    loaded = PCR.from_pretrained("someone/pushed", cache_dir=tmp_path)
+    assert same_tensors(tiny_model, loaded)
+    assert loaded.config == tiny_model.config
+
+
+def test_a_downloaded_model_is_checked_like_a_folder(hub: "HubServer", saved: Path, tmp_path: Path) -> None:
+    """What comes from the Hub passes the same checks."""
+    files = contents(saved)
+    hub.create("someone/broken").commit(files | {"model.safetensors": files["model.safetensors"][:100]})
+    with pytest.raises(ValueError, match="damaged"):
+        PCR.from_pretrained("someone/broken", cache_dir=tmp_path)
