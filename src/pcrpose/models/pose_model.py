@@ -41,7 +41,7 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         self.config = config
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - card metadata of the hub mixin
-        """Give every architecture's model card the same metadata; what the weights may be used for, their maker says."""
+        """Give every architecture's model card the same metadata; the licence is the weights' maker's to state."""
         super().__init_subclass__(library_name="pcrpose", pipeline_tag="keypoint-detection", **kwargs)
 
     @classmethod
