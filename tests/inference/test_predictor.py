@@ -3,20 +3,25 @@
 import logging
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 import pytest
+import torch
 
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
-from pcrpose.keypoints.boxes import mirror_boxes
-from pcrpose.keypoints.crop import mirror_keypoints
+from pcrpose.keypoints.boxes import Size, mirror_boxes
+from pcrpose.keypoints.crop import Crop, mirror_keypoints
 from pcrpose.keypoints.peaks import Decoding
 from pcrpose.keypoints.skeleton import COCO_17
-from pcrpose.models.config import SimpleBaselineConfig
+from pcrpose.models.config import HeatmapKind, SimpleBaselineConfig
 from pcrpose.models.pcr import PCR
 from pcrpose.models.simple_baseline import SimpleBaseline
 
@@ -113,15 +118,84 @@ def test_batches_cross_pictures_and_do_not_matter(model: PCR, picture: Image, ba
         np.testing.assert_allclose(poses.keypoints, alone.keypoints, atol=1e-4)
 
 
+def test_a_buffer_may_be_used_again(model: PCR, picture: Image) -> None:
+    """Frames that share one array, as video readers give them, each get their own poses."""
+    frames = [picture, picture[::-1].copy(), 255 - picture]
+
+    def reader() -> Iterator[Image]:
+        buffer = np.empty_like(picture)
+        for frame in frames:
+            buffer[:] = frame
+            yield buffer
+
+    together = PosePredictor(model).predict_batch(reader(), [BOXES] * 3)
+
+    for poses, frame in zip(together, frames, strict=True):
+        np.testing.assert_allclose(poses.keypoints, PosePredictor(model).predict(frame, BOXES).keypoints, atol=1e-4)
+
+
+def test_pictures_are_let_go_one_by_one(model: PCR, picture: Image) -> None:
+    """However many pictures share a batch, only the one being read and its neighbours are in memory."""
+    alive: list[weakref.ref[Image]] = []
+
+    def reader() -> Iterator[Image]:
+        for _ in range(12):
+            fresh = picture.copy()
+            alive.append(weakref.ref(fresh))
+            assert sum(reference() is not None for reference in alive) <= 4
+            yield fresh
+
+    assert len(PosePredictor(model).predict_batch(reader(), [BOXES] * 12)) == 12
+
+
+def test_detections_that_cannot_be_cropped_are_left_out(
+    model: PCR, picture: Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One bad detection does not cost the others; how many there were is logged."""
+    nan = float("nan")
+    boxes = np.array([BOXES[0], [5, 5, 5, 9], [900, 5, 990, 9], [nan, 5, 9, 9], BOXES[1]])
+
+    poses = PosePredictor(model).predict_detections([picture], [(boxes, [0.5, 0.9, 0.9, 0.9, nan])])[0]
+
+    np.testing.assert_array_equal(poses.boxes_xyxy, BOXES[:1].astype(np.float32))
+    assert "4 of 5" in caplog.text
+
+
+def test_a_model_that_was_trained_meanwhile_still_predicts(model: PCR, picture: Image) -> None:
+    """Prediction always runs in evaluation mode."""
+    predictor = PosePredictor(model)
+    expected = predictor.predict(picture, BOXES)
+    model.train()
+
+    np.testing.assert_array_equal(predictor.predict(picture, BOXES).keypoints, expected.keypoints)
+
+
+@pytest.mark.parametrize("one", ["picture.jpg", Path("picture.jpg"), np.zeros((4, 5, 3), dtype=np.uint8)])
+def test_one_picture_is_not_many(model: PCR, one: Any) -> None:  # noqa: ANN401 - wrong on purpose
+    """A path given as the list of pictures would be read letter by letter."""
+    with pytest.raises(TypeError, match="several pictures"):
+        PosePredictor(model).predict_batch(one)
+
+
+def test_the_picture_of_a_wrong_box_is_named(model: PCR, picture: Image) -> None:
+    """In a batch the error says which picture's box it was."""
+    with pytest.raises(ValueError, match="picture 1: box 2"):
+        PosePredictor(model).predict_batch([picture, picture], [BOXES, [*BOXES[:2], [5, 5, 5, 5]]])
+
+
 def test_pictures_and_boxes_must_match_in_number(model: PCR, picture: Image) -> None:
     """A missing entry is an error, not a picture without persons."""
     with pytest.raises(ValueError, match="shorter"):
         PosePredictor(model).predict_batch([picture, picture], [BOXES])
 
 
-@pytest.mark.parametrize("decode", ["argmax", "quarter", "dark", "soft_argmax"])
-def test_a_mirrored_picture_gives_mirrored_poses(model: PCR, picture: Image, decode: Decoding) -> None:
+@pytest.mark.parametrize("heatmaps", ["gaussian", "probability"])
+@pytest.mark.parametrize("decode", ["argmax", "quarter", "dark", "udp", "soft_argmax"])
+def test_a_mirrored_picture_gives_mirrored_poses(
+    model: PCR, picture: Image, decode: Decoding, heatmaps: HeatmapKind
+) -> None:
     """With the flip test, mirroring picture and boxes mirrors the poses to 0.01 px."""
+    model.config = replace(model.config, heatmaps=heatmaps)
     predictor = PosePredictor(model, flip=True, decode=decode)
     width = picture.shape[1]
 
@@ -134,10 +208,21 @@ def test_a_mirrored_picture_gives_mirrored_poses(model: PCR, picture: Image, dec
 
 
 def test_flip_shift_of_published_models(picture: Image) -> None:
-    """An edge-aligned model is averaged with the one-cell shift and still runs end to end."""
-    network = SimpleBaseline(SimpleBaselineConfig(encoder="resnet18", channels=(16, 16, 16))).eval()
+    """The mirrored heatmaps of an edge-aligned model are moved by one cell before they are averaged."""
+    config = SimpleBaselineConfig(encoder="resnet18", channels=(16, 16, 16), input_size=Size(width=64, height=96))
+    network = SimpleBaseline(config).eval()
+    torch.nn.init.normal_(network.final_layer.weight, std=0.5)
+    crops = torch.from_numpy(Crop.from_boxes(BOXES, config.input_size, alignment="edge").warp(picture))
+    normalised = config.normalise(crops.permute(0, 3, 1, 2))
+    with torch.inference_mode():
+        first, second = network(normalised).final, network(normalised.flip(3)).final
+    back = second[:, torch.tensor(COCO_17.flip_indices)].flip(3)
+    back[..., 1:] = back[..., :-1].clone()
+    _, expected = config.codec().decode((first + back) / 2)
 
-    assert np.isfinite(PosePredictor(network).predict(picture, BOXES).keypoints).all()
+    found = PosePredictor(network).predict(picture, BOXES).keypoint_scores
+
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4)
 
 
 def test_bgr_arrays_are_swapped(model: PCR, picture: Image) -> None:
@@ -208,13 +293,13 @@ from pcrpose.models.pcr import PCR
 from pcrpose.models.config import PCRConfig
 from pcrpose.inference.predictor import PosePredictor
 torch.set_num_threads(1)
-model = PCR(PCRConfig(encoder="resnet50", se_norm="none")).eval()
+model = PCR(PCRConfig(encoder="resnet18", channels=(64, 64, 64), se_norm="none")).eval()
 if sys.argv[1] == "forward":
     with torch.inference_mode():
         model(torch.zeros(32, 3, 256, 192))
 else:
     boxes = np.tile([[10.0, 10.0, 100.0, 200.0]], (256, 1))
-    PosePredictor(model, flip=False).predict(np.zeros((240, 320, 3), dtype=np.uint8), boxes)
+    PosePredictor(model).predict(np.zeros((240, 320, 3), dtype=np.uint8), boxes)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -227,7 +312,7 @@ def run(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak in Linux's units")
 def test_memory_of_many_boxes_is_that_of_one_batch() -> None:
     """256 boxes peak at most at 1.3 times what one forward pass of 32 crops needs."""
     one, many = (int(run(MEMORY_PROGRAM, what)) for what in ("forward", "predict"))

@@ -27,7 +27,15 @@ def test_every_annotated_person_is_predicted(model: PCR, annotations: Path) -> N
 
     metrics = validate(PosePredictor(model), dataset, CocoEvaluator(annotations))
 
+    assert metrics.num_poses == len(dataset.samples) == 5
     assert 0 <= metrics.ap <= metrics.ap50 <= 1
+
+
+def test_only_pictures_that_count_are_predicted(model: PCR, annotations: Path) -> None:
+    """An evaluator of two pictures gets the poses of two."""
+    dataset = read_coco(annotations, annotations.parent / "images")
+
+    assert validate(PosePredictor(model), dataset, CocoEvaluator(annotations, image_ids=[1, 3])).num_poses == 2
 
 
 def test_detections_replace_the_boxes(model: PCR, annotations: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.keypoints.arrays import Floats, Image, as_floats
-from pcrpose.keypoints.boxes import Size, check_boxes, whole_image_box, windows
+from pcrpose.keypoints.boxes import Size, check_boxes, croppable, whole_image_box, windows
 from pcrpose.keypoints.crop import Crop
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
@@ -26,10 +27,9 @@ Detector: TypeAlias = Callable[[Image], tuple[npt.ArrayLike, npt.ArrayLike]]  # 
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Request:
-    """One picture with the boxes to look into, and whether they came from a detector."""
+class _Boxes:
+    """Where to look in one picture, and whether a detector said so."""
 
-    image: Image
     boxes_xyxy: Floats
     box_scores: Floats
     detected: bool
@@ -37,11 +37,11 @@ class _Request:
 
 @dataclass(frozen=True, kw_only=True)
 class _Chunk:
-    """A part of one picture's boxes, small enough to share a batch with others."""
+    """A part of one picture's crops, small enough to share a batch with others."""
 
-    request: int
-    image: Image
+    picture: int
     crop: Crop
+    pixels: npt.NDArray[np.uint8]
 
 
 class PosePredictor:
@@ -77,7 +77,7 @@ class PosePredictor:
         detector: Detector | None = None,
         flip: bool = True,
         decode: Decoding = "dark",
-        batch_size: int = 32,
+        batch_size: int = 16,
         keypoint_threshold: float = 0.2,
         nms_threshold: float = 0.9,
     ) -> None:
@@ -131,31 +131,41 @@ class PosePredictor:
             ValueError: as for `predict`, or if there are not as many entries in ``boxes`` as pictures.
             FileNotFoundError: as for `predict`.
         """
+        _check_many(images)
         opened = (open_image(image, color=color) for image in images)
         if boxes is None:
-            return self._run(self._detected(image) for image in opened)
-        return self._run(self._given(image, given) for image, given in zip(opened, boxes, strict=True))
+            return self._run((image, self._detected(image)) for image in opened)
+        pairs = enumerate(zip(opened, boxes, strict=True))
+        return self._run((image, _given(image, given, number)) for number, (image, given) in pairs)
 
     def predict_detections(
-        self, images: Iterable[ImageSource], detections: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]]
+        self,
+        images: Iterable[ImageSource],
+        detections: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]],
+        *,
+        color: Color = "rgb",
     ) -> list[Poses]:
         """Find the poses of pictures whose boxes a detector found earlier, scored and thinned like a detector's.
 
         Args:
             images: as for `predict_batch`.
-            detections: ``(N, 4)`` boxes_xyxy and ``(N,)`` scores, one pair a picture.
+            detections: ``(N, 4)`` boxes_xyxy and ``(N,)`` scores, one pair a picture. Boxes that cannot be cropped
+                (not finite, without width or height, outside the picture) are left out, which is logged.
+            color: as for `predict`.
 
         Returns:
             One `Poses` a picture, best pose first.
+
+        Raises:
+            ValueError: for a picture that cannot be read, or numbers of boxes, scores and pictures that differ.
+            FileNotFoundError: for a path that does not exist.
         """
-        opened = (open_image(image) for image in images)
-        return self._run(_scored(image, found) for image, found in zip(opened, detections, strict=True))
+        _check_many(images)
+        opened = (open_image(image, color=color) for image in images)
+        pairs = zip(opened, detections, strict=True)
+        return self._run((image, _scored(image, found)) for image, found in pairs)
 
-    def _given(self, image: Image, boxes_xyxy: npt.ArrayLike) -> _Request:
-        checked = check_boxes(boxes_xyxy, _size(image))
-        return _Request(image=image, boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
-
-    def _detected(self, image: Image) -> _Request:
+    def _detected(self, image: Image) -> _Boxes:
         if self.detector is not None:
             return _scored(image, self.detector(image))
         if not self._warned:
@@ -164,49 +174,52 @@ class PosePredictor:
                 "give boxes_xyxy, or PosePredictor(model, detector=...)"
             )
             self._warned = True
-        return self._given(image, whole_image_box(_size(image)))
+        return _given(image, whole_image_box(_size(image)), 0)
 
-    def _run(self, requests: Iterable[_Request]) -> list[Poses]:
-        """Fill batches across pictures, run them, and put each picture's poses together again."""
+    def _run(self, pictures: Iterable[tuple[Image, _Boxes]]) -> list[Poses]:
+        """Fill batches across pictures, run them, and put each picture's poses together again.
+
+        A picture is cropped as it comes and then let go: the caller may use its memory for the next one.
+        """
         pending: list[_Chunk] = []
-        kept: list[_Request] = []
+        asked: list[_Boxes] = []
         found: list[list[tuple[Floats, Floats]]] = []
-        for index, request in enumerate(requests):
-            # from here on only boxes and scores are needed: pictures are let go as soon as they are cropped
-            kept.append(replace(request, image=request.image[:0]))
+        for index, (image, boxes) in enumerate(pictures):
+            asked.append(boxes)
             found.append([])
-            for chunk in self._chunks(index, request, room=self.batch_size - _count(pending)):
+            for chunk in self._chunks(index, image, boxes, room=self.batch_size - _count(pending)):
                 pending.append(chunk)
                 if _count(pending) == self.batch_size:
                     self._flush(pending, found)
         self._flush(pending, found)
-        return [self._assemble(request, parts) for request, parts in zip(kept, found, strict=True)]
+        return [self._assemble(boxes, parts) for boxes, parts in zip(asked, found, strict=True)]
 
-    def _chunks(self, index: int, request: _Request, room: int) -> Iterator[_Chunk]:
+    def _chunks(self, index: int, image: Image, boxes: _Boxes, room: int) -> Iterator[_Chunk]:
         config = self.model.config
         start = 0
-        while start < len(request.boxes_xyxy):
-            boxes = request.boxes_xyxy[start : start + room]
-            crop = Crop.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
-            yield _Chunk(request=index, image=request.image, crop=crop)
-            start, room = start + len(boxes), self.batch_size
+        while start < len(boxes.boxes_xyxy):
+            part = boxes.boxes_xyxy[start : start + room]
+            crop = Crop.from_boxes(part, config.input_size, padding=config.padding, alignment=config.alignment)
+            yield _Chunk(picture=index, crop=crop, pixels=crop.warp(image))
+            start, room = start + len(part), self.batch_size
 
     def _flush(self, pending: list[_Chunk], found: list[list[tuple[Floats, Floats]]]) -> None:
         """Run one batch and hand every chunk's keypoints (image pixels) and scores to its picture."""
         if not pending:
             return
-        crops = np.concatenate([chunk.crop.warp(chunk.image) for chunk in pending])
-        keypoints_crop, scores = self._forward(crops)
+        keypoints_crop, scores = self._forward(np.concatenate([chunk.pixels for chunk in pending]))
         start = 0
         for chunk in pending:
             rows = slice(start, start + len(chunk.crop))
-            found[chunk.request].append((chunk.crop.inverse(keypoints_crop[rows]), scores[rows]))
+            found[chunk.picture].append((chunk.crop.inverse(keypoints_crop[rows]), scores[rows]))
             start += len(chunk.crop)
         pending.clear()
 
     @torch.inference_mode()
     def _forward(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """``(B, H, W, 3)`` crops to ``(B, J, 2)`` keypoints in crop pixels and ``(B, J)`` scores."""
+        if self.model.training:  # somebody has trained it since
+            self.model.eval()
         parameter = next(self.model.parameters())
         batch = torch.from_numpy(crops).to(parameter.device).permute(0, 3, 1, 2)
         normalised = self.model.config.normalise(batch, parameter.dtype)
@@ -218,7 +231,7 @@ class PosePredictor:
         keypoints_crop, scores = self.codec.decode(heatmaps)
         return keypoints_crop.double().cpu().numpy(), scores.double().cpu().numpy()
 
-    def _assemble(self, request: _Request, parts: Sequence[tuple[Floats, Floats]]) -> Poses:
+    def _assemble(self, boxes: _Boxes, parts: Sequence[tuple[Floats, Floats]]) -> Poses:
         config = self.model.config
         if not parts:
             return Poses.empty(config.skeleton)
@@ -226,14 +239,14 @@ class PosePredictor:
         poses = Poses(
             keypoints=keypoints,
             keypoint_scores=scores,
-            boxes_xyxy=request.boxes_xyxy,
-            box_scores=request.box_scores,
-            pose_scores=pose_scores(request.box_scores, scores, threshold=self.keypoint_threshold),
+            boxes_xyxy=boxes.boxes_xyxy,
+            box_scores=boxes.box_scores,
+            pose_scores=pose_scores(boxes.box_scores, scores, threshold=self.keypoint_threshold),
             skeleton=config.skeleton,
         )
-        if not request.detected:
+        if not boxes.detected:
             return poses
-        _, extents = windows(request.boxes_xyxy, config.input_size.aspect, config.padding)
+        _, extents = windows(boxes.boxes_xyxy, config.input_size.aspect, config.padding)
         kept = oks_nms(
             keypoints,
             poses.pose_scores,
@@ -252,9 +265,26 @@ def _count(chunks: Sequence[_Chunk]) -> int:
     return sum(len(chunk.crop) for chunk in chunks)
 
 
-def _scored(image: Image, detections: tuple[npt.ArrayLike, npt.ArrayLike]) -> _Request:
-    boxes = check_boxes(detections[0], _size(image))
+def _check_many(images: object) -> None:
+    """Refuse one picture where many are expected: a path would be read letter by letter, an array row by row."""
+    if isinstance(images, str | bytes | Path) or (isinstance(images, np.ndarray) and images.ndim < 4):  # noqa: PLR2004 - (M, H, W, 3)
+        raise TypeError(f"images: expected several pictures, found one {type(images).__name__}; see predict")
+
+
+def _given(image: Image, boxes_xyxy: npt.ArrayLike, number: int) -> _Boxes:
+    try:
+        checked = check_boxes(boxes_xyxy, _size(image))
+    except ValueError as error:
+        raise ValueError(f"picture {number}: {error}") from error
+    return _Boxes(boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
+
+
+def _scored(image: Image, detections: tuple[npt.ArrayLike, npt.ArrayLike]) -> _Boxes:
+    boxes = as_floats(detections[0], shape=(None, 4), name="detected boxes")
     scores = as_floats(detections[1], shape=(None,), name="detection scores")
     if len(boxes) != len(scores):
         raise ValueError(f"detections: expected as many scores as boxes, found {len(scores)} and {len(boxes)}")
-    return _Request(image=image, boxes_xyxy=boxes, box_scores=scores, detected=True)
+    usable = croppable(boxes, _size(image)) & np.isfinite(scores)
+    if not usable.all():
+        logger.warning("left out %d of %d detections that cannot be cropped", (~usable).sum(), len(usable))
+    return _Boxes(boxes_xyxy=boxes[usable], box_scores=scores[usable], detected=True)

@@ -7,6 +7,7 @@ import numpy as np
 from pcrpose.data.coco import CocoDataset, Detections
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
+from pcrpose.keypoints.arrays import Floats
 
 NO_DETECTIONS = Detections(np.zeros((0, 4)), np.zeros(0))
 
@@ -23,7 +24,7 @@ def validate(
     Args:
         predictor: of a model with the data set's skeleton.
         dataset: pictures, and the boxes of its annotated persons.
-        evaluator: of the same annotations; cleared first.
+        evaluator: of the same annotations; cleared first. Only the pictures it counts are predicted.
         detections: boxes by picture id to use instead of the annotated ones; they are rescored and thinned.
 
     Returns:
@@ -36,10 +37,11 @@ def validate(
     if dataset.skeleton.keypoints != expected.keypoints:
         raise ValueError(f"expected a data set of {expected.name}, found one of {dataset.skeleton.name}")
     evaluator.reset()
-    image_ids = list(dataset.image_paths)
+    image_ids = [image_id for image_id in dataset.image_paths if image_id in evaluator.image_ids]
     paths = [dataset.image_paths[image_id] for image_id in image_ids]
     if detections is None:
-        predicted = predictor.predict_batch(paths, _annotated_boxes(dataset))
+        boxes = _annotated_boxes(dataset)
+        predicted = predictor.predict_batch(paths, [boxes[image_id] for image_id in image_ids])
     else:
         predicted = predictor.predict_detections(paths, [detections.get(key, NO_DETECTIONS) for key in image_ids])
     for image_id, poses in zip(image_ids, predicted, strict=True):
@@ -47,11 +49,11 @@ def validate(
     return evaluator.compute()
 
 
-def _annotated_boxes(dataset: CocoDataset) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+def _annotated_boxes(dataset: CocoDataset) -> dict[int, Floats]:
     """Collect the boxes of each picture; a side that is one pixel wide in the file has length zero and is widened."""
-    boxes: dict[int, list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]] = {key: [] for key in dataset.image_paths}
+    boxes: dict[int, list[Floats]] = {image_id: [] for image_id in dataset.image_paths}
     for sample in dataset.samples:
-        box = sample.box_xyxy.astype(np.float64)
+        box = sample.box_xyxy.copy()
         box[2:] = np.maximum(box[2:], box[:2] + 1)
         boxes[sample.image_id].append(box)
-    return [np.array(found).reshape(-1, 4) for found in boxes.values()]
+    return {image_id: np.array(found).reshape(-1, 4) for image_id, found in boxes.items()}

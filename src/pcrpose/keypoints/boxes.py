@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pcrpose.keypoints.arrays import Floats, as_floats
+from pcrpose.keypoints.arrays import Bools, Floats, as_floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +111,15 @@ def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
         for index in np.flatnonzero(outside)[:1]:
             raise ValueError(f"box {index}: {boxes[index].tolist()} lies outside the {size} (height x width) picture")
     return boxes
+
+
+def croppable(boxes_xyxy: npt.ArrayLike, size: Size) -> Bools:
+    """``(N, 4)`` boxes to ``(N,)`` bool: which ones `check_boxes` would accept."""
+    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
+    extended = boxes[:, 2:] > boxes[:, :2]
+    inside = (boxes[:, 2:] >= 0) & (boxes[:, :2] <= (size.width - 1.0, size.height - 1.0))
+    usable: Bools = np.all(np.concatenate([np.isfinite(boxes), extended, inside], axis=1), axis=1)
+    return usable
 
 
 def mirror_boxes(boxes_xyxy: npt.ArrayLike, width: int) -> Floats:
