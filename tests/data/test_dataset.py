@@ -212,11 +212,11 @@ def test_wrong_data_sets_are_refused() -> None:
         dataset(source_skeleton=LSP_14)
     with pytest.raises(ValueError, match="COCO_17 and stick have no keypoint name in common"):
         dataset(skeleton=stick)
-    with pytest.raises(ValueError, match="expected data sets of one skeleton and crop size, found"):
+    with pytest.raises(ValueError, match="expected data sets of one skeleton and one kind of crop, found"):
         MixedDataset([dataset(), dataset(input_size=Size(width=48, height=64))])
     with pytest.raises(ValueError, match="expected data sets of one skeleton"):
         MixedDataset([dataset(), dataset([sample(LSP_14)], source_skeleton=LSP_14)])
-    with pytest.raises(ValueError, match=r"expected data sets of one skeleton and crop size, found \[\]"):
+    with pytest.raises(ValueError, match=r"expected data sets of one skeleton and one kind of crop, found \[\]"):
         MixedDataset([])
 
 

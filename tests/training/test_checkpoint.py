@@ -72,6 +72,27 @@ def test_a_crash_between_the_renames_is_survived(model: PCR, tmp_path: Path) -> 
     assert find_checkpoint(tmp_path / "last") == tmp_path / "last.old"
 
 
+def test_two_crashes_between_the_renames_are_survived(
+    model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A save after the first crash keeps the only whole checkpoint until the new one has its name."""
+    optimizer, average = stepped(model)
+    save_checkpoint(tmp_path / "last", model, optimizer, average, Progress(step=1))
+    (tmp_path / "last").rename(tmp_path / "last.old")
+
+    def no_rename(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", no_rename)
+        with pytest.raises(OSError, match="Input"):
+            save_checkpoint(tmp_path / "last", model, optimizer, average, Progress(step=2))
+
+    found = find_checkpoint(tmp_path / "last")
+    assert found is not None
+    assert load_checkpoint(found, model, optimizer, average).step in {1, 2}
+
+
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     """An empty folder holds no checkpoint."""
     assert find_checkpoint(tmp_path / "last") is None

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from pcrpose.data.dataset import KeypointDataset, MixedDataset
 from pcrpose.data.synthetic import SyntheticPoses, write_coco
-from pcrpose.keypoints.skeleton import COCO_17
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PCROutput, PoseModel
 from pcrpose.training.trainer import TrainConfig, Trainer
@@ -160,11 +162,35 @@ def test_data_sets_are_mixed_by_quota(model: PCR, dataset: KeypointDataset, tmp_
     assert len(losses(tmp_path)) == 3
 
 
-def test_bf16_and_workers_train(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
-    """Half precision and a worker process give finite losses."""
-    Trainer(model, dataset, tmp_path, changed(precision="bf16", num_workers=1, epochs=1)).train()
+def test_bf16_runs_the_network_in_half_precision(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heads give bf16, the weights stay float32, the losses are finite."""
+    forward, seen = PCR.forward, set()
 
+    def watched(self: PCR, crops: Tensor) -> PCROutput:
+        output = forward(self, crops)
+        seen.add(output.final.dtype)
+        return output
+
+    monkeypatch.setattr(PCR, "forward", watched)
+
+    Trainer(model, dataset, tmp_path, changed(precision="bf16", epochs=1)).train()
+
+    assert seen == {torch.bfloat16}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert all(0 < loss < 20 for loss in losses(tmp_path))
+
+
+def test_worker_processes_change_nothing(make_model: Any, dataset: KeypointDataset, tmp_path: Path) -> None:  # noqa: ANN401 - a builder
+    """With and without workers, the same weights; and a run may go on with another number of them."""
+    config = changed(epochs=1)
+    alone = PCR.from_pretrained(Trainer(make_model(), dataset, tmp_path / "0", config).train()).state_dict()
+    helped = changed(epochs=1, num_workers=2)
+    together = PCR.from_pretrained(Trainer(make_model(), dataset, tmp_path / "2", helped).train()).state_dict()
+
+    assert all(torch.equal(alone[name], together[name]) for name in alone)
+    Trainer(make_model(), dataset, tmp_path / "2", config).train()
 
 
 def test_a_loss_that_does_not_fit_the_heatmaps_is_refused(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
@@ -179,11 +205,90 @@ def test_too_few_samples_for_a_batch_are_refused(model: PCR, dataset: KeypointDa
         Trainer(model, dataset, tmp_path, changed(batch_size=64))
 
 
-@pytest.mark.parametrize("name", ["epochs", "batch_size", "learning_rate", "log_every"])
-def test_numbers_that_must_be_positive(name: str) -> None:
-    """A configuration checks itself."""
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", -1),
+        ("learning_rate", float("nan")),
+        ("log_every", 0),
+        ("gradient_clip", -1.0),
+        ("warmup_steps", -3),
+        ("schedule", "typo"),
+        ("precision", "fp16"),
+        ("loss", "mse"),
+    ],
+)
+def test_a_configuration_checks_itself(name: str, value: object) -> None:
+    """What has no meaning is refused by name."""
     with pytest.raises(ValueError, match=name):
-        changed(**{name: 0})
+        changed(**{name: value})
+
+
+@pytest.mark.parametrize("what", ["padding", "alignment", "input_size", "keypoints"])
+def test_crops_that_are_not_the_models_are_refused(model: PCR, tmp_path: Path, what: str) -> None:
+    """A model is not trained on crops that it will not see when it predicts."""
+    options: dict[str, Any] = {"source_skeleton": COCO_17, "input_size": model.config.input_size}
+    other = {"padding": 2.0, "alignment": "edge", "input_size": Size(width=32, height=32), "skeleton": LSP_14}
+    name = "skeleton" if what == "keypoints" else what
+    dataset = KeypointDataset(SyntheticPoses(count=8).samples(), **{**options, name: other[name]})
+
+    with pytest.raises(ValueError, match=what):
+        Trainer(model, dataset, tmp_path, CONFIG)
+
+
+def test_several_processes_are_refused(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is supported, a distributed launch is an error and not a corrupted folder."""
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda _: 2))
+
+    with pytest.raises(ValueError, match="one process"):
+        Trainer(model, dataset, tmp_path, CONFIG)
+
+
+def test_other_data_in_the_same_folder_is_refused(make_model: Any, dataset: KeypointDataset, tmp_path: Path) -> None:  # noqa: ANN401 - a builder
+    """A run is not continued with another number of samples."""
+    Trainer(make_model(), dataset, tmp_path, CONFIG).train()
+
+    with pytest.raises(ValueError, match="another configuration"):
+        Trainer(make_model(), MixedDataset([dataset, dataset]), tmp_path, CONFIG).train()
+
+
+def test_a_weight_that_is_not_finite_is_never_saved(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the weights break between two log lines, the checkpoint before stays the last."""
+    after_step = Trainer._after_step
+
+    def breaking(self: Trainer, done: int, loss: Tensor) -> None:
+        if done == 3:
+            torch.nn.init.constant_(self.model.heads[0].weight, float("nan"))
+        after_step(self, done, loss)
+
+    monkeypatch.setattr(Trainer, "_after_step", breaking)
+
+    with pytest.raises(FloatingPointError, match="kept"):
+        Trainer(model, dataset, tmp_path, changed(checkpoint_every=1, log_every=50)).train()
+
+    saved = PCR.from_pretrained(tmp_path / "last").state_dict()
+    assert all(tensor.isfinite().all() for tensor in saved.values())
+
+
+def test_a_validation_that_is_not_finite_is_refused(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """NaN would stay the best figure for ever."""
+    with pytest.raises(ValueError, match="finite figure"):
+        Trainer(model, dataset, tmp_path, changed(validate_every=1), validate=lambda _: float("nan")).train()
+
+
+def test_a_lost_log_does_not_stop_a_run(make_model: Any, dataset: KeypointDataset, tmp_path: Path) -> None:  # noqa: ANN401 - a builder
+    """A log that was deleted is begun again, not filled with zeros."""
+    Trainer(make_model(), dataset, tmp_path, CONFIG).train()
+    (tmp_path / "log.jsonl").unlink()
+
+    Trainer(make_model(), dataset, tmp_path, CONFIG).train()
+
+    assert (tmp_path / "log.jsonl").read_bytes() == b""
 
 
 def test_without_the_extra_the_error_names_it(

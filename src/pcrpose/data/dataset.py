@@ -87,6 +87,7 @@ class KeypointDataset(Dataset[Item]):
         self.source_skeleton = source_skeleton
         self.skeleton = skeleton or source_skeleton
         self.input_size = input_size
+        self.padding = padding
         self.alignment: Alignment = alignment
         self.augmentation = augmentation
         self.seed = seed
@@ -176,14 +177,14 @@ class MixedDataset(Dataset[Item]):
     """Several data sets of one target skeleton behind one index: the first one's samples, then the second's, ...
 
     Raises:
-        ValueError: if there is none, or if their skeletons or crop sizes differ.
+        ValueError: if there is none, or if their skeletons, crop sizes, alignments or paddings differ.
     """
 
     def __init__(self, datasets: Sequence[KeypointDataset]) -> None:
         self.datasets = tuple(datasets)
-        if len({(part.skeleton, part.input_size) for part in self.datasets}) != 1:
-            found = [f"{part.skeleton.name} {part.input_size}" for part in self.datasets]
-            raise ValueError(f"expected data sets of one skeleton and crop size, found {found}")
+        if len({(p.skeleton, p.input_size, p.alignment, p.padding) for p in self.datasets}) != 1:
+            found = [f"{p.skeleton.name} {p.input_size} {p.alignment} {p.padding}" for p in self.datasets]
+            raise ValueError(f"expected data sets of one skeleton and one kind of crop, found {found}")
         self._starts = np.cumsum([0, *(len(part) for part in self.datasets)])
 
     @property

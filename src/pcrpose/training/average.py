@@ -26,7 +26,7 @@ class WeightAverage:
         decay = min(self.decay, (1 + step) / (WARMUP + step))
         for name, tensor in model.state_dict().items():
             if tensor.is_floating_point():
-                self.tensors[name].lerp_(tensor.detach().float(), 1 - decay)
+                self.tensors[name].lerp_(tensor.detach(), 1 - decay)
             else:
                 self.tensors[name].copy_(tensor)
 

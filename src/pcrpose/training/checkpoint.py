@@ -1,6 +1,7 @@
 """Checkpoints: a folder of safetensors and JSON that is whole or not there. Nothing is pickled."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,17 +45,20 @@ def save_checkpoint(
     training = {AVERAGE + name: tensor for name, tensor in average.tensors.items()}
     training |= {MOMENT + name: tensor for name, tensor in optimizer_tensors(model, optimizer).items()}
     save_file({name: tensor.detach().clone().contiguous() for name, tensor in training.items()}, fresh / TRAINING_FILE)
-    (fresh / PROGRESS_FILE).write_text(json.dumps(asdict(progress)), encoding="utf-8")
-    shutil.rmtree(old, ignore_errors=True)
+    (fresh / PROGRESS_FILE).write_text(json.dumps(asdict(progress)), encoding="utf-8")  # last: now it is whole
+    for file in fresh.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
     if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
         folder.replace(old)
     fresh.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def find_checkpoint(folder: Path) -> Path | None:
-    """Find the newest whole checkpoint: ``folder``, or its predecessor if a crash fell between two renames."""
-    for candidate in (folder, folder.with_name(folder.name + ".old")):
+    """Find the newest whole checkpoint: ``folder``, or what a crash between two renames has left beside it."""
+    for candidate in (folder, folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")):
         if (candidate / PROGRESS_FILE).is_file():
             return candidate
     return None

@@ -2,10 +2,11 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ Precision = Literal["float32", "bf16"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to train; the defaults are HRNet's published recipe.
+    """How to train; the defaults are HRNet's published recipe, which runs this batch on each of four GPUs.
 
     Attributes:
         epochs: passes over the data.
@@ -41,12 +42,12 @@ class TrainConfig:
         milestones: shares of the run at which ``"step"`` divides the rate by ten: 170 and 200 of 210 epochs.
         warmup_steps: the rate rises linearly over these.
         loss: ``"squared_error"`` for ``"gaussian"`` heatmaps, ``"cross_entropy"`` for ``"probability"`` ones.
-        auxiliary_weight: factor of the auxiliary heads' losses.
+        auxiliary_weight: factor of the losses of every head but the final one.
         ema_decay: of the averaged weights that are validated and exported; 0 switches averaging off.
         gradient_clip: largest norm of the gradient; None does not clip.
         precision: ``"bf16"`` runs the network in autocast; weights, loss and averages stay float32.
         num_workers: processes that prepare crops; 0 prepares them in this one.
-        seed: of the order of samples and of their augmentation.
+        seed: of the order of samples; their augmentation has the data set's own seed.
         checkpoint_every: steps between checkpoints; one is also written at the end.
         validate_every: epochs between validations, where a validation is given.
         log_every: steps between log lines.
@@ -72,8 +73,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "checkpoint_every", "validate_every", "log_every"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a positive number, found {getattr(self, name)}")
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise ValueError(f"gradient_clip: expected a positive number or None, found {self.gradient_clip}")
+        for name in ("warmup_steps", "num_workers", "auxiliary_weight"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: expected at least 0, found {getattr(self, name)}")
+        for name, kind in (("schedule", Schedule), ("loss", LossKind), ("precision", Precision)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name}: expected one of {get_args(kind)}, found {getattr(self, name)!r}")
 
 
 class Trainer:
@@ -91,7 +100,8 @@ class Trainer:
 
     Raises:
         ImportError: without the ``train`` extra.
-        ValueError: if the folder holds a run with another configuration, or the loss does not fit the heatmaps.
+        ValueError: if the loss does not fit the heatmaps, the data set's crops or keypoints are not the model's, or
+            several processes were launched, which is not supported yet.
     """
 
     def __init__(
@@ -108,6 +118,7 @@ class Trainer:
                 f"loss {config.loss!r} does not train {model.config.heatmaps!r} heatmaps: "
                 "squared_error goes with gaussian, cross_entropy with probability"
             )
+        _check_crops_fit(model, dataset)
         self.accelerator = _accelerator()
         self.config = config
         self.output_dir = Path(output_dir)
@@ -139,7 +150,8 @@ class Trainer:
             The folder with the final averaged weights, ready for ``from_pretrained``.
 
         Raises:
-            FloatingPointError: if the loss is not finite.
+            FloatingPointError: if the loss or a weight is found not to be finite; no such weight is ever saved.
+            ValueError: if the folder holds a run with another configuration or other data.
         """
         self._resume()
         network, optimizer = self.accelerator.prepare(self.model, self.optimizer)
@@ -196,6 +208,8 @@ class Trainer:
 
     def _validate(self, done: int) -> None:
         figure = self.validate(self.averaged_model()) if self.validate is not None else 0.0
+        if not math.isfinite(figure):
+            raise ValueError(f"validate: expected a finite figure, found {figure}")
         self._log({"step": done, "validation": figure})
         if self.progress.best is None or figure > self.progress.best:
             self.progress = replace(self.progress, best=figure)
@@ -205,7 +219,7 @@ class Trainer:
         """Copy the model with the averaged weights, in evaluation mode."""
         model: PoseModel[Any] = type(self.model)(self.model.config)
         model.load_state_dict(self.average.tensors)
-        return model.eval()
+        return model.to(self.accelerator.device).eval()
 
     def _learning_rate(self, step: int) -> float:
         return self.config.learning_rate * rate_factor(
@@ -219,16 +233,20 @@ class Trainer:
     def _resume(self) -> None:
         """Prepare the folder, or go on from what it holds; the log is cut back to the checkpoint."""
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        recorded, current = self.output_dir / "train_config.json", json.dumps(asdict(self.config), indent=2)
+        recorded = self.output_dir / "train_config.json"
+        current = json.dumps({**asdict(self.config), "samples": self.sampler.sizes}, indent=2)
         checkpoint = find_checkpoint(self.output_dir / "last")
         if checkpoint is not None:
-            if recorded.read_text(encoding="utf-8") != current:
+            if _deciding(recorded.read_text(encoding="utf-8")) != _deciding(current):
                 raise ValueError(f"{self.output_dir}: holds a run with another configuration; choose another folder")
             self.progress = load_checkpoint(checkpoint, self.model, self.optimizer, self.average)
             logger.info("going on from step %d of %d", self.progress.step, self.total_steps)
-        recorded.write_text(current, encoding="utf-8")
+        else:
+            temporary = recorded.with_suffix(".tmp")
+            temporary.write_text(current, encoding="utf-8")
+            temporary.replace(recorded)
         with (self.output_dir / "log.jsonl").open("ab") as log:
-            log.truncate(self.progress.log_bytes)
+            log.truncate(min(log.tell(), self.progress.log_bytes))
 
     def _log(self, values: dict[str, float]) -> None:
         with (self.output_dir / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -236,6 +254,10 @@ class Trainer:
         logger.info("%s", values)
 
     def _save(self) -> None:
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            raise FloatingPointError(
+                f"a weight is not finite at step {self.progress.step}; the last checkpoint is kept"
+            )
         size = (self.output_dir / "log.jsonl").stat().st_size
         self.progress = replace(self.progress, log_bytes=size)
         save_checkpoint(self.output_dir / "last", self.model, self.optimizer, self.average, self.progress)
@@ -245,10 +267,31 @@ class Trainer:
         return self.output_dir / name
 
 
+def _deciding(text: str) -> dict[str, Any]:
+    """Read a recorded configuration without what does not change the result."""
+    free = ("num_workers", "log_every", "checkpoint_every", "validate_every")
+    return {name: value for name, value in json.loads(text).items() if name not in free}
+
+
+def _check_crops_fit(model: PoseModel[Any], dataset: KeypointDataset | MixedDataset) -> None:
+    """Refuse crops that the model will not see when it predicts."""
+    for part in dataset.datasets if isinstance(dataset, MixedDataset) else (dataset,):
+        expected = (model.config.skeleton.keypoints, model.config.input_size, model.config.alignment)
+        found = (part.skeleton.keypoints, part.input_size, part.alignment)
+        for what, wanted, given in zip(("keypoints", "input_size", "alignment"), expected, found, strict=True):
+            if wanted != given:
+                raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
+        if part.padding != model.config.padding:
+            raise ValueError(f"data set: expected the model's padding {model.config.padding}, found {part.padding}")
+
+
 def _accelerator() -> "Accelerator":
     try:
         from accelerate import Accelerator  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ImportError("training needs more packages: pip install 'pcrpose[train]'") from error
     # Accelerate's own mixed precision is one setting for a whole process; the loop casts by itself
-    return Accelerator(mixed_precision="no")
+    accelerator = Accelerator(mixed_precision="no")
+    if accelerator.num_processes > 1:
+        raise ValueError(f"expected one process, found {accelerator.num_processes}: several are not supported yet")
+    return accelerator
