@@ -34,7 +34,7 @@ def check_claims(entry: ZooEntry, folder: Path) -> None:
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
     assert max(path.stat().st_size for path in folder.iterdir()) <= LARGEST_FILE
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert entry.recipe in card
+    assert f"`{entry.recipe}`" in card
     assert entry.summary
     assert entry.data
     assert entry.metrics
@@ -59,7 +59,7 @@ def shipped(tiny_model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for name, tensor in load_file(folder / "model.safetensors").items()
     }
     save_file(tensors, folder / "model.safetensors")
-    (folder / "README.md").write_text("Trained by C; AP 0.123 on nothing.")
+    (folder / "README.md").write_text("Trained by `C`; AP 0.123 on nothing.")
     cost = measure_cost(tiny_model.config)
     entry = ZooEntry(
         name="tiny",

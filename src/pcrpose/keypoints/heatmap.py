@@ -201,8 +201,8 @@ def mirror_heatmaps(heatmaps: Tensor, flip_indices: Tensor | Indices, *, shift: 
     Returns:
         ``(B, J, h, w)``, a new tensor.
     """
-    order = torch.as_tensor(flip_indices).to(heatmaps.device, non_blocking=True)
-    mirrored = heatmaps.index_select(1, order).flip(-1)
+    order = flip_indices if isinstance(flip_indices, Tensor) else torch.tensor(flip_indices)
+    mirrored = heatmaps.index_select(1, order.to(heatmaps.device, non_blocking=True)).flip(-1)
     return torch.cat([mirrored[..., :1], mirrored[..., :-1]], dim=-1) if shift else mirrored
 
 

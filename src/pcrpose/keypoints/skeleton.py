@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -92,9 +91,9 @@ class Skeleton:
         """J, how many keypoints there are."""
         return len(self.keypoints)
 
-    @cached_property
+    @property
     def flip_indices(self) -> Indices:
-        """``(J,)`` intp: the keypoint whose value each keypoint takes in a mirrored picture."""
+        """``(J,)`` intp: the keypoint whose value each keypoint takes in a mirrored picture; a new array."""
         order = np.arange(self.num_keypoints)
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left

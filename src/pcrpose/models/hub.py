@@ -45,7 +45,7 @@ def find_folder(
     """Turn a zoo name, a folder or a Hub repository id into a local folder, downloading where needed.
 
     Args:
-        name: a folder; a name of `list_pretrained`; or ``owner/name`` on the Hugging Face Hub.
+        name: a name of `list_pretrained`; a folder; or ``owner/name`` on the Hugging Face Hub.
         revision: branch, tag or commit on the Hub.
         cache_dir: where downloads are kept; the Hub client's default otherwise.
         token: of a private repository.
@@ -59,12 +59,12 @@ def find_folder(
         FileNotFoundError: if a path is no folder, the repository, the revision or a file does not exist, or nothing
             is cached and the Hub cannot be asked.
     """
+    if isinstance(name, str) and name in ZOO:  # a folder of that name is reached as ./name
+        return pretrained_folder(name)
     if str(name) and Path(name).is_dir():
         return Path(name)
     if isinstance(name, Path) or Path(name).is_file():
         raise FileNotFoundError(f"{name}: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
-    if name in ZOO:
-        return pretrained_folder(name)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         close = difflib.get_close_matches(name, ZOO, cutoff=0.4) or list(ZOO)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

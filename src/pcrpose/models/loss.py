@@ -105,7 +105,8 @@ class PoseLoss:
     Attributes:
         codec: makes the targets.
         kind: `squared_error` or `cross_entropy`.
-        auxiliary_weight: factor of every auxiliary head (the paper gives none; 1 is ours).
+        auxiliary_weight: factor of every head but the final one, the lower levels' own predictions included
+            (the paper gives none; 1 is ours).
 
     Raises:
         ValueError: for an unknown kind.

@@ -99,14 +99,24 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
     def finish(self, logits: Tensor) -> Tensor:
         """Turn a head's output into the heatmaps that are decoded, as ``config.heatmaps`` says.
 
-        ``"probability"`` maps are a softmax over all cells times the sum of the target Gaussian, so that a
-        prediction equal to its target peaks at 1.
+        A ``"probability"`` map is the softmax over its cells times the sum of the target Gaussian that stands on its
+        highest cell, so that a prediction equal to its target peaks at 1, at the border too; one that is narrower
+        than its target peaks higher.
         """
         if self.config.heatmaps == "gaussian":
             return logits
-        sigma_heatmap = self.config.sigma / FINEST_STRIDE
-        mass = 2 * torch.pi * sigma_heatmap**2
-        return logits.flatten(2).softmax(dim=2).view_as(logits) * mass
+        probability = logits.flatten(2).softmax(dim=2)
+        down, across = (
+            _gaussian_sums(length, self.config.sigma / FINEST_STRIDE, logits) for length in logits.shape[2:]
+        )
+        sums = (down[:, None] * across).flatten()
+        return (probability * sums[probability.argmax(dim=2, keepdim=True)]).view_as(logits)
+
+
+def _gaussian_sums(length: int, sigma: float, like: Tensor) -> Tensor:
+    """``(length,)``: how much of a Gaussian of height 1 lies on an axis, by the cell on which it stands."""
+    cells = torch.arange(length, device=like.device, dtype=like.dtype)
+    return torch.exp((cells[:, None] - cells).square() / (-2 * sigma**2)).sum(dim=1)
 
 
 def _halves_evenly(length: int) -> bool:
