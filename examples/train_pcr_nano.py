@@ -1,7 +1,7 @@
-"""Train pcr-nano: COCO persons and Leeds Sports Extended persons in one run, on a CPU.
+r"""Train pcr-nano: COCO persons and Leeds Sports Extended persons in one run, on a CPU.
 
     python examples/train_pcr_nano.py --coco COCO_FOLDER --leeds LEEDS_FOLDER --output runs/nano
-    python examples/train_pcr_nano.py --coco COCO_FOLDER --leeds LEEDS_FOLDER --output runs/larger \\
+    python examples/train_pcr_nano.py --coco COCO_FOLDER --leeds LEEDS_FOLDER --output runs/larger \
         --start runs/nano/final --size 192x144 --learning-rate 5e-4 --epochs 12
 
 Both folders hold an annotation file in COCO's format and pictures. Run a command again to go on after an interruption.
