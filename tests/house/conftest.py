@@ -3,26 +3,11 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
-import torch
-
-from pcrpose.keypoints.boxes import Size
-from pcrpose.models import hub
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.pcr import PCR
-from pcrpose.models.zoo import ZOO, ZooEntry
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NANO = PCRConfig(
-    encoder="resnet_nano",
-    channels=(32, 32, 32),
-    se_norm="none",
-    input_size=Size(width=96, height=128),
-    heatmaps="probability",
-)
 
 
 @pytest.fixture
@@ -32,21 +17,7 @@ def repository() -> Path:
 
 
 @pytest.fixture
-def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let "pcr-nano" load; until the zoo has it, a small network with random weights stands in."""
-    if "pcr-nano" in ZOO:
-        return
-    torch.manual_seed(0)
-    folder = tmp_path / "pcr-nano"
-    PCR(NANO).save_pretrained(folder)
-    entry = ZooEntry(name="pcr-nano", architecture="PCR", recipe="", summary="", parameters=0, gmacs=0.0)
-    monkeypatch.setattr(hub, "ZOO", MappingProxyType({**ZOO, "pcr-nano": entry}))
-    monkeypatch.setattr(hub, "pretrained_folder", lambda _: folder)
-
-
-@pytest.fixture
 def run_python_fences(
-    pretrained: None,  # noqa: ARG001 - pages name the zoo's models
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Path], int]:

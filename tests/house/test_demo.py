@@ -14,7 +14,6 @@ from pcrpose.keypoints.poses import Poses
 @pytest.fixture
 def demo(
     repository: Path,
-    pretrained: None,  # noqa: ARG001 - the demo loads "pcr-nano"
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[list[str]], int]:
