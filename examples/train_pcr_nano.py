@@ -2,7 +2,7 @@ r"""Train pcr-nano: COCO persons and Leeds Sports Extended persons in one run, o
 
     python examples/train_pcr_nano.py --coco COCO_FOLDER --leeds LEEDS_FOLDER --output runs/nano
     python examples/train_pcr_nano.py --coco COCO_FOLDER --leeds LEEDS_FOLDER --output runs/larger \
-        --start runs/nano/final --size 160x128 --learning-rate 5e-4 --epochs 12
+        --start runs/nano/final --size 160x128 --learning-rate 1e-3 --epochs 14 --leeds-persons 2560
 
 Both folders hold an annotation file in COCO's format and pictures. Run a command again to go on after an interruption.
 The second starts from the weights of the first, at a higher resolution.
@@ -22,7 +22,8 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import LSP_14
 from pcrpose.models.config import PCRConfig
 from pcrpose.models.pcr import PCR
-from pcrpose.training.trainer import TrainConfig, Trainer
+from pcrpose.training.config import TrainConfig
+from pcrpose.training.trainer import Trainer
 
 NANO = PCRConfig(
     encoder="resnet_nano",

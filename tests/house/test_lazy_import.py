@@ -51,7 +51,7 @@ def test_trainer_names_its_extra() -> None:
 import tempfile, pcrpose
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.synthetic import SyntheticPoses
-from pcrpose.training.trainer import TrainConfig
+from pcrpose.training.config import TrainConfig
 model = pcrpose.PCR(pcrpose.PCRConfig(encoder="resnet_nano", channels=(32, 32, 32)))
 people = SyntheticPoses(count=1).samples()
 dataset = KeypointDataset(people, source_skeleton=pcrpose.COCO_17, input_size=model.config.input_size)

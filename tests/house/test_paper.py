@@ -18,8 +18,9 @@ from pcrpose.models.config import PCRConfig, SimpleBaselineConfig
 from pcrpose.models.context import DILATIONS, SQUEEZE
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import prediction_head
+from pcrpose.training.config import TrainConfig
 from pcrpose.training.schedule import rate_factor
-from pcrpose.training.trainer import TrainConfig, Trainer
+from pcrpose.training.trainer import Trainer
 
 JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 LIMBS = {f"{side}_{joint}" for side in ("left", "right") for joint in JOINTS}

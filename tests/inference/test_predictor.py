@@ -185,7 +185,7 @@ def test_the_picture_of_a_wrong_box_is_named(model: PCR, picture: Image) -> None
 
 def test_pictures_and_boxes_must_match_in_number(model: PCR, picture: Image) -> None:
     """A missing entry is an error, not a picture without persons."""
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="none for picture 1"):
         PosePredictor(model).predict_batch([picture, picture], [BOXES])
 
 

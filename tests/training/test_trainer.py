@@ -16,7 +16,8 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PCROutput, PoseModel
-from pcrpose.training.trainer import TrainConfig, Trainer
+from pcrpose.training.config import TrainConfig
+from pcrpose.training.trainer import Trainer
 
 CONFIG = TrainConfig(
     epochs=3,

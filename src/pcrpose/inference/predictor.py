@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,8 +11,9 @@ import torch
 from torch import Tensor
 
 from pcrpose.data.images import Color, ImageSource, open_image
-from pcrpose.keypoints.arrays import Floats, Image, as_floats
-from pcrpose.keypoints.boxes import Size, check_boxes, croppable, whole_image_box, windows
+from pcrpose.inference.places import Places, check_many, detected_places, given_places, paired, picture_size
+from pcrpose.keypoints.arrays import Floats, Image
+from pcrpose.keypoints.boxes import whole_image_box, windows
 from pcrpose.keypoints.crop import Crop
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
@@ -23,16 +23,8 @@ from pcrpose.models.pose_model import PoseModel
 
 logger = logging.getLogger(__name__)
 
+
 Detector: TypeAlias = Callable[[Image], tuple[npt.ArrayLike, npt.ArrayLike]]  # RGB picture to boxes_xyxy, scores
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Boxes:
-    """Where to look in one picture, and whether a detector said so."""
-
-    boxes_xyxy: Floats
-    box_scores: Floats
-    detected: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +73,8 @@ class PosePredictor:
         keypoint_threshold: float = 0.2,
         nms_threshold: float = 0.9,
     ) -> None:
+        if not isinstance(model, PoseModel):
+            raise TypeError(f"model: expected one from load_model or PCR.from_pretrained, found {model!r:.60}")
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
         self.model = model.eval()
@@ -131,12 +125,12 @@ class PosePredictor:
             ValueError: as for `predict`, or if there are not as many entries in ``boxes`` as pictures.
             FileNotFoundError: as for `predict`.
         """
-        _check_many(images)
+        check_many(images)
         opened = (open_image(image, color=color) for image in images)
         if boxes is None:
-            return self._run((image, self._detected(image)) for image in opened)
-        pairs = enumerate(zip(opened, boxes, strict=True))
-        return self._run((image, _given(image, given, number)) for number, (image, given) in pairs)
+            return self._run((image, self._places(image)) for image in opened)
+        pairs = enumerate(paired(opened, boxes, "boxes"))
+        return self._run((image, given_places(image, given, number)) for number, (image, given) in pairs)
 
     def predict_detections(
         self,
@@ -160,29 +154,29 @@ class PosePredictor:
             ValueError: for a picture that cannot be read, or numbers of boxes, scores and pictures that differ.
             FileNotFoundError: for a path that does not exist.
         """
-        _check_many(images)
+        check_many(images)
         opened = (open_image(image, color=color) for image in images)
-        pairs = zip(opened, detections, strict=True)
-        return self._run((image, _scored(image, found)) for image, found in pairs)
+        pairs = paired(opened, detections, "detections")
+        return self._run((image, detected_places(image, found)) for image, found in pairs)
 
-    def _detected(self, image: Image) -> _Boxes:
+    def _places(self, image: Image) -> Places:
         if self.detector is not None:
-            return _scored(image, self.detector(image))
+            return detected_places(image, self.detector(image))
         if not self._warned:
             logger.warning(
                 "no boxes and no detector: the whole picture is taken for one person; "
                 "give boxes_xyxy, or PosePredictor(model, detector=...)"
             )
             self._warned = True
-        return _given(image, whole_image_box(_size(image)), 0)
+        return given_places(image, whole_image_box(picture_size(image)), 0)
 
-    def _run(self, pictures: Iterable[tuple[Image, _Boxes]]) -> list[Poses]:
+    def _run(self, pictures: Iterable[tuple[Image, Places]]) -> list[Poses]:
         """Fill batches across pictures, run them, and put each picture's poses together again.
 
         A picture is cropped as it comes and then let go: the caller may use its memory for the next one.
         """
         pending: list[_Chunk] = []
-        asked: list[_Boxes] = []
+        asked: list[Places] = []
         found: list[list[tuple[Floats, Floats]]] = []
         for index, (image, boxes) in enumerate(pictures):
             asked.append(boxes)
@@ -194,7 +188,7 @@ class PosePredictor:
         self._flush(pending, found)
         return [self._assemble(boxes, parts) for boxes, parts in zip(asked, found, strict=True)]
 
-    def _chunks(self, index: int, image: Image, boxes: _Boxes, room: int) -> Iterator[_Chunk]:
+    def _chunks(self, index: int, image: Image, boxes: Places, room: int) -> Iterator[_Chunk]:
         config = self.model.config
         start = 0
         while start < len(boxes.boxes_xyxy):
@@ -231,7 +225,7 @@ class PosePredictor:
         keypoints_crop, scores = self.codec.decode(heatmaps)
         return keypoints_crop.double().cpu().numpy(), scores.double().cpu().numpy()
 
-    def _assemble(self, boxes: _Boxes, parts: Sequence[tuple[Floats, Floats]]) -> Poses:
+    def _assemble(self, boxes: Places, parts: Sequence[tuple[Floats, Floats]]) -> Poses:
         config = self.model.config
         if not parts:
             return Poses.empty(config.skeleton)
@@ -257,34 +251,5 @@ class PosePredictor:
         return poses[kept]
 
 
-def _size(image: Image) -> Size:
-    return Size(width=image.shape[1], height=image.shape[0])
-
-
 def _count(chunks: Sequence[_Chunk]) -> int:
     return sum(len(chunk.crop) for chunk in chunks)
-
-
-def _check_many(images: object) -> None:
-    """Refuse one picture where many are expected: a path would be read letter by letter, an array row by row."""
-    if isinstance(images, str | bytes | Path) or (isinstance(images, np.ndarray) and images.ndim < 4):  # noqa: PLR2004 - (M, H, W, 3)
-        raise TypeError(f"images: expected several pictures, found one {type(images).__name__}; see predict")
-
-
-def _given(image: Image, boxes_xyxy: npt.ArrayLike, number: int) -> _Boxes:
-    try:
-        checked = check_boxes(boxes_xyxy, _size(image))
-    except ValueError as error:
-        raise ValueError(f"picture {number}: {error}") from error
-    return _Boxes(boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
-
-
-def _scored(image: Image, detections: tuple[npt.ArrayLike, npt.ArrayLike]) -> _Boxes:
-    boxes = as_floats(detections[0], shape=(None, 4), name="detected boxes")
-    scores = as_floats(detections[1], shape=(None,), name="detection scores")
-    if len(boxes) != len(scores):
-        raise ValueError(f"detections: expected as many scores as boxes, found {len(scores)} and {len(boxes)}")
-    usable = croppable(boxes, _size(image)) & np.isfinite(scores)
-    if not usable.all():
-        logger.warning("left out %d of %d detections that cannot be cropped", (~usable).sum(), len(usable))
-    return _Boxes(boxes_xyxy=boxes[usable], box_scores=scores[usable], detected=True)

@@ -4,20 +4,21 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pcrpose.data.dataset import EpochSampler, KeypointDataset, MixedDataset
-from pcrpose.models.loss import LossKind, PoseLoss
+from pcrpose.models.loss import PoseLoss
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.average import WeightAverage
 from pcrpose.training.checkpoint import Progress, find_checkpoint, load_checkpoint, save_checkpoint
-from pcrpose.training.schedule import Schedule, rate_factor
+from pcrpose.training.config import TrainConfig
+from pcrpose.training.schedule import rate_factor
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -26,63 +27,6 @@ logger = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 Validate = Callable[[PoseModel[Any]], float]
-Precision = Literal["float32", "bf16"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """How to train; the defaults are HRNet's published recipe, which runs this batch on each of four GPUs.
-
-    Attributes:
-        epochs: passes over the data.
-        batch_size: crops a step; an epoch's incomplete last batch is left out.
-        quotas: samples an epoch takes from each part of a `MixedDataset`; None takes all of them once.
-        learning_rate: of Adam, before the schedule's factor.
-        schedule: see `rate_factor`.
-        milestones: shares of the run at which ``"step"`` divides the rate by ten: 170 and 200 of 210 epochs.
-        warmup_steps: the rate rises linearly over these.
-        loss: ``"squared_error"`` for ``"gaussian"`` heatmaps, ``"cross_entropy"`` for ``"probability"`` ones.
-        auxiliary_weight: factor of the losses of every head but the final one.
-        ema_decay: of the averaged weights that are validated and exported; 0 switches averaging off.
-        gradient_clip: largest norm of the gradient; None does not clip.
-        precision: ``"bf16"`` runs the network in autocast; weights, loss and averages stay float32.
-        num_workers: processes that prepare crops; 0 prepares them in this one.
-        seed: of the order of samples; their augmentation has the data set's own seed.
-        checkpoint_every: steps between checkpoints; one is also written at the end.
-        validate_every: epochs between validations, where a validation is given.
-        log_every: steps between log lines.
-    """
-
-    epochs: int = 210
-    batch_size: int = 32
-    quotas: tuple[int, ...] | None = None
-    learning_rate: float = 1e-3
-    schedule: Schedule = "step"
-    milestones: tuple[float, ...] = (170 / 210, 200 / 210)
-    warmup_steps: int = 0
-    loss: LossKind = "squared_error"
-    auxiliary_weight: float = 1.0
-    ema_decay: float = 0.0
-    gradient_clip: float | None = None
-    precision: Precision = "float32"
-    num_workers: int = 2
-    seed: int = 0
-    checkpoint_every: int = 1000
-    validate_every: int = 10
-    log_every: int = 50
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "checkpoint_every", "validate_every", "log_every"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: expected a positive number, found {getattr(self, name)}")
-        if self.gradient_clip is not None and not self.gradient_clip > 0:
-            raise ValueError(f"gradient_clip: expected a positive number or None, found {self.gradient_clip}")
-        for name in ("warmup_steps", "num_workers", "auxiliary_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}: expected at least 0, found {getattr(self, name)}")
-        for name, kind in (("schedule", Schedule), ("loss", LossKind), ("precision", Precision)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name}: expected one of {get_args(kind)}, found {getattr(self, name)!r}")
 
 
 class Trainer:
@@ -237,11 +181,19 @@ class Trainer:
         current = json.dumps({**asdict(self.config), "samples": self.sampler.sizes}, indent=2)
         checkpoint = find_checkpoint(self.output_dir / "last")
         if checkpoint is not None:
-            if _deciding(recorded.read_text(encoding="utf-8")) != _deciding(current):
-                raise ValueError(f"{self.output_dir}: holds a run with another configuration; choose another folder")
+            before, now = (_deciding(text) for text in (recorded.read_text(encoding="utf-8"), current))
+            changed = [
+                f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]
+            ]
+            if changed:
+                raise ValueError(
+                    f"{self.output_dir}: holds a run with another configuration ({'; '.join(changed)}); "
+                    "choose another folder"
+                )
             self.progress = load_checkpoint(checkpoint, self.model, self.optimizer, self.average)
             logger.info("going on from step %d of %d", self.progress.step, self.total_steps)
         else:
+            logger.info("starting a new run of %d steps", self.total_steps)
             temporary = recorded.with_suffix(".tmp")
             temporary.write_text(current, encoding="utf-8")
             temporary.replace(recorded)

@@ -1,0 +1,80 @@
+"""Where to look in each picture: the caller's boxes, checked, or a detector's, sorted out."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pcrpose.keypoints.arrays import Floats, Image, as_floats
+from pcrpose.keypoints.boxes import Size, check_boxes, croppable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where to look in one picture, and whether a detector said so."""
+
+    boxes_xyxy: Floats
+    box_scores: Floats
+    detected: bool
+
+
+def picture_size(image: Image) -> Size:
+    """Read the size off the pixels."""
+    return Size(width=image.shape[1], height=image.shape[0])
+
+
+def check_many(images: object) -> None:
+    """Refuse one picture where many are expected: a path would be read letter by letter, an array row by row."""
+    if isinstance(images, str | bytes | Path) or (isinstance(images, np.ndarray) and images.ndim < 4):  # noqa: PLR2004 - (M, H, W, 3)
+        raise TypeError(f"images: expected several pictures, found one {type(images).__name__}; see predict")
+
+
+def paired(images: Iterator[Image], others: Iterable[T], what: str) -> Iterator[tuple[Image, T]]:
+    """Give each picture what belongs to it; raises ValueError where one of the two ends early."""
+    rest = iter(others)
+    number = 0
+    for number, image in enumerate(images, 1):
+        for other in itertools.islice(rest, 1):
+            yield image, other
+            break
+        else:
+            raise ValueError(f"{what}: expected an entry for each picture, found none for picture {number - 1}")
+    for _ in rest:
+        raise ValueError(f"{what}: expected an entry for each of {number} pictures, found more")
+
+
+def given_places(image: Image, boxes_xyxy: npt.ArrayLike, number: int) -> Places:
+    """Take the caller's boxes as they are; raises ValueError naming the picture's number and the box."""
+    try:
+        checked = check_boxes(boxes_xyxy, picture_size(image))
+    except ValueError as error:
+        raise ValueError(f"picture {number}: {error}") from error
+    return Places(boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
+
+
+def detected_places(image: Image, detections: tuple[npt.ArrayLike, npt.ArrayLike]) -> Places:
+    """Take a detector's boxes and scores; what cannot be cropped is left out and logged."""
+    boxes = as_floats(detections[0], shape=(None, 4), name="detected boxes")
+    scores = as_floats(detections[1], shape=(None,), name="detection scores")
+    if len(boxes) != len(scores):
+        raise ValueError(f"detections: expected as many scores as boxes, found {len(scores)} and {len(boxes)}")
+    usable = croppable(boxes, picture_size(image)) & np.isfinite(scores)
+    if not usable.all():
+        first = int(np.flatnonzero(~usable)[0])
+        logger.warning(
+            "left out %d of %d detections that cannot be cropped, first x1, y1, x2, y2 = %s, score %s",
+            (~usable).sum(),
+            len(usable),
+            boxes[first].tolist(),
+            scores[first],
+        )
+    return Places(boxes_xyxy=boxes[usable], box_scores=scores[usable], detected=True)
