@@ -54,6 +54,6 @@ def save(path: Path | None, tables: list[dict[str, Any]]) -> None:
     if path is None:
         return
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    command = " ".join(["python", *sys.argv])
+    command = " ".join(["python", *(Path(word).name for word in sys.argv)])  # where things lay is nobody's business
     text = json.dumps({"command": command, "machine": machine, "tables": tables}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
