@@ -149,14 +149,15 @@ def test_exif_orientation_of_a_jpeg(tmp_path: Path) -> None:
     assert image_size(path) == Size(width=20, height=40)
 
 
-def test_pil_pictures_are_taken_as_they_are(tmp_path: Path) -> None:
-    """The pixels found are those of the object the caller holds and draws on, so its EXIF turns nothing."""
+def test_pil_pictures_are_read_upright(tmp_path: Path) -> None:
+    """A PIL picture comes out as its file does; drawing turns it likewise."""
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     path = saved(PIL.Image.fromarray(gradient()), tmp_path / "turned.png", exif=exif)
 
     with PIL.Image.open(path) as picture:
-        np.testing.assert_array_equal(open_image(picture), gradient())
+        np.testing.assert_array_equal(open_image(picture), open_image(path))
+        assert open_image(picture).shape == gradient().swapaxes(0, 1).shape
 
 
 def test_unreadable_exif_does_not_matter(tmp_path: Path) -> None:

@@ -197,12 +197,18 @@ def test_arrays_of_every_depth(channels: tuple[int, ...]) -> None:
     assert (drawn[0, 0] == GREY).all()
 
 
-def test_exif_orientation_is_not_applied() -> None:
-    """The pose fits the picture object the caller holds, so a PIL picture is not turned."""
+def test_exif_orientation_is_applied() -> None:
+    """Predictors read a PIL picture upright, so it is drawn upright."""
     image = PIL.Image.fromarray(picture())
     image.getexif()[0x0112] = 6
 
-    assert draw_poses(image, stick_poses([[10, 50], [70, 50], [40, 10]])).size == (80, 60)
+    assert draw_poses(image, stick_poses([[10, 50], [50, 50], [40, 10]])).size == (60, 80)
+
+
+def test_a_path_is_not_opened_here() -> None:
+    """Drawing opens no files; the error says what does."""
+    with pytest.raises(TypeError, match="open_image"):
+        draw_poses("picture.jpg", stick_poses([[1, 1], [2, 2], [3, 3]]))  # type: ignore[arg-type] # what is tested
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Opening pictures: the one place in the library that does.
 
-Files and encoded bytes come out upright, whatever their EXIF orientation says; arrays and PIL pictures are taken as
-they are, so that the poses found in them fit the object the caller holds.
+Files, encoded bytes and PIL pictures come out upright, as their EXIF orientation says; arrays are taken as they are.
 """
 
 import io
@@ -56,7 +55,7 @@ def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
     """Open a picture as RGB pixels.
 
     Transparent pictures are laid on white, 16-bit grey is scaled to 8 bits, of an animation the first frame is
-    taken. EXIF orientation is applied to files and bytes, not to PIL pictures and arrays.
+    taken. EXIF orientation is applied, to PIL pictures too; `Poses.draw` does the same.
 
     Args:
         source: path, encoded bytes, PIL picture, or uint8 array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
@@ -78,10 +77,10 @@ def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
     if isinstance(source, np.ndarray):
         return _from_array(source, color)
     if isinstance(source, PIL.Image.Image):
-        return _decode(source, "PIL picture", upright=False)
+        return _decode(source, "PIL picture")
     name, encoded = _read(source)
     with _open_header(io.BytesIO(encoded), name) as picture:
-        return _decode(picture, name, upright=True)
+        return _decode(picture, name)
 
 
 def image_size(path: str | Path) -> Size:
@@ -139,11 +138,11 @@ def _open_header(stream: BinaryIO, name: str) -> PIL.Image.Image:
     return picture
 
 
-def _decode(picture: PIL.Image.Image, name: str, *, upright: bool) -> Image:
+def _decode(picture: PIL.Image.Image, name: str) -> Image:
     try:
         picture.load()
         # Only now: some formats keep their EXIF behind the pixels.
-        turn = _TURNS.get(_orientation(picture)) if upright else None
+        turn = _TURNS.get(_orientation(picture))
         pixels = _to_rgb(picture.transpose(turn) if turn is not None else picture, name)
     except ImageError:
         raise

@@ -104,7 +104,7 @@ def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
     for index in np.flatnonzero(~np.isfinite(boxes).all(axis=1))[:1]:
         raise ValueError(f"box {index}: expected finite x1, y1, x2, y2, found {boxes[index].tolist()}")
     for index in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1))[:1]:
-        raise ValueError(f"box {index}: expected x1 < x2 and y1 < y2, found {boxes[index].tolist()}")
+        raise ValueError(f"box {index}: expected x1 < x2 and y1 < y2, not widths, found {boxes[index].tolist()}")
     if size is not None:
         last = (size.width - 1.0, size.height - 1.0)
         outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, :2] > last).any(axis=1)

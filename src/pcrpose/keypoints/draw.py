@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 
 from pcrpose.keypoints.arrays import Bools, Floats, Image
 
@@ -44,18 +45,19 @@ def draw_poses(
     colours, so that persons who overlap can be told apart. The best-scored person is drawn last.
 
     Args:
-        image: ``(H, W, 3)`` uint8, RGB, or a PIL picture, both as they are: no EXIF orientation is applied to a PIL
-            picture, as none is when it is predicted. Grey is drawn on in colour, opacity is dropped. Not changed.
+        image: ``(H, W, 3)`` uint8, RGB, or a PIL picture, which is turned upright by its EXIF orientation, as
+            predictors read it. Grey is drawn on in colour, opacity is dropped. Not changed.
         poses: persons in that picture's pixels; keypoints outside are cut off, keypoints that are not finite left out.
         threshold: keypoints scoring at most this are drawn faint, where they are, and carry no bones.
         boxes: draw each person's box too.
         line_width: of the bones, pixels; by default a share of the person's extent.
 
     Returns:
-        A new RGB picture of the same size.
+        A new RGB picture, upright, of the same size.
 
     Raises:
         ValueError: if an array is not a uint8 picture or ``line_width`` is not positive.
+        TypeError: if ``image`` is neither, a path for example.
     """
     if line_width is not None and not line_width > 0:
         raise ValueError(f"line_width: expected a positive number of pixels, found {line_width!r}")
@@ -84,7 +86,14 @@ class _Stroke:
 
 
 def _canvas(image: Image | PIL.Image.Image) -> Image:
-    array = np.asarray(image.convert("RGB") if isinstance(image, PIL.Image.Image) else image)
+    if isinstance(image, PIL.Image.Image):  # upright, as predictors read it
+        image = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+    if not isinstance(image, np.ndarray):
+        raise TypeError(
+            f"image: expected an array or a PIL picture, found {type(image).__name__}; "
+            "pcrpose.data.images.open_image opens files"
+        )
+    array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim not in {2, 3} or array.shape[2:] not in {(), (1,), (3,), (4,)}:
         raise ValueError(f"image: expected uint8 of shape (H, W, 3), found {array.dtype} of shape {array.shape}")
     if array.shape[2:] in {(), (1,)}:

@@ -15,7 +15,7 @@ from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Poses:
     """N persons of one picture, best first only if their maker says so.
 
@@ -86,6 +86,9 @@ class Poses:
 
     def __len__(self) -> int:
         return len(self.keypoints)
+
+    def __repr__(self) -> str:
+        return f"Poses({len(self)} of {self.skeleton.name}, pose_scores={self.pose_scores.round(2).tolist()})"
 
     def __getitem__(self, index: Selection) -> "Poses":
         """Select persons; the answer is always `Poses`, for one index of length one."""
