@@ -1,10 +1,12 @@
 # make demo [IMAGE=picture.jpg]   draw poses into demo/
 # make test                       everything that has to pass: lint, tests of the built wheel, docs
+# make docs                       build the site into site/
+# make bench                      the benchmarks that need nothing else
 #
 # Everything happens in .venv, with the versions of constraints.txt. PYTHON chooses the interpreter it is made with.
 
 PYTHON ?= python3
-IMAGE ?=
+export IMAGE := $(value IMAGE)
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet -c constraints.txt
@@ -21,7 +23,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 demo: $(VENV)/demo.stamp
-	$(RUN) examples/demo.py $(if $(IMAGE),"$(IMAGE)")
+	$(RUN) examples/demo.py $${IMAGE:+"$$IMAGE"}
 
 test: lint wheel unit doctest docs
 

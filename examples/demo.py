@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(path: Path | None, boxes: list[Box] | None, model: str, output: Path) -> None:
     """Predict, draw, write, and say what was done."""
     image = astronaut() if path is None else open_image(path)
+    whole = boxes is None and path is not None
     if boxes is None:
         height, width = image.shape[:2]
         boxes = [ASTRONAUT_BOX if path is None else (0.0, 0.0, width - 1.0, height - 1.0)]
@@ -57,7 +58,9 @@ def run(path: Path | None, boxes: list[Box] | None, model: str, output: Path) ->
     drawn = poses.draw(image)
     write(output / "poses.png", lambda file: drawn.save(file, format="PNG"))
     write(output / "poses.json", lambda file: file.write_text(json.dumps(poses.to_dict()), encoding="utf-8"))
-    print(f"{summary(poses)} in {seconds:.2f} s")
+    print(f"{summary(poses)}; {seconds:.2f} s")
+    if whole:
+        print("the whole picture was taken for one person; give --boxes for each person otherwise")
     print(f"{output / 'poses.png'} {output / 'poses.json'}")
 
 
@@ -96,7 +99,7 @@ def summary(poses: Poses) -> str:
     """Count persons and the keypoints that score above 0.2."""
     found = int((poses.keypoint_scores > 0.2).sum())  # noqa: PLR2004 - what is drawn solid
     persons = "1 person" if len(poses) == 1 else f"{len(poses)} persons"
-    return f"{persons}, {found} of {poses.keypoint_scores.size} keypoints found"
+    return f"{persons}, {found} of {poses.keypoint_scores.size} keypoints score above 0.2 (not a probability)"
 
 
 if __name__ == "__main__":

@@ -73,4 +73,4 @@ if not TYPE_CHECKING:  # a type checker that saw this function would accept ever
 
 def __dir__() -> list[str]:
     """List the names that are not imported yet, too."""
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*__all__, "__version__"})

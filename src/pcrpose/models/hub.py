@@ -147,6 +147,8 @@ def write_folder(folder: Path, config_text: str, tensors: Mapping[str, Tensor]) 
         )
         (staging / CONFIG_FILE).write_text(config_text, encoding="utf-8")
         (folder / CONFIG_FILE).unlink(missing_ok=True)  # never new weights beside an old configuration
+        # safetensors lets only the owner read its files
+        (staging / WEIGHTS_FILE).chmod((staging / CONFIG_FILE).stat().st_mode)
         (staging / WEIGHTS_FILE).replace(folder / WEIGHTS_FILE)
         (staging / CONFIG_FILE).replace(folder / CONFIG_FILE)
 

@@ -12,6 +12,20 @@ from pcrpose.models.hub import find_folder, load_strictly, read_folder, write_fo
 
 ConfigT = TypeVar("ConfigT", bound=PoseConfig)
 CROP_RANK = 4
+CARD = """---
+{{ card_data }}
+---
+
+# A keypoint model saved by pcrpose
+
+Its maker has not yet said here what it was trained on, on what terms, and how well it does.
+
+```python
+from pcrpose import load_model
+
+model = load_model("this folder, or owner/name on the Hub")
+```
+"""
 
 
 class PCROutput(NamedTuple):
@@ -42,7 +56,9 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - card metadata of the hub mixin
         """Give every architecture's model card the same metadata; the licence is the weights' maker's to state."""
-        super().__init_subclass__(library_name="pcrpose", pipeline_tag="keypoint-detection", **kwargs)
+        super().__init_subclass__(
+            library_name="pcrpose", pipeline_tag="keypoint-detection", model_card_template=CARD, **kwargs
+        )
 
     @classmethod
     def from_pretrained(  # type: ignore[override] # the mixin's version pickles, ignores missing tensors, takes **kwargs
