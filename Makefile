@@ -6,7 +6,8 @@
 # Everything happens in .venv, with the versions of constraints.txt. PYTHON chooses the interpreter it is made with.
 
 PYTHON ?= python3
-export IMAGE := $(value IMAGE)
+override IMAGE := $(value IMAGE)
+export IMAGE
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet -c constraints.txt
