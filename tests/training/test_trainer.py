@@ -276,6 +276,25 @@ def test_a_weight_that_is_not_finite_is_never_saved(
     assert all(tensor.isfinite().all() for tensor in saved.values())
 
 
+def test_a_broken_model_is_never_the_best(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose weights broke is not exported, even where its validation gives a finite figure."""
+    after_step = Trainer._after_step
+
+    def breaking(self: Trainer, done: int, loss: Tensor) -> None:
+        if done == 3:
+            torch.nn.init.constant_(self.average.tensors["heads.0.weight"], float("nan"))
+        after_step(self, done, loss)
+
+    monkeypatch.setattr(Trainer, "_after_step", breaking)
+
+    with pytest.raises(FloatingPointError, match=r"heads\.0\.weight is not finite"):
+        Trainer(model, dataset, tmp_path, changed(validate_every=1), validate=lambda _: 0.0).train()
+
+    assert not (tmp_path / "best").exists()
+
+
 def test_a_validation_that_is_not_finite_is_refused(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
     """NaN would stay the best figure for ever."""
     with pytest.raises(ValueError, match="finite figure"):

@@ -151,6 +151,7 @@ class Trainer:
             self._save()
 
     def _validate(self, done: int) -> None:
+        self._require_finite()
         figure = self.validate(self.averaged_model()) if self.validate is not None else 0.0
         if not math.isfinite(figure):
             raise ValueError(f"validate: expected a finite figure, found {figure}")
@@ -205,11 +206,17 @@ class Trainer:
             log.write(json.dumps(values) + "\n")
         logger.info("%s", values)
 
+    def _require_finite(self) -> None:
+        """Stop before a broken weight reaches a file: the model's, its statistics' or the average's."""
+        for tensors in (self.model.state_dict(), self.average.tensors):
+            for name, tensor in tensors.items():
+                if not bool(tensor.isfinite().all()):
+                    raise FloatingPointError(
+                        f"{name} is not finite at step {self.progress.step}; the last checkpoint is kept"
+                    )
+
     def _save(self) -> None:
-        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
-            raise FloatingPointError(
-                f"a weight is not finite at step {self.progress.step}; the last checkpoint is kept"
-            )
+        self._require_finite()
         size = (self.output_dir / "log.jsonl").stat().st_size
         self.progress = replace(self.progress, log_bytes=size)
         save_checkpoint(self.output_dir / "last", self.model, self.optimizer, self.average, self.progress)
