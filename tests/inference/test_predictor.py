@@ -280,6 +280,12 @@ def test_a_box_in_a_panorama_is_found_where_it_is(model: PCR, picture: Image) ->
     np.testing.assert_allclose(far - np.array([left, top]), near, atol=0.01)
 
 
+def test_a_name_is_no_model() -> None:
+    """The error says what loads one."""
+    with pytest.raises(TypeError, match="load_model"):
+        PosePredictor("pcr-nano")  # type: ignore[arg-type] # what is tested
+
+
 def test_wrong_batch_size_is_refused(model: PCR) -> None:
     """Zero crops a batch would never finish."""
     with pytest.raises(ValueError, match="at least 1"):

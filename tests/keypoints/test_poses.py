@@ -246,3 +246,8 @@ def test_draw_hands_its_options_on() -> None:
     assert (image == 90).all()
     for changed in (poses.draw(image, threshold=0.99), poses.draw(image, boxes=True), poses.draw(image, line_width=9)):
         assert changed.tobytes() != plain.tobytes()
+
+
+def test_a_short_description() -> None:
+    """What a terminal shows fits a line."""
+    assert repr(Poses.empty()) == "Poses(0 of COCO_17, pose_scores=[])"

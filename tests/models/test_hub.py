@@ -233,3 +233,23 @@ def test_the_configuration_is_written_in_full(tiny_model: PCR, saved: Path) -> N
     architecture, values = read_config(saved)
     assert architecture == "PCR"
     assert set(values) == set(tiny_model.config.to_dict())
+
+
+def test_saved_files_are_as_readable_as_others(tiny_model: PCR, tmp_path: Path) -> None:
+    """The weights have the permissions of the configuration beside them, not their owner's alone."""
+    tiny_model.save_pretrained(tmp_path / "saved")
+
+    modes = {(tmp_path / "saved" / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+
+    assert len(modes) == 1
+
+
+def test_a_saved_card_claims_nothing(tiny_model: PCR, tmp_path: Path) -> None:
+    """It names no licence and does not say that the model was pushed anywhere."""
+    tiny_model.save_pretrained(tmp_path / "saved")
+
+    card = (tmp_path / "saved" / "README.md").read_text(encoding="utf-8")
+
+    assert "license" not in card
+    assert "pushed" not in card
+    assert "load_model" in card

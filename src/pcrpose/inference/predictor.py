@@ -52,6 +52,10 @@ class PosePredictor:
         keypoint_threshold: keypoints above it count in a pose's score.
         nms_threshold: similarity above which the lower-scored of two detected poses is dropped.
 
+    Raises:
+        TypeError: if ``model`` is not a model, a name for example.
+        ValueError: if ``batch_size`` is less than 1.
+
     Examples:
         >>> import numpy as np
         >>> from pcrpose.models.config import PCRConfig
@@ -123,6 +127,7 @@ class PosePredictor:
 
         Raises:
             ValueError: as for `predict`, or if there are not as many entries in ``boxes`` as pictures.
+            TypeError: if ``images`` is one picture.
             FileNotFoundError: as for `predict`.
         """
         check_many(images)
