@@ -3,18 +3,23 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from pcrpose.models.efficientnet import EFFICIENTNETS, EfficientNet
 from pcrpose.models.hrnet import HRNETS, HRNet
 from pcrpose.models.resnet import RESNETS, ResNet
 
 ENCODER_STRIDES: Mapping[str, int] = MappingProxyType(
-    dict.fromkeys(RESNETS, ResNet.stride) | dict.fromkeys(HRNETS, HRNet.stride)
+    dict.fromkeys(RESNETS, ResNet.stride)
+    | dict.fromkeys(HRNETS, HRNet.stride)
+    | dict.fromkeys(EFFICIENTNETS, EfficientNet.stride)
 )
 
 
-def build_encoder(name: str) -> ResNet | HRNet:
+def build_encoder(name: str) -> ResNet | HRNet | EfficientNet:
     """Build an encoder with fresh weights; raises ValueError for a name that is not in `ENCODER_STRIDES`."""
     if name in RESNETS:
         return ResNet(RESNETS[name])
     if name in HRNETS:
         return HRNet(HRNETS[name])
+    if name in EFFICIENTNETS:
+        return EfficientNet(EFFICIENTNETS[name])
     raise ValueError(f"encoder: expected one of {list(ENCODER_STRIDES)}, found {name!r}")

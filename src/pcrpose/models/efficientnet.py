@@ -1,0 +1,205 @@
+"""EfficientNet-Lite encoders: pointwise and depthwise convolutions, small and fast on a laptop.
+
+Source:
+    Tan and Le, *EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks*, ICML 2019, in the "Lite"
+    form that Google published in 2020: no squeeze-and-excitation, ReLU6. Padding is symmetric here.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+NORM_EPSILON = 1e-3  # of the published weights
+
+
+class Stage(NamedTuple):
+    """Blocks of one width; the first one changes the resolution."""
+
+    expansion: int
+    kernel: int
+    stride: int
+    channels: int
+    blocks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EfficientNetConfig:
+    """What tells one EfficientNet-Lite encoder from another.
+
+    Attributes:
+        stages: from the stem's half resolution down to 1/32.
+        stem_channels: width of the first convolution.
+    """
+
+    stages: tuple[Stage, ...]
+    stem_channels: int = 32
+
+
+_LITE_0 = (
+    Stage(1, 3, 1, 16, 1),
+    Stage(6, 3, 2, 24, 2),
+    Stage(6, 5, 2, 40, 2),
+    Stage(6, 3, 2, 80, 3),
+    Stage(6, 5, 1, 112, 3),
+    Stage(6, 5, 2, 192, 4),
+    Stage(6, 3, 1, 320, 1),
+)
+
+EFFICIENTNETS: Mapping[str, EfficientNetConfig] = MappingProxyType(
+    {
+        "efficientnet_lite0": EfficientNetConfig(stages=_LITE_0),
+        # ours: without the last two blocks, which hold a third of the weights
+        "efficientnet_nano": EfficientNetConfig(stages=(*_LITE_0[:5], Stage(6, 5, 2, 192, 3))),
+    }
+)
+
+
+class ConvNorm(nn.Module):
+    """A convolution, batch norm and ReLU6.
+
+    Where the statistics of the norm are frozen in training (its ``eval`` mode), it is folded into the kernel: the same
+    numbers, and a pass over the features less in each direction. Its scale and offset are trained all the same.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        activate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(channels, eps=NORM_EPSILON)
+        self.activate = activate
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, in_channels, H, W)`` to ``(B, channels, H/stride, W/stride)``."""
+        folded = self.training and not self.norm.training
+        out: Tensor = self._folded(features) if folded else self.norm(self.conv(features))
+        return functional.relu6(out, inplace=True) if self.activate else out
+
+    def _folded(self, features: Tensor) -> Tensor:
+        norm, mean, variance = self.norm, self.norm.running_mean, self.norm.running_var
+        if mean is None or variance is None:
+            raise ValueError("expected a norm with running statistics")
+        scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        kernel, offset = self.conv.weight * scale.view(-1, 1, 1, 1), norm.bias - mean * scale
+        if self._slow_in_half_precision(features):
+            with torch.autocast(features.device.type, enabled=False):
+                return self._convolve(features.float(), kernel, offset).to(features.dtype)
+        return self._convolve(features, kernel, offset)
+
+    def _convolve(self, features: Tensor, kernel: Tensor, offset: Tensor) -> Tensor:
+        conv = self.conv
+        return functional.conv2d(features, kernel, offset, conv.stride, kernel.shape[-1] // 2, 1, conv.groups)
+
+    def _slow_in_half_precision(self, features: Tensor) -> bool:
+        """A CPU has no fast bf16 gradient for depthwise convolutions with a stride."""
+        return (
+            self.conv.groups > 1
+            and self.conv.stride != (1, 1)
+            and features.requires_grad
+            and features.device.type == "cpu"
+            and features.dtype is not torch.float64
+        )
+
+
+class InvertedBottleneck(nn.Module):
+    """Widen, filter each channel, narrow; with a shortcut where the shape stays."""
+
+    def __init__(self, in_channels: int, stage: Stage, stride: int) -> None:
+        super().__init__()
+        inner = in_channels * stage.expansion
+        self.expand = ConvNorm(in_channels, inner) if stage.expansion > 1 else None
+        self.depthwise = ConvNorm(inner, inner, stage.kernel, stride, inner)
+        self.project = ConvNorm(inner, stage.channels, activate=False)
+        self.residual = stride == 1 and in_channels == stage.channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, in_channels, H, W)`` to ``(B, channels, H/stride, W/stride)``."""
+        widened = features if self.expand is None else self.expand(features)
+        out: Tensor = self.project(self.depthwise(widened))
+        return features + out if self.residual else out
+
+
+class EfficientNet(nn.Module):
+    """An EfficientNet-Lite encoder without its classifier.
+
+    Attributes:
+        stride: crop pixels per feature cell, 32.
+        out_channels: width of the features.
+    """
+
+    stride = 32
+
+    def __init__(self, config: EfficientNetConfig) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, config.stem_channels, 3, 2)
+        width, blocks = config.stem_channels, []
+        for stage in config.stages:
+            for place in range(stage.blocks):
+                blocks.append(InvertedBottleneck(width, stage, stage.stride if place == 0 else 1))
+                width = stage.channels
+        self.blocks = nn.Sequential(*blocks)
+        self.out_channels = width
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` normalised crops to ``(B, out_channels, H/32, W/32)`` features."""
+        features: Tensor = self.blocks(self.stem(crops))
+        return features
+
+
+def imagenet_weights(published: Mapping[str, Tensor], encoder: EfficientNet) -> dict[str, Tensor]:
+    """Rename published EfficientNet-Lite weights to those of an encoder.
+
+    Args:
+        published: state dict with the names that the PyTorch ports share (``_conv_stem``, ``_blocks.0._bn1``, ...).
+        encoder: may be cut short: a stage takes the first blocks of its published one.
+
+    Returns:
+        A state dict for ``encoder``.
+
+    Raises:
+        ValueError: naming the first tensor that is missing.
+    """
+    names = {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
+    for place, source in enumerate(_published_places(encoder)):
+        whole = encoder.blocks[place].expand is not None
+        parts = ("expand", "depthwise", "project") if whole else ("depthwise", "project")
+        for number, part in enumerate(parts, 3 - len(parts)):
+            names[f"blocks.{place}.{part}.conv"] = f"_blocks.{source}._{part}_conv"
+            names[f"blocks.{place}.{part}.norm"] = f"_blocks.{source}._bn{number}"
+    renamed = {}
+    for name, own in encoder.state_dict().items():
+        module, _, field = name.rpartition(".")
+        key = f"{names[module]}.{field}"
+        if field == "num_batches_tracked":
+            renamed[name] = own
+        elif key not in published:
+            raise ValueError(f"expected published EfficientNet-Lite weights, found no tensor {key!r}")
+        else:
+            renamed[name] = published[key]
+    return renamed
+
+
+def _published_places(encoder: EfficientNet) -> list[int]:
+    """Number each block as in the whole network: a stage that is cut short leaves numbers out."""
+    counts = Counter(
+        block.project.conv.out_channels for block in encoder.blocks if isinstance(block, InvertedBottleneck)
+    )
+    places: list[int] = []
+    start = 0
+    for stage in _LITE_0:
+        places += range(start, start + counts[stage.channels])
+        start += stage.blocks
+    return places
