@@ -16,7 +16,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PCROutput, PoseModel
-from pcrpose.training.config import TrainConfig
+from pcrpose.training.config import OptimizerKind, TrainConfig
 from pcrpose.training.trainer import Trainer
 
 CONFIG = TrainConfig(
@@ -73,14 +73,17 @@ class InterruptedRunError(Exception):
     """Stands for a power cut."""
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_an_interrupted_run_goes_on_to_the_same_end(
     make_model: Any,  # noqa: ANN401 - a builder
     dataset: KeypointDataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    optimizer: OptimizerKind,
 ) -> None:
     """Stopped after five of nine steps and started again, weights and log equal the uninterrupted run's bit for bit."""
-    whole = Trainer(make_model(), dataset, tmp_path / "whole", CONFIG).train()
+    config = changed(optimizer=optimizer)
+    whole = Trainer(make_model(), dataset, tmp_path / "whole", config).train()
 
     after_step = Trainer._after_step
 
@@ -92,12 +95,24 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_after_step", cut)
         with pytest.raises(InterruptedRunError):
-            Trainer(make_model(), dataset, tmp_path / "cut", CONFIG).train()
-    resumed = Trainer(make_model(), dataset, tmp_path / "cut", CONFIG).train()
+            Trainer(make_model(), dataset, tmp_path / "cut", config).train()
+    resumed = Trainer(make_model(), dataset, tmp_path / "cut", config).train()
 
     expected, found = (PCR.from_pretrained(folder).state_dict() for folder in (whole, resumed))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert (tmp_path / "cut/log.jsonl").read_text() == (tmp_path / "whole/log.jsonl").read_text()
+
+
+def test_what_is_frozen_stays_as_it_was(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """Frozen weights and statistics are those the model came with; the rest has moved."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    config = changed(freeze=("encoder.layer1.*",), freeze_statistics=True)
+    after = PCR.from_pretrained(Trainer(model, dataset, tmp_path, config).train()).state_dict()
+    kept = {name for name in after if torch.equal(before[name], after[name])}
+    assert {name for name in after if name.startswith("encoder.layer1.")} <= kept
+    assert {name for name in after if name.startswith("encoder.") and "running" in name} <= kept
+    assert not any("running" in name for name in kept if not name.startswith("encoder."))
+    assert "encoder.layer2.0.conv1.weight" not in kept
 
 
 def test_a_finished_run_is_not_trained_again(make_model: Any, dataset: KeypointDataset, tmp_path: Path) -> None:  # noqa: ANN401 - a builder
@@ -218,6 +233,8 @@ def test_too_few_samples_for_a_batch_are_refused(model: PCR, dataset: KeypointDa
         ("schedule", "typo"),
         ("precision", "fp16"),
         ("loss", "mse"),
+        ("optimizer", "sgd"),
+        ("encoder_rate", 0.0),
     ],
 )
 def test_a_configuration_checks_itself(name: str, value: object) -> None:

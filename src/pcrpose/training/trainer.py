@@ -18,6 +18,7 @@ from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.average import WeightAverage
 from pcrpose.training.checkpoint import Progress, find_checkpoint, load_checkpoint, save_checkpoint
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.optimizer import build_optimizer, freeze, freeze_statistics
 from pcrpose.training.schedule import rate_factor
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Trainer:
         self.dataset = dataset
         self.validate = validate
         self.model = model.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, foreach=True)
+        freeze(self.model, config.freeze)
+        self.optimizer = build_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
         self.loss = PoseLoss(codec=model.config.codec(), kind=config.loss, auxiliary_weight=config.auxiliary_weight)
         self.sampler = EpochSampler(
@@ -100,9 +102,11 @@ class Trainer:
         self._resume()
         network, optimizer = self.accelerator.prepare(self.model, self.optimizer)
         network.train()
+        if self.config.freeze_statistics:
+            freeze_statistics(self.model)
         for step, batch in self._batches():
             for group in optimizer.param_groups:
-                group["lr"] = self._learning_rate(step)
+                group["lr"] = self._learning_rate(step) * group["rate"]
             crops = self.model.config.normalise(batch["crop"]).contiguous(memory_format=torch.channels_last)
             with torch.autocast(crops.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 output = network(crops)
