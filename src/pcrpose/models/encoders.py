@@ -10,8 +10,10 @@ from pcrpose.models.resnet import RESNETS, ResNet
 ENCODER_STRIDES: Mapping[str, int] = MappingProxyType(
     dict.fromkeys(RESNETS, ResNet.stride)
     | dict.fromkeys(HRNETS, HRNet.stride)
-    | dict.fromkeys(EFFICIENTNETS, EfficientNet.stride)
+    | {name: config.stride for name, config in EFFICIENTNETS.items()}
 )
+# What width and height of a crop have to be multiples of: the coarsest cells inside the encoder.
+ENCODER_CELLS: Mapping[str, int] = MappingProxyType(dict(ENCODER_STRIDES) | dict.fromkeys(HRNETS, 32))
 
 
 def build_encoder(name: str) -> ResNet | HRNet | EfficientNet:

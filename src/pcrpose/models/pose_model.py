@@ -7,7 +7,7 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from pcrpose.models.config import COARSEST_STRIDE, FINEST_STRIDE, PoseConfig, config_text
+from pcrpose.models.config import FINEST_STRIDE, PoseConfig, config_text
 from pcrpose.models.hub import find_folder, load_strictly, read_folder, write_folder
 
 ConfigT = TypeVar("ConfigT", bound=PoseConfig)
@@ -102,12 +102,13 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         """Predict heatmaps; every architecture says how."""
         raise NotImplementedError
 
-    @staticmethod
-    def check_crops(crops: Tensor) -> None:
+    def check_crops(self, crops: Tensor) -> None:
         """Refuse what cannot be a batch of crops; raises ValueError saying what was expected and found."""
-        if crops.dim() != CROP_RANK or crops.shape[1] != 3 or not all(map(_halves_evenly, crops.shape[2:])):  # noqa: PLR2004 - RGB
+        cell = self.config.coarsest_cell
+        fits = crops.dim() == CROP_RANK and all(length > 0 and length % cell == 0 for length in crops.shape[2:])
+        if not fits or crops.shape[1] != 3:  # noqa: PLR2004 - RGB
             raise ValueError(
-                f"crops: expected (B, 3, H, W) with H and W multiples of {COARSEST_STRIDE}, found {tuple(crops.shape)}"
+                f"crops: expected (B, 3, H, W) with H and W multiples of {cell}, found {tuple(crops.shape)}"
             )
         if not crops.is_floating_point():
             raise ValueError(f"crops: expected floating point from config.normalise, found {crops.dtype}")
@@ -133,10 +134,6 @@ def _gaussian_sums(length: int, sigma: float, like: Tensor) -> Tensor:
     """``(length,)``: how much of a Gaussian of height 1 lies on an axis, by the cell on which it stands."""
     cells = torch.arange(length, device=like.device, dtype=like.dtype)
     return torch.exp((cells[:, None] - cells).square() / (-2 * sigma**2)).sum(dim=1)
-
-
-def _halves_evenly(length: int) -> bool:
-    return length > 0 and length % COARSEST_STRIDE == 0
 
 
 def prediction_head(channels: int, num_keypoints: int) -> nn.Conv2d:

@@ -14,7 +14,7 @@ LIKE_ADAM = 0.2  # the usual size of Adam's steps: one learning rate serves both
 
 
 class Muon(Optimizer):
-    """Learn from scratch in about half the steps that Adam needs (ours, measured on small encoders).
+    """Learn from scratch in fewer steps than Adam needs (ours as an option).
 
     Args:
         groups: dicts with ``params``, ``lr`` and ``orthogonal``: whether the tensors are kernels to be made orthogonal
