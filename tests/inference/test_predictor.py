@@ -233,6 +233,45 @@ def test_bgr_arrays_are_swapped(model: PCR, picture: Image) -> None:
     np.testing.assert_array_equal(expected.keypoints, found.keypoints)
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_heatmaps_are_those_that_predict_decodes(model: PCR, picture: Image, flip: bool) -> None:  # noqa: FBT001 - a case
+    """Decoded and taken back to the picture they give the very pose of the same box."""
+    predictor = PosePredictor(model, flip=flip)
+    expected = predictor.predict(picture, BOXES[1:2])
+
+    heatmaps, crop = predictor.heatmaps(picture, BOXES[1])
+
+    assert heatmaps.dtype == np.float32
+    assert heatmaps.shape == (17, 24, 16)
+    assert len(crop) == 1
+    keypoints_crop, scores = predictor.codec.decode(torch.from_numpy(heatmaps)[None])
+    np.testing.assert_allclose(crop.inverse(keypoints_crop.numpy()), expected.keypoints, atol=0.01)
+    np.testing.assert_allclose(scores.numpy(), expected.keypoint_scores, rtol=1e-5)
+
+
+def test_heatmaps_of_the_whole_picture(model: PCR, picture: Image) -> None:
+    """Without a box the whole picture is one person, in either colour order, and no detector is asked."""
+
+    def detector(_: Image) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+        raise AssertionError
+
+    predictor = PosePredictor(model, detector=detector)
+    whole = [0, 0, picture.shape[1] - 1, picture.shape[0] - 1]
+
+    heatmaps, crop = predictor.heatmaps(np.ascontiguousarray(picture[..., ::-1]), color="bgr")
+
+    expected, expected_crop = predictor.heatmaps(picture, whole)
+    np.testing.assert_array_equal(heatmaps, expected)
+    np.testing.assert_array_equal(crop.matrices, expected_crop.matrices)
+
+
+@pytest.mark.parametrize("box", [[5, 5, 5, 9], [5, 5, 9], BOXES, [900, 900, 990, 990]])
+def test_heatmaps_take_one_box(model: PCR, picture: Image, box: npt.ArrayLike) -> None:
+    """Many boxes, and boxes that cannot be cropped, are refused."""
+    with pytest.raises(ValueError, match=r"expected|outside"):
+        PosePredictor(model).heatmaps(picture, box)
+
+
 def test_path_bytes_pil_and_array_are_one_picture(model: PCR, picture: Image, tmp_path: Path) -> None:
     """However the picture comes, the poses are the same."""
     path = tmp_path / "picture.png"

@@ -1,5 +1,8 @@
 """Drawn pictures: what is coloured, where, and how much of it."""
 
+import io
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,8 +10,8 @@ import numpy.typing as npt
 import PIL.Image
 import pytest
 
-from pcrpose.keypoints.arrays import Image
-from pcrpose.keypoints.draw import LEFT, MIDDLE, RIGHT, draw_poses
+from pcrpose.keypoints.arrays import Floats, Image
+from pcrpose.keypoints.draw import DARK, LEFT, MIDDLE, RIGHT, draw_poses
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
@@ -71,6 +74,40 @@ def test_persons_who_overlap_differ() -> None:
     assert tuple(np.asarray(draw_poses(picture(), both[::-1]))[10, 40]) == MIDDLE[1]
 
 
+def test_the_rings_are_the_persons() -> None:
+    """Keypoints of large persons have a ring in the person's colour; on small ones it would bury the limbs."""
+    image = picture(300, 400)
+    both = stick_poses([[[50, 250], [150, 250], [100, 50]], [[220, 250], [320, 250], [270, 50]]])
+
+    large = np.asarray(draw_poses(image, both, line_width=10))
+    small = np.asarray(draw_poses(image, both, line_width=2))
+
+    for x, colour in ((50, MIDDLE[0]), (220, MIDDLE[1])):
+        disc = (slice(235, 266), slice(x - 15, x + 16))
+        assert (large[disc] == colour).all(axis=2).sum() > 5
+        assert not (small[disc] == colour).all(axis=2).any()
+
+
+def test_colours_differ_for_everybody(seen: Callable[[npt.ArrayLike], dict[str, Floats]]) -> None:
+    """Any two colours of a drawing are far apart in ordinary and in colour-blind eyes, left and right most of all."""
+    for eye, lab in seen([LEFT, RIGHT, *MIDDLE, DARK]).items():
+        apart = {pair: np.linalg.norm(lab[pair[0]] - lab[pair[1]]) for pair in itertools.combinations(range(6), 2)}
+
+        assert min(apart.values()) > 40, eye
+        assert apart[0, 1] > 80, eye
+
+
+@pytest.mark.parametrize("ground", [LEFT, RIGHT, (0, 0, 0), (255, 255, 255)])
+def test_limbs_show_on_every_ground(ground: tuple[int, int, int]) -> None:
+    """On a ground of a limb's own colour its outline still shows, on black and white the limb does."""
+    image = np.full((60, 80, 3), ground, dtype=np.uint8)
+
+    pixels = np.asarray(draw_poses(image, stick_poses([[10, 50], [70, 50], [40, 10]]))).astype(int)
+
+    for x in (25, 55):  # across the middle of the left and the right bone
+        assert np.abs(pixels[30, x - 6 : x + 7] - ground).max() > 40
+
+
 def test_low_scores_are_faint_and_in_place() -> None:
     """A keypoint below the threshold shows faintly where it is, carries no bone, and never moves to the corner."""
     image = picture()
@@ -117,6 +154,28 @@ def test_one_keypoint_takes_its_size_from_the_box() -> None:
     assert sizes[0] < sizes[1]
 
 
+def test_a_person_of_few_keypoints_has_lines_of_its_size() -> None:
+    """Two neighbouring keypoints of a large person still carry a line that fits its box."""
+    image = picture(300, 300)
+    poses = stick_poses([[100, 100], [20, 20], [120, 100]], [0.9, 0, 0.9], boxes_xyxy=[[0, 0, 290, 290]])
+    small = stick_poses([[100, 100], [20, 20], [120, 100]], [0.9, 0, 0.9], boxes_xyxy=[[90, 90, 130, 110]])
+
+    wide, narrow = (changed(draw_poses(image, each), image)[:, 110].sum() for each in (poses, small))
+
+    assert wide > 1.5 * narrow
+
+
+def test_lines_of_a_large_picture_survive_shrinking() -> None:
+    """A tiny person in a picture four times as large as a screen has a line of more than a pixel or two."""
+    counts = []
+    for side in (600, 3000):
+        image = picture(side, side)
+        poses = stick_poses([[100, 140], [140, 140], [120, 100]], boxes_xyxy=[[100, 100, 140, 140]])
+        counts.append(changed(draw_poses(image, poses), image).sum())
+
+    assert counts[1] > 2 * counts[0]
+
+
 def test_edges_are_smooth() -> None:
     """A slanted line has pixels between its colour and the ground, in the right amount: its area is length x width."""
     skeleton = Skeleton("line", ("a", "b", "c"), [], [(0, 1)], [0.1] * 3)
@@ -147,6 +206,95 @@ def test_boxes_are_drawn_on_request() -> None:
     assert boxed[10:51, 10].all()
     assert boxed[10:51, 70].all()
     assert not boxed[15:25, 15:65].any()
+
+
+def test_boxes_show_on_every_ground() -> None:
+    """A white box has a dark edge, so it shows on snow."""
+    image = np.full((60, 80, 3), 255, dtype=np.uint8)
+
+    drawn = draw_poses(image, stick_poses([[40, 30], [40, 31], [40, 32]]), boxes=True)
+
+    assert changed(drawn, image)[9:12, 30].any()
+
+
+def label(drawn: PIL.Image.Image) -> tuple[int, int, int, int] | None:
+    """First and one past the last column and row of the pixels in the plates' colour."""
+    dark = PIL.Image.fromarray((np.asarray(drawn) == DARK).all(axis=2))
+    return dark.getbbox()
+
+
+def test_scores_are_written_above_the_box() -> None:
+    """The plate stands on the box's upper side, in its middle, with light letters on it and nothing else changed."""
+    image = picture(200, 300)
+    poses = stick_poses([[[150, 150]] * 3], 0.1, boxes_xyxy=[[100, 90, 200, 180]], pose_scores=[0.87])
+
+    with_score, without = (draw_poses(image, poses, scores=scores) for scores in (True, False))
+
+    assert label(without) is None
+    plate = label(with_score)
+    assert plate is not None
+    left, top, right, bottom = plate
+    assert (left + right) / 2 == pytest.approx(150, abs=1)
+    assert 70 < top < bottom <= 91
+    new = changed(with_score, np.asarray(without))
+    new[top : bottom + 2, left:right] = False
+    assert not new.any()
+    assert (np.asarray(with_score)[top:bottom, left:right] > 200).all(axis=2).any()
+    other = stick_poses([[[150, 150]] * 3], 0.1, boxes_xyxy=[[100, 90, 200, 180]], pose_scores=[0.12])
+    assert draw_poses(image, other, scores=True).tobytes() != with_score.tobytes()
+
+
+@pytest.mark.parametrize("box", [[100, -5, 200, 90], [-90, 60, 10, 120], [280, 60, 400, 120], [0, 500, 300, 600]])
+def test_a_label_stays_in_the_picture(box: list[float]) -> None:
+    """Where the box touches the border or leaves the picture its label is moved inside, whole."""
+    free = label(
+        draw_poses(picture(200, 300), stick_poses([[[9, 9]] * 3], boxes_xyxy=[[100, 90, 200, 180]]), scores=True)
+    )
+    moved = label(draw_poses(picture(200, 300), stick_poses([[[9, 9]] * 3], boxes_xyxy=[box]), scores=True))
+
+    assert free is not None
+    assert moved is not None
+    assert moved[2] - moved[0] == pytest.approx(free[2] - free[0], abs=4)
+    assert moved[3] - moved[1] == pytest.approx(free[3] - free[1], abs=4)
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    """Of persons with one box the best has its label where it belongs, the others have theirs below it."""
+    image = picture(200, 300)
+    three = stick_poses([[[9, 9]] * 3] * 3, 0.1, boxes_xyxy=[[100, 90, 200, 180]] * 3, pose_scores=[0.2, 0.9, 0.4])
+
+    alone, together = (label(draw_poses(image, poses, scores=True)) for poses in (three[1], three))
+
+    assert alone is not None
+    assert together is not None
+    assert together[1] == alone[1]
+    assert together[3] - together[1] > 2.8 * (alone[3] - alone[1])
+
+
+def test_labels_grow_with_the_person() -> None:
+    """Letters follow the size of the person and never become too small to read."""
+    heights = []
+    for side in (10, 100, 1000):
+        poses = stick_poses([[[9, 9]] * 3], 0.1, boxes_xyxy=[[50, 300, 50 + side, 300 + side]])
+        plate = label(draw_poses(picture(1400, 1400), poses, scores=True))
+        assert plate is not None
+        heights.append(plate[3] - plate[1])
+
+    assert 10 <= heights[0] <= heights[1] < heights[2] / 1.5
+
+
+def test_poses_draw_their_scores() -> None:
+    """The method hands the option on."""
+    poses = stick_poses([[10, 50], [70, 50], [40, 10]])
+
+    assert poses.draw(picture(), scores=True).tobytes() == draw_poses(picture(), poses, scores=True).tobytes()
+
+
+def test_a_box_that_is_not_finite_has_no_label() -> None:
+    """There is no place for it; the others keep theirs."""
+    poses = stick_poses([[[9, 9]] * 3], 0.1, boxes_xyxy=[[np.nan] * 4])
+
+    assert label(draw_poses(picture(), poses, scores=True)) is None
 
 
 def test_what_is_outside_is_cut_off() -> None:
@@ -203,6 +351,39 @@ def test_exif_orientation_is_applied() -> None:
     image.getexif()[0x0112] = 6
 
     assert draw_poses(image, stick_poses([[10, 50], [50, 50], [40, 10]])).size == (60, 80)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 90), (90, 1)])
+def test_the_smallest_pictures(height: int, width: int) -> None:
+    """One pixel is a picture too, with everything drawn that can be."""
+    poses = stick_poses([[0, 0], [70, 50], [40, 10]])
+
+    assert draw_poses(picture(height, width), poses, boxes=True, scores=True).size == (width, height)
+
+
+def test_nobody_leaves_the_picture_as_it_is() -> None:
+    """Zero persons, whatever is asked for."""
+    image = picture()
+
+    drawn = draw_poses(image, Poses.empty(STICK), boxes=True, scores=True)
+
+    np.testing.assert_array_equal(np.asarray(drawn), image)
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "JPEG"])
+def test_drawings_can_be_saved(format_name: str) -> None:
+    """PNG gives the very pixels back, JPEG nearly, neither turned again."""
+    image = PIL.Image.fromarray(picture())
+    image.getexif()[0x0112] = 6
+    drawn = draw_poses(image, stick_poses([[10, 50], [50, 50], [40, 10]]), line_width=6)
+    file = io.BytesIO()
+
+    drawn.save(file, format=format_name)
+
+    with PIL.Image.open(file) as read:
+        difference = np.abs(np.asarray(read).astype(int) - np.asarray(drawn))
+        assert read.getexif().get(0x0112) is None
+    assert difference.mean() <= (0 if format_name == "PNG" else 6)
 
 
 def test_a_path_is_not_opened_here() -> None:

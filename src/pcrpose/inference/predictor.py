@@ -1,9 +1,9 @@
 """Pictures and boxes in, poses out."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pcrpose.data.images import Color, ImageSource, open_image
+from pcrpose.inference.detectors import Detector
 from pcrpose.inference.places import Places, check_many, detected_places, given_places, paired, picture_size
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import whole_image_box, windows
@@ -22,9 +23,6 @@ from pcrpose.keypoints.poses import Poses
 from pcrpose.models.pose_model import PoseModel
 
 logger = logging.getLogger(__name__)
-
-
-Detector: TypeAlias = Callable[[Image], tuple[npt.ArrayLike, npt.ArrayLike]]  # RGB picture to boxes_xyxy, scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +162,30 @@ class PosePredictor:
         pairs = paired(opened, detections, "detections")
         return self._run((image, detected_places(image, found)) for image, found in pairs)
 
+    def heatmaps(
+        self, image: ImageSource, box_xyxy: npt.ArrayLike | None = None, *, color: Color = "rgb"
+    ) -> tuple[npt.NDArray[np.float32], Crop]:
+        """Give one person's heatmaps as `predict` decodes them, with the mirrored crop's where ``flip`` asks for it.
+
+        Args:
+            image: as for `predict`.
+            box_xyxy: ``(4,)`` float, image pixels; None takes the whole picture. The detector is not asked.
+            color: as for `predict`.
+
+        Returns:
+            ``(J, h, w)`` float32 heatmaps, and the one crop of the picture that they cover: what
+            `pcrpose.keypoints.overlay.draw_heatmaps` lays on the picture.
+
+        Raises:
+            ValueError: as for `predict`.
+            FileNotFoundError: as for `predict`.
+        """
+        config, opened = self.model.config, open_image(image, color=color)
+        box = whole_image_box(picture_size(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
+        boxes = given_places(opened, box, 0).boxes_xyxy
+        crop = Crop.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
+        return self._heatmaps(crop.warp(opened))[0].float().cpu().numpy(), crop
+
     def _places(self, image: Image) -> Places:
         if self.detector is not None:
             return detected_places(image, self.detector(image))
@@ -217,6 +239,12 @@ class PosePredictor:
     @torch.inference_mode()
     def _forward(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """``(B, H, W, 3)`` crops to ``(B, J, 2)`` keypoints in crop pixels and ``(B, J)`` scores."""
+        keypoints_crop, scores = self.codec.decode(self._heatmaps(crops))
+        return keypoints_crop.cpu().double().numpy(), scores.cpu().double().numpy()
+
+    @torch.inference_mode()
+    def _heatmaps(self, crops: npt.NDArray[np.uint8]) -> Tensor:
+        """``(B, H, W, 3)`` crops to ``(B, J, h, w)`` heatmaps, averaged with the mirrored crops' if ``flip`` is set."""
         if self.model.training:  # somebody has trained it since
             self.model.eval()
         parameter = next(self.model.parameters())
@@ -227,8 +255,7 @@ class PosePredictor:
             mirrored: Tensor = self.model(normalised.flip(3)).final
             indices = self.model.config.skeleton.flip_indices
             heatmaps = merge_mirrored(heatmaps, mirrored, indices, shift=self.codec.alignment == "edge")
-        keypoints_crop, scores = self.codec.decode(heatmaps)
-        return keypoints_crop.double().cpu().numpy(), scores.double().cpu().numpy()
+        return heatmaps
 
     def _assemble(self, boxes: Places, parts: Sequence[tuple[Floats, Floats]]) -> Poses:
         config = self.model.config

@@ -1,34 +1,35 @@
-"""Draw poses on a picture: smooth limbs in colours that everybody can tell apart.
+"""Draw poses on a picture: smooth limbs in colours that everybody can tell apart."""
 
-Every stroke is a thick line with round ends, blended by how much of each pixel it covers. So edges are smooth without a
-second, larger picture, and a panorama costs what the strokes on it cost.
-"""
-
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
+import PIL.ImageDraw
+import PIL.ImageFont
 
 from pcrpose.keypoints.arrays import Bools, Floats, Image
+from pcrpose.keypoints.strokes import Colour, Stroke, blend, open_canvas
 
 if TYPE_CHECKING:
     from pcrpose.keypoints.poses import Poses
     from pcrpose.keypoints.skeleton import Skeleton
 
-Colour: TypeAlias = tuple[int, int, int]
+LEFT: Colour = (86, 180, 233)  # sky blue and
+RIGHT: Colour = (230, 159, 0)  # orange of Okabe and Ito's palette, made for colour-blind readers
+MIDDLE: tuple[Colour, ...] = ((255, 255, 255), (255, 75, 105), (165, 45, 255))  # white, rose, violet: far from both
+DARK: Colour = (20, 20, 20)
 
-# Okabe and Ito's palette, made for colour-blind readers.
-LEFT: Colour = (86, 180, 233)  # sky blue
-RIGHT: Colour = (230, 159, 0)  # orange
-MIDDLE: tuple[Colour, ...] = ((0, 158, 115), (204, 121, 167), (255, 255, 255))  # green, purple, white
-OUTLINE: Colour = (20, 20, 20)
-POINT_EDGE: Colour = (255, 255, 255)
+_SHARE = 0.028  # line width over the person's size
+_THINNEST = 1.5  # pixels of line width, and
+_TEXT = 10.0  # pixels of letter height, both on a screen
+_SCREEN = 750  # pixels of a picture's shorter side above which it is looked at shrunk
+_RING = 3.0  # pixels of line width from which keypoints have a ring; on smaller persons it would bury the limbs
+_OUTLINE = 0.5  # opacity of the dark edge that keeps limbs visible on a bright ground
+_FAINT = 0.5  # opacity of keypoints that score too low for bones
 
-_BAND = 64  # rows blended at once: a long slanted stroke never needs its whole bounding box
-_FAINT = 0.35  # opacity of keypoints that score too low for bones
+Plate: TypeAlias = tuple[int, int, int, int]  # first column and row, last column and row
 
 
 def draw_poses(
@@ -37,12 +38,13 @@ def draw_poses(
     *,
     threshold: float = 0.2,
     boxes: bool = False,
+    scores: bool = False,
     line_width: float | None = None,
 ) -> PIL.Image.Image:
     """Draw poses on a copy of a picture.
 
-    The left side of a person is sky blue, the right side orange; the middle, which joins them, has one of three
-    colours, so that persons who overlap can be told apart. The best-scored person is drawn last.
+    The left side of a person is sky blue, the right side orange. What joins them, the rings of the keypoints and the
+    box have one of three colours, so that persons who overlap can be told apart. The best-scored person is drawn last.
 
     Args:
         image: ``(H, W, 3)`` uint8, RGB, or a PIL picture, which is turned upright by its EXIF orientation, as
@@ -50,7 +52,8 @@ def draw_poses(
         poses: persons in that picture's pixels; keypoints outside are cut off, keypoints that are not finite left out.
         threshold: keypoints scoring at most this are drawn faint, where they are, and carry no bones.
         boxes: draw each person's box too.
-        line_width: of the bones, pixels; by default a share of the person's extent.
+        scores: write each person's pose score above its box, or inside it where the picture ends.
+        line_width: of the bones, pixels; by default a share of the person's size.
 
     Returns:
         A new RGB picture, upright, of the same size.
@@ -61,136 +64,119 @@ def draw_poses(
     """
     if line_width is not None and not line_width > 0:
         raise ValueError(f"line_width: expected a positive number of pixels, found {line_width!r}")
-    canvas = _canvas(image)
+    canvas = open_canvas(image)
+    solid: Bools = np.greater(poses.keypoint_scores, threshold)
+    widths = [
+        line_width or _line_width(points[found], box, canvas)
+        for points, found, box in zip(poses.keypoints, solid, poses.boxes_xyxy, strict=True)
+    ]
     for person in np.argsort(poses.pose_scores, kind="stable"):
-        middle = MIDDLE[person % len(MIDDLE)]
-        solid = np.array(poses.keypoint_scores[person] > threshold, ndmin=1)
-        width = line_width or _line_width(poses.keypoints[person][solid], poses.boxes_xyxy[person], canvas)
+        own = MIDDLE[person % len(MIDDLE)]
         if boxes:
-            for stroke in _box_strokes(poses.boxes_xyxy[person], width / 4, middle):
-                _blend(canvas, stroke)
-        for stroke in _strokes(poses.keypoints[person], solid, poses.skeleton, width / 2, middle):
-            _blend(canvas, stroke)
-    return PIL.Image.fromarray(canvas)
+            for stroke in _box_strokes(poses.boxes_xyxy[person], widths[person] / 4, own):
+                blend(canvas, stroke)
+        for stroke in _strokes(poses.keypoints[person], solid[person], poses.skeleton, widths[person] / 2, own):
+            blend(canvas, stroke)
+    drawn = PIL.Image.fromarray(canvas)
+    if scores:
+        _write_scores(drawn, poses, [max(_TEXT * _zoom(canvas), 2.5 * width) for width in widths])
+    return drawn
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stroke:
-    """A line with round ends; from a place to itself it is a disc."""
-
-    start: Floats
-    end: Floats
-    radius: float
-    colour: Colour
-    opacity: float = 1.0
-
-
-def _canvas(image: Image | PIL.Image.Image) -> Image:
-    if isinstance(image, PIL.Image.Image):  # upright, as predictors read it
-        image = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
-    if not isinstance(image, np.ndarray):
-        raise TypeError(
-            f"image: expected an array or a PIL picture, found {type(image).__name__}; "
-            "pcrpose.data.images.open_image opens files"
-        )
-    array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim not in {2, 3} or array.shape[2:] not in {(), (1,), (3,), (4,)}:
-        raise ValueError(f"image: expected uint8 of shape (H, W, 3), found {array.dtype} of shape {array.shape}")
-    if array.shape[2:] in {(), (1,)}:
-        array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
-    return array[..., :3].copy()
+def _zoom(canvas: Image) -> float:
+    """How much larger than a screen shows the picture is: what is smallest on it grows with it."""
+    return float(max(1.0, min(canvas.shape[:2]) / _SCREEN))
 
 
 def _line_width(keypoints: Floats, box_xyxy: Floats, canvas: Image) -> float:
-    """Take a share of the person's extent: of the keypoints found, or of the box where there is at most one."""
-    places = keypoints[np.isfinite(keypoints.sum(axis=1))]
-    if len(places) < 2:  # noqa: PLR2004 - one place has no extent
-        places = np.nan_to_num(box_xyxy.reshape(2, 2))
+    """Take a share of the person's size: of the keypoints found, or of a part of the box where few are."""
     height, width = canvas.shape[:2]
-    extent = float(np.ptp(np.clip(places, 0, (width, height)), axis=0).max())
-    return max(1.5, 0.02 * float(min(extent, 2 * height, 2 * width)))  # a panorama's length is nobody's size
+    sizes = [0.0]
+    for places, weight in ((keypoints, 1.0), (box_xyxy.reshape(2, 2), 0.6)):
+        usable = places[np.isfinite(places).all(axis=1)]
+        if len(usable):
+            extents = np.ptp(np.clip(usable, 0, (width, height)), axis=0)
+            sizes.append(weight * float(extents.mean()))
+    size = min(max(sizes), 1.5 * height, 1.5 * width)  # a panorama's length is nobody's size
+    return max(_THINNEST * _zoom(canvas), float(_SHARE * size))
 
 
-def _side_colours(skeleton: "Skeleton", middle: Colour) -> list[Colour]:
+def _side_colours(skeleton: "Skeleton", own: Colour) -> list[Colour]:
     """Colour each keypoint by its side; a flip pair is left then right unless the names say otherwise."""
-    colours = [middle] * skeleton.num_keypoints
+    colours = [own] * skeleton.num_keypoints
     for pair in skeleton.flip_pairs:
         left, right = pair[::-1] if "right" in skeleton.keypoints[pair[0]].lower() else pair
         colours[left], colours[right] = LEFT, RIGHT
     return colours
 
 
-def _strokes(keypoints: Floats, solid: Bools, skeleton: "Skeleton", radius: float, middle: Colour) -> Iterator[_Stroke]:
-    """List one person's strokes from the bottom up: bones' outlines, bones, keypoints."""
-    usable = np.isfinite(keypoints.sum(axis=1))
-    colours = _side_colours(skeleton, middle)
+def _strokes(keypoints: Floats, solid: Bools, skeleton: "Skeleton", radius: float, own: Colour) -> Iterator[Stroke]:
+    """List one person's strokes from the bottom up: bones' outlines, bones, faint keypoints, keypoints."""
+    usable: Bools = np.logical_and.reduce(np.isfinite(keypoints), axis=1)
+    colours = _side_colours(skeleton, own)
     bones = [(a, b) for a, b in skeleton.bones if usable[a] and usable[b] and solid[a] and solid[b]]
+    edge = max(0.75, radius / 4)
     for a, b in bones:
-        yield _Stroke(
-            start=keypoints[a], end=keypoints[b], radius=radius + max(0.75, radius / 4), colour=OUTLINE, opacity=0.5
-        )
+        yield Stroke(start=keypoints[a], end=keypoints[b], radius=radius + edge, colour=DARK, opacity=_OUTLINE)
     for a, b in bones:
-        sides = {colours[a], colours[b]} - {middle}
-        yield _Stroke(
-            start=keypoints[a], end=keypoints[b], radius=radius, colour=sides.pop() if len(sides) == 1 else middle
-        )
-    for index in np.flatnonzero(usable):
-        opacity, size = (1.0, 1.5) if solid[index] else (_FAINT, 1.2)
-        for grow, colour in ((max(0.75, radius / 3), POINT_EDGE), (0.0, colours[index])):
-            yield _Stroke(
-                start=keypoints[index],
-                end=keypoints[index],
-                radius=radius * size + grow,
+        sides = {colours[a], colours[b]} - {own}
+        colour = sides.pop() if len(sides) == 1 else own
+        yield Stroke(start=keypoints[a], end=keypoints[b], radius=radius, colour=colour)
+    for index in np.flatnonzero(usable & ~solid):
+        yield from _discs(keypoints[index], (radius * 1.2 + edge, radius * 1.2), (DARK, colours[index]), _FAINT)
+    size = radius * 1.4
+    ring = size + (radius / 2.5 if 2 * radius >= _RING else 0.0)
+    for index in np.flatnonzero(usable & solid):
+        yield from _discs(keypoints[index], (ring + edge, ring, size), (DARK, own, colours[index]))
+
+
+def _discs(
+    place: Floats, radii: tuple[float, ...], colours: tuple[Colour, ...], opacity: float = 1.0
+) -> Iterator[Stroke]:
+    """Lay discs on each other, the outline's first."""
+    for radius, colour in zip(radii, colours, strict=True):
+        strength = opacity * (_OUTLINE if colour == DARK else 1.0)
+        yield Stroke(start=place, end=place, radius=radius, colour=colour, opacity=strength)
+
+
+def _box_strokes(box_xyxy: Floats, radius: float, own: Colour) -> Iterator[Stroke]:
+    if not np.isfinite(box_xyxy).all():
+        return
+    corners = box_xyxy[[[0, 1], [2, 1], [2, 3], [0, 3]]]
+    for grow, colour, opacity in ((0.75, DARK, _OUTLINE), (0.0, own, 1.0)):
+        for index in range(4):
+            yield Stroke(
+                start=corners[index - 1],
+                end=corners[index],
+                radius=max(0.5, radius) + grow,
                 colour=colour,
                 opacity=opacity,
             )
 
 
-def _box_strokes(box_xyxy: Floats, radius: float, colour: Colour) -> Iterator[_Stroke]:
-    if not np.isfinite(box_xyxy).all():
-        return
-    corners = box_xyxy[[[0, 1], [2, 1], [2, 3], [0, 3]]]
-    for index in range(4):
-        yield _Stroke(start=corners[index - 1], end=corners[index], radius=max(0.5, radius), colour=colour)
+def _write_scores(picture: PIL.Image.Image, poses: "Poses", sizes: list[float]) -> None:
+    """Write each person's score on a dark plate over its box, in letters of ``sizes``, the best where it belongs."""
+    pen = PIL.ImageDraw.Draw(picture)
+    taken: list[Plate] = []
+    for person in np.argsort(-poses.pose_scores, kind="stable"):
+        box, size = poses.boxes_xyxy[person], sizes[person]
+        if not np.isfinite(box).all():
+            continue
+        text, font = f"{poses.pose_scores[person]:.2f}", PIL.ImageFont.load_default(size)
+        plate = _plate(box, (font.getlength(text) + size / 2, 1.4 * size), picture.size, taken)
+        taken.append(plate)
+        left, top, right, bottom = plate
+        pen.rectangle(plate, fill=DARK)
+        pen.rectangle((left, bottom - int(size / 8), right, bottom), fill=MIDDLE[person % len(MIDDLE)])
+        pen.text(((left + right) / 2, (top + bottom) / 2), text, fill=MIDDLE[0], font=font, anchor="mm")
 
 
-def _blend(canvas: Image, stroke: _Stroke) -> None:
-    """Blend one stroke into the picture, band by band; parts outside are never computed."""
-    reach = stroke.radius + 1.0
-    ends = np.stack([stroke.start, stroke.end]).astype(np.float64)
-    first, last = _span(ends[:, 1], reach, canvas.shape[0])
-    for top in range(first, last, _BAND):
-        bottom = min(top + _BAND, last)
-        left, right = _span(_between(ends, top - reach, bottom + reach), reach, canvas.shape[1])
-        if left < right:
-            cover = _coverage(ends, stroke.radius, slice(top, bottom), slice(left, right)) * stroke.opacity
-            part = canvas[top:bottom, left:right]
-            part[:] = np.rint(part + (np.array(stroke.colour) - part) * cover[..., None])
-
-
-def _span(positions: Floats, reach: float, limit: int) -> tuple[int, int]:
-    """First and one past the last pixel within ``reach`` of positions along an axis of ``limit`` pixels."""
-    low, high = np.clip([positions.min() - reach, positions.max() + reach + 1], 0, limit)
-    return int(np.floor(low)), int(np.ceil(high))
-
-
-def _between(ends: Floats, top: float, bottom: float) -> Floats:
-    """Positions in x of the ends of the part of a line that lies between two rows."""
-    (_, start_y), (_, end_y) = ends
-    rise = end_y - start_y
-    shares = np.array([0.0, 1.0]) if rise == 0 else np.clip((np.array([top, bottom]) - start_y) / rise, 0.0, 1.0)
-    positions: Floats = ends[0, 0] + shares * (ends[1, 0] - ends[0, 0])
-    return positions
-
-
-def _coverage(ends: Floats, radius: float, rows: slice, columns: slice) -> Floats:
-    """How much of each pixel of a region the stroke covers, 0 to 1, by the distance of its centre."""
-    y, x = np.ogrid[rows, columns]
-    from_start_x, from_start_y = x - ends[0, 0], y - ends[0, 1]
-    along = ends[1] - ends[0]
-    length = float(along @ along)
-    share = (from_start_x * along[0] + from_start_y * along[1]) / length if length else np.zeros((1, 1))
-    share = np.clip(share, 0.0, 1.0)
-    distance = np.hypot(from_start_x - share * along[0], from_start_y - share * along[1])
-    cover: Floats = np.clip(radius + 0.5 - distance, 0.0, 1.0)
-    return cover
+def _plate(box_xyxy: Floats, size: tuple[float, float], picture: tuple[int, int], taken: list[Plate]) -> Plate:
+    """Place a plate above the middle of a box's upper side, in the picture, and below what would lie under it."""
+    width, height = (math.ceil(side) for side in size)
+    left = int(np.clip((box_xyxy[0] + box_xyxy[2] - width) / 2, 0, max(0, picture[0] - width)))
+    top = int(np.clip(box_xyxy[1] - height, 0, max(0, picture[1] - height)))
+    for other in sorted(taken, key=lambda plate: plate[1]):
+        if left <= other[2] and left + width > other[0] and top <= other[3] and top + height > other[1]:
+            top = other[3] + 1
+    return left, top, left + width - 1, top + height - 1

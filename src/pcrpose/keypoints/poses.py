@@ -113,10 +113,11 @@ class Poses:
         *,
         threshold: float = 0.2,
         boxes: bool = False,
+        scores: bool = False,
         line_width: float | None = None,
     ) -> PIL.Image.Image:
         """Draw on a copy of the picture; see `pcrpose.keypoints.draw.draw_poses`."""
-        return draw_poses(image, self, threshold=threshold, boxes=boxes, line_width=line_width)
+        return draw_poses(image, self, threshold=threshold, boxes=boxes, scores=scores, line_width=line_width)
 
     def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:
         """Write as the COCO server takes results: one dict a person.
