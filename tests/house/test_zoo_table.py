@@ -23,9 +23,14 @@ def zoo_table() -> str:
 
 def row(entry: ZooEntry) -> str:
     """Write one model's row; what nobody measured is left empty."""
-    measured = "; ".join(f"{name} {value:.3f}" for name, value in entry.metrics.items())
+    measured = "; ".join(f"{name} {value:.3f}{interval(entry, name)}" for name, value in entry.metrics.items())
     size = f"{entry.parameters / 1e6:.2f} M | {entry.gmacs:.2f}"
     return f"| `{entry.name}` | {entry.architecture} | {size} | `{entry.recipe}` | {measured} |\n"
+
+
+def interval(entry: ZooEntry, name: str) -> str:
+    """Write how sure a figure is, where that was measured."""
+    return " ({:.3f} to {:.3f})".format(*entry.intervals[name]) if name in entry.intervals else ""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -37,7 +42,7 @@ def test_table_is_the_zoo_s(page: str) -> None:
 
 
 def test_row_shows_measured_figures() -> None:
-    """Figures come with the name of what they were measured on."""
+    """Figures come with the name of what they were measured on, and with their intervals."""
     entry = ZooEntry(
         name="tiny",
         architecture="PCR",
@@ -45,10 +50,12 @@ def test_row_shows_measured_figures() -> None:
         summary="",
         parameters=2_500_000,
         gmacs=0.25,
-        metrics={"AP on ours": 0.5},
+        metrics={"AP on ours": 0.5, "AR on ours": 0.6},
+        intervals={"AP on ours": (0.45, 0.5678)},
     )
 
-    assert row(entry) == "| `tiny` | PCR | 2.50 M | 0.25 | `C` | AP on ours 0.500 |\n"
+    measured = "AP on ours 0.500 (0.450 to 0.568); AR on ours 0.600"
+    assert row(entry) == f"| `tiny` | PCR | 2.50 M | 0.25 | `C` | {measured} |\n"
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ def check_claims(entry: ZooEntry, folder: Path) -> None:
     assert entry.metrics
     for name, value in entry.metrics.items():
         assert any(form in card for form in written_forms(value)), f"the card does not state {name} = {value}"
+    for name, (low, high) in entry.intervals.items():
+        assert low <= entry.metrics[name] <= high
+        assert f"{low:.3f} to {high:.3f}" in card, f"the card does not state the interval of {name}"
 
 
 @pytest.mark.parametrize("name", list_pretrained())
@@ -59,7 +62,7 @@ def shipped(tiny_model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for name, tensor in load_file(folder / "model.safetensors").items()
     }
     save_file(tensors, folder / "model.safetensors")
-    (folder / "README.md").write_text("Trained by `C`; AP 0.123 on nothing.")
+    (folder / "README.md").write_text("Trained by `C`; AP 0.123 (0.100 to 0.200) on nothing.")
     cost = measure_cost(tiny_model.config)
     entry = ZooEntry(
         name="tiny",
@@ -69,6 +72,7 @@ def shipped(tiny_model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         parameters=cost.parameters,
         gmacs=cost.gmacs,
         metrics={"AP, nothing": 0.123},
+        intervals={"AP, nothing": (0.1, 0.2)},
         data="None.",
     )
     for module in (hub, zoo):
@@ -92,7 +96,9 @@ def test_a_true_entry_passes(shipped: tuple[ZooEntry, Path]) -> None:
         {"gmacs": 0.5},
         {"recipe": "ACHU->CH"},
         {"metrics": {"AP, nothing": 0.124}},
-        {"metrics": {}},
+        {"metrics": {}, "intervals": {}},
+        {"intervals": {"AP, nothing": (0.1, 0.3)}},
+        {"intervals": {"AP, nothing": (0.123, 0.1)}},
         {"data": ""},
     ],
 )

@@ -152,6 +152,10 @@ class CocoEvaluator:
         """Measure the poses given so far; more may follow."""
         return self._measure(self.results, "poses")
 
+    def match(self) -> COCOeval:
+        """Match the poses given so far, picture by picture: pycocotools' evaluation, not yet accumulated."""
+        return self._match(self.results, "poses")
+
     def evaluate_file(self, path: str | Path) -> CocoMetrics:
         """Measure a results file, its scores as they are; what `update` was given plays no part.
 
@@ -178,18 +182,22 @@ class CocoEvaluator:
         finally:
             part.unlink(missing_ok=True)
 
-    def _measure(self, results: Sequence[Mapping[str, Any]], name: str) -> CocoMetrics:
+    def _match(self, results: Sequence[Mapping[str, Any]], name: str) -> COCOeval:
         poses = [self._pose(result, f"{name}: result {place}") for place, result in enumerate(results)]
-        indexed = self._index(poses)
         with _quiet():
-            evaluation = COCOeval(self._truth, indexed, "keypoints")
+            evaluation = COCOeval(self._truth, self._index(poses), "keypoints")
             evaluation.params.kpt_oks_sigmas = self.sigmas
             evaluation.evaluate()
+        return evaluation
+
+    def _measure(self, results: Sequence[Mapping[str, Any]], name: str) -> CocoMetrics:
+        evaluation = self._match(results, name)
+        with _quiet():
             evaluation.accumulate()
             evaluation.summarize()
         persons = self._truth.dataset["annotations"]
         num_persons = sum(person["num_keypoints"] > 0 and not person["iscrowd"] for person in persons)
-        figures = (*map(float, evaluation.stats), len(self.image_ids), num_persons, len(indexed.anns))
+        figures = (*map(float, evaluation.stats), len(self.image_ids), num_persons, len(evaluation.cocoDt.anns))
         arrays = (evaluation.eval[key] for key in ("precision", "recall", "scores"))
         names = (field.name for field in fields(CocoMetrics))
         return CocoMetrics(**dict(zip(names, (*figures, *arrays), strict=True)))

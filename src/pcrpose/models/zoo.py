@@ -19,6 +19,7 @@ class ZooEntry:
         parameters: number of trained values.
         gmacs: thousand million multiply-accumulates of one crop.
         metrics: figure by name, each name with its data set.
+        intervals: 95 % interval, low and high, of the metric of that name; a bootstrap over pictures.
         data: what it was trained on and the terms of that data.
     """
 
@@ -29,6 +30,7 @@ class ZooEntry:
     parameters: int
     gmacs: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     data: str = ""
 
 

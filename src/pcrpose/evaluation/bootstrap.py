@@ -1,0 +1,237 @@
+"""How sure a figure is: the COCO figures again, over pictures redrawn with replacement.
+
+A pose is matched within its picture, whatever the other pictures hold. So every picture is matched once, and a redraw
+only sums up again.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+from pcrpose.keypoints.arrays import Bools, Floats, Indices
+
+FIGURES = tuple(field.name for field in fields(CocoMetrics))[:10]
+UNDEFINED = -1.0  # pycocotools' figure for a range of sizes without a person
+
+_AT_50, _AT_75 = slice(0, 1), slice(5, 6)  # places of these OKS thresholds among the ten
+
+
+class Interval(NamedTuple):
+    """Where a figure lies, both ends included; -1 to -1 where it is undefined."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:.3f} to {self.high:.3f}"
+
+
+def bootstrap_interval(
+    evaluator: CocoEvaluator, *, draws: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> dict[str, Interval]:
+    """Estimate how far each figure would move with other pictures of the same kind.
+
+    As many pictures as there are get drawn with replacement, and the figures measured on them; so ``draws`` times.
+    Persons who share a picture stay together, because they are not independent. Interpolated precision gains a little
+    from pictures that come twice, so an interval of AP lies a little high.
+
+    Args:
+        evaluator: with the poses of every picture; not changed.
+        draws: how many redraws.
+        confidence: share of the redraws that lies inside an interval, in ``(0, 1)``; as much lies below as above.
+        seed: equal seeds redraw alike.
+
+    Returns:
+        An interval by figure, in the order of `CocoMetrics`. Redraws without a person of a size say nothing about
+        that size and are left out; with no such person at all the interval is -1 to -1.
+
+    Raises:
+        ValueError: if ``draws`` or ``confidence`` is out of range.
+
+    Source:
+        The percentile interval of Efron's bootstrap.
+
+    Examples:
+        >>> person = {"image_id": 7, "category_id": 1, "keypoints": [9, 9, 2, 9, 60, 2], "area": 10000.0}
+        >>> content = {"images": [{"id": 7}], "categories": [{"id": 1}], "annotations": [person]}
+        >>> intervals = bootstrap_interval(CocoEvaluator(content, sigmas=[0.1, 0.1]), draws=10)
+        >>> print(intervals["ap"], "and", intervals["ap_medium"])
+        0.000 to 0.000 and -1.000 to -1.000
+    """
+    _check(draws, confidence)
+    matches = Matches.of(evaluator)
+    drawn = np.array([matches.figures(pictures) for pictures in _redraws(matches.num_images, draws, seed)])
+    return {name: _interval(drawn[:, place], confidence) for place, name in enumerate(FIGURES)}
+
+
+def paired_difference(
+    evaluator_a: CocoEvaluator,
+    evaluator_b: CocoEvaluator,
+    *,
+    figure: str = "ap",
+    draws: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Estimate how much better the first poses are than the second, both measured on the same redrawn pictures.
+
+    What makes a picture easy or hard moves both figures alike, so the difference is far surer than either figure:
+    an interval without 0 tells two models apart.
+
+    Args:
+        evaluator_a: with the poses of every picture; not changed.
+        evaluator_b: of the same annotations, with the other poses; not changed.
+        figure: which of the ten, as `CocoMetrics` calls it.
+        draws: as for `bootstrap_interval`.
+        confidence: likewise.
+        seed: likewise.
+
+    Returns:
+        Interval of the first figure minus the second, over the redraws with a person of the figure's size.
+
+    Raises:
+        ValueError: if the two count other pictures, persons or keypoints, if ``figure`` is none of the ten or
+            undefined here, or if ``draws`` or ``confidence`` is out of range.
+    """
+    _check(draws, confidence)
+    if figure not in FIGURES:
+        raise ValueError(f"figure: expected one of {list(FIGURES)}, found {figure!r}")
+    a, b = Matches.of(evaluator_a), Matches.of(evaluator_b)
+    _check_same((evaluator_a, evaluator_b), (a, b))
+    place = FIGURES.index(figure)
+    redraws = list(_redraws(a.num_images, draws, seed))
+    first, second = (np.array([matches.figures(pictures)[place] for pictures in redraws]) for matches in (a, b))
+    defined = first > UNDEFINED  # by the persons redrawn, so alike for both
+    if not defined.any():
+        raise ValueError(f"{figure}: expected annotated persons of its size, found none")
+    return _quantiles(first[defined] - second[defined], confidence)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Matches:
+    """Which poses hit a person and which hit nobody, picture after picture in the order of their ids.
+
+    Attributes:
+        starts: ``(P + 1,)`` intp: picture p's poses are those from ``starts[p]`` up to ``starts[p + 1]``, best first.
+        scores: ``(D,)`` float64, pose scores.
+        hits: ``(3, 10, D)`` bool, by size range (all, medium, large) and OKS threshold.
+        misses: ``(3, 10, D)`` bool: poses that hit nobody; the others are ignored, they found a crowd for example.
+        persons: ``(3, P)`` intp, the persons of each size that count.
+        recalls: ``(101,)`` float64, where precision is read.
+    """
+
+    starts: Indices
+    scores: Floats
+    hits: Bools
+    misses: Bools
+    persons: Indices
+    recalls: Floats
+
+    @classmethod
+    def of(cls, evaluator: CocoEvaluator) -> Self:
+        """Match what an evaluator was given so far."""
+        evaluation = evaluator.match()
+        ranges, thresholds = len(evaluation.params.areaRng), len(evaluation.params.iouThrs)
+        pictures = len(evaluation.params.imgIds)
+        found = [evaluation.evalImgs[index * pictures : (index + 1) * pictures] for index in range(ranges)]
+        none = np.zeros((thresholds, 0))
+        nothing: dict[str, Any] = {"dtScores": [], "gtIgnore": np.zeros(0), "dtMatches": none, "dtIgnore": none}
+        rows = [[match or nothing for match in matches] for matches in found]
+        matched, ignored = (
+            np.array([_side_by_side([match[key] for match in row], thresholds) for row in rows])
+            for key in ("dtMatches", "dtIgnore")
+        )
+        return cls(
+            starts=np.cumsum([0, *(len(match["dtScores"]) for match in rows[0])]),
+            scores=np.array([score for match in rows[0] for score in match["dtScores"]], dtype=np.float64),
+            hits=matched & ~ignored,
+            misses=~matched & ~ignored,
+            persons=np.array([[(match["gtIgnore"] == 0).sum() for match in row] for row in rows], dtype=np.intp),
+            recalls=evaluation.params.recThrs,
+        )
+
+    @property
+    def num_images(self) -> int:
+        """How many pictures there are to draw from."""
+        return len(self.starts) - 1
+
+    def figures(self, pictures: npt.ArrayLike) -> Floats:
+        """Measure a redraw.
+
+        Args:
+            pictures: ``(M,)`` whole numbers, places of pictures, ascending; one that comes twice counts as two
+                pictures that look alike. Poses of equal score are taken in this order, as pycocotools does.
+
+        Returns:
+            ``(10,)`` float64, the figures in the order of `CocoMetrics`, -1 where nobody is in range.
+        """
+        drawn = np.asarray(pictures, dtype=np.intp)
+        counts = self.starts[drawn + 1] - self.starts[drawn]
+        poses = np.repeat(self.starts[drawn + 1] - np.cumsum(counts), counts) + np.arange(counts.sum())
+        order = poses[np.argsort(-self.scores[poses], kind="stable")]
+        groups: list[Floats] = []
+        for of_all, *of_sizes in zip(
+            *(self._range(index, order, drawn) for index in range(len(self.persons))), strict=True
+        ):
+            groups += [of_all, of_all[_AT_50], of_all[_AT_75], *of_sizes]
+        return np.array([values.mean() if values.size else UNDEFINED for values in groups])
+
+    def _range(self, index: int, order: Indices, pictures: Indices) -> tuple[Floats, Floats]:
+        """Precision ``(10, 101)`` and recall ``(10,)`` in one range of sizes, both of length 0 without a person."""
+        persons = self.persons[index, pictures].sum()
+        if not persons:
+            return np.zeros((0, len(self.recalls))), np.zeros(0)
+        hits = self.hits[index][:, order].cumsum(axis=1)
+        misses = self.misses[index][:, order].cumsum(axis=1)
+        recall = hits / persons
+        precision = hits / (hits + misses + np.spacing(1))
+        best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        readable = np.concatenate([best_from_here, np.zeros((len(hits), 1))], axis=1)  # 0 at a recall never reached
+        read = np.array(
+            [row[np.searchsorted(reached, self.recalls)] for row, reached in zip(readable, recall, strict=True)]
+        )
+        return read, recall.max(axis=1, initial=0.0)
+
+
+def _check(draws: int, confidence: float) -> None:
+    if draws < 1:
+        raise ValueError(f"draws: expected at least 1, found {draws}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: expected a share between 0 and 1, found {confidence}")
+
+
+def _check_same(evaluators: tuple[CocoEvaluator, CocoEvaluator], matches: tuple[Matches, Matches]) -> None:
+    a, b = evaluators
+    if a.image_ids != b.image_ids:
+        shared = len(a.image_ids & b.image_ids)
+        raise ValueError(
+            f"expected the same pictures twice, found {len(a.image_ids)} and {len(b.image_ids)}, {shared} shared"
+        )
+    if not np.array_equal(a.sigmas, b.sigmas):
+        raise ValueError(f"expected the same sigmas twice, found {a.sigmas.tolist()} and {b.sigmas.tolist()}")
+    different = (matches[0].persons != matches[1].persons).any(axis=0)
+    for image_id in np.array(sorted(a.image_ids))[different][:1]:
+        raise ValueError(f"expected the same persons twice, found others in picture {image_id}")
+
+
+def _side_by_side(parts: list[npt.NDArray[np.generic]], rows: int) -> Bools:
+    return np.concatenate([np.zeros((rows, 0)), *parts], axis=1).astype(np.bool_)
+
+
+def _redraws(num_images: int, draws: int, seed: int) -> Indices:
+    """``(draws, num_images)``: places of pictures, each row ascending."""
+    drawn = np.random.default_rng(seed).integers(0, max(num_images, 1), (draws, num_images))
+    return np.sort(drawn, axis=1)
+
+
+def _interval(values: Floats, confidence: float) -> Interval:
+    defined = values[values > UNDEFINED]
+    return _quantiles(defined, confidence) if len(defined) else Interval(UNDEFINED, UNDEFINED)
+
+
+def _quantiles(values: Floats, confidence: float) -> Interval:
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(low), float(high))

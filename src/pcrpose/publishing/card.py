@@ -1,0 +1,265 @@
+"""A model's card: what it is for, how to use it, what was measured, what it was trained on and on what terms.
+
+A card is written from values, and refuses what the values do not bear out: a figure without an interval, a claim of the
+zoo that no measurement shows, a picture that is not there. ``benchmarks/zoo_figures.py`` writes the measurements.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from pcrpose.evaluation.bootstrap import Interval
+from pcrpose.models.config import PoseConfig
+from pcrpose.models.zoo import ZooEntry
+from pcrpose.publishing.measurement import SHOWN, Measurement
+
+CARD_FILE = "README.md"
+
+_TASK = "keypoint-detection"
+_TAGS = ["pose-estimation", _TASK, "pcrpose"]
+_INTENDED_USE = """\
+For finding the keypoints of people in pictures: to try out, to teach, for research, and as a start for training on your
+own keypoints. Not for recognising, judging or watching anybody: do not decide anything about a person with it."""
+_USUAL_LIMITS = (
+    "It sees one box at a time: a box that is wrong or holds two people gives a wrong pose.",
+    "`keypoint_scores` are the heights of heatmap peaks, not probabilities.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """One data set that a model was trained on.
+
+    Attributes:
+        name: ``"Leeds Sports Pose Extended"``.
+        extent: how much of it: ``"10,000 persons"``.
+        terms: on which it may be used: ``"for research, with citation"``.
+        citation: what its makers ask to be cited.
+        hub_id: ``owner/name`` of the data set on the Hub, where it has one.
+    """
+
+    name: str
+    extent: str
+    terms: str
+    citation: str = ""
+    hub_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a model was trained; durations are counted in epochs and crops, which mean the same on every machine.
+
+    Attributes:
+        method: Markdown: what the recipe's letters stand for here, losses, schedules, augmentation, departures.
+        data: every data set, also those that only gave an initialisation.
+        seed: of the run.
+        epochs: in all stages together.
+        crops: seen in all stages together.
+    """
+
+    method: str
+    data: tuple[TrainingData, ...]
+    seed: int
+    epochs: float
+    crops: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Licence:
+    """Terms of the weights.
+
+    Attributes:
+        identifier: as the Hub lists them: ``"apache-2.0"``, or ``"other"`` with a name.
+        name: of another licence: ``"research-use-with-citation"``.
+        terms: one sentence that says what is allowed.
+    """
+
+    identifier: str
+    terms: str
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Everything a card states.
+
+    Attributes:
+        entry: the model in the zoo.
+        config: the model's.
+        measurements: rows of the table of figures.
+        training: how it was trained, and on what.
+        licence: of the weights.
+        lacks: what is known to be missing or weak, one sentence each; at least one.
+        picture: file name of a drawn picture, relative to the card.
+        intended_use: Markdown, in place of the usual text.
+        load_as: name for `load_model`; the entry's by default.
+
+    Raises:
+        ValueError: if there is no measurement, no data set or nothing that the model lacks, if intervals of
+            different confidence meet, or if a metric or interval of the entry is not among those shown.
+    """
+
+    entry: ZooEntry
+    config: PoseConfig
+    measurements: tuple[Measurement, ...]
+    training: Training
+    licence: Licence
+    lacks: tuple[str, ...]
+    picture: str | None = None
+    intended_use: str = _INTENDED_USE
+    load_as: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, values in (
+            ("measurements", self.measurements),
+            ("training.data", self.training.data),
+            ("lacks", self.lacks),
+        ):
+            if not values:
+                raise ValueError(f"card of {self.entry.name}: expected {name}, found none")
+        confidences = {measurement.confidence for measurement in self.measurements}
+        if len(confidences) > 1:
+            raise ValueError(f"measurements: expected intervals of one confidence, found {sorted(confidences)}")
+        self._check_claims()
+
+    def _check_claims(self) -> None:
+        """Refuse what the zoo says and no measurement shows."""
+        shown = {f"{row.figures[key]:.3f}" for row in self.measurements for key in SHOWN.values()}
+        shown |= {str(row.intervals[key]) for row in self.measurements for key in SHOWN.values()}
+        claims = [(name, f"{value:.3f}") for name, value in self.entry.metrics.items()]
+        claims += [(f"interval of {name}", str(Interval(*ends))) for name, ends in self.entry.intervals.items()]
+        for name, claim in claims:
+            if claim not in shown:
+                raise ValueError(f"{self.entry.name}: {name}, {claim}, is measured nowhere; found {sorted(shown)}")
+
+    def __str__(self) -> str:
+        """Write the card: the Hub's metadata, then Markdown."""
+        return f"---\n{self._metadata().to_yaml()}\n---\n\n" + "\n".join(
+            f"{paragraph.rstrip()}\n" for paragraph in self._paragraphs()
+        )
+
+    def _metadata(self) -> ModelCardData:
+        return ModelCardData(
+            library_name="pcrpose",
+            pipeline_tag=_TASK,
+            license=self.licence.identifier,
+            license_name=self.licence.name or None,
+            tags=_TAGS,
+            datasets=[source.hub_id for source in self.training.data if source.hub_id] or None,
+            model_name=self.entry.name,
+            eval_results=[result for measurement in self.measurements for result in _results(measurement)],
+        )
+
+    def _paragraphs(self) -> Iterator[str]:
+        entry, config = self.entry, self.config
+        yield f"# {entry.name}"
+        yield entry.summary
+        yield (
+            f"{entry.architecture}: {config.skeleton.num_keypoints} keypoints ({config.skeleton.name}) from a "
+            f"{config.input_size} (height x width) crop of one person, {entry.parameters / 1e6:.2f} M parameters, "
+            f"{entry.gmacs:.2f} GMACs a crop."
+        )
+        if self.picture is not None:
+            yield f"![Poses that {entry.name} found](<{self.picture}>)"
+        yield "## Intended use"
+        yield self.intended_use
+        yield from _how_to_use(self.load_as or entry.name)
+        yield from _figures(self.measurements)
+        yield from self._origin()
+        yield "## Limits"
+        yield "\n".join(f"- {limit}" for limit in (*self.lacks, *_USUAL_LIMITS))
+
+    def _origin(self) -> Iterator[str]:
+        """Write where the weights come from and on what terms."""
+        training = self.training
+        yield "## Training"
+        yield f"Recipe `{self.entry.recipe}`. {training.method}"
+        yield f"Seed {training.seed}, {training.epochs:g} epochs, {training.crops:,} crops seen."
+        yield "## Data and licence"
+        yield "\n".join(_source_line(source) for source in training.data)
+        yield f"The weights: {self.licence.terms} The code is Apache-2.0."
+
+
+def write_card(folder: str | Path, card: Card) -> Path:
+    """Write a card beside the weights; the file appears whole or not at all.
+
+    Returns:
+        The file, ``README.md``.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or the card's picture is not in it.
+        ValueError: if the picture is not named relative to the folder.
+    """
+    target = Path(folder) / CARD_FILE
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{folder}: expected the folder of the model")
+    if card.picture is not None:
+        name = PurePosixPath(card.picture)
+        if name.is_absolute() or ".." in name.parts or "\\" in card.picture:
+            raise ValueError(f"picture: expected a name inside {folder}, found {card.picture!r}")
+        if not (target.parent / name).is_file():
+            raise FileNotFoundError(f"{folder}: expected the card's picture {card.picture!r} in it")
+    part = target.with_name(f".{CARD_FILE}.{os.getpid()}.part")
+    try:
+        part.write_text(str(card), encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _results(measurement: Measurement) -> Iterator[EvalResult]:
+    """Give the figures as the Hub shows them beside a model."""
+    condition = f"boxes: {measurement.boxes}; {'with' if measurement.flip else 'without'} the mirrored crop"
+    for column, key in SHOWN.items():
+        yield EvalResult(
+            task_type=_TASK,
+            dataset_type=re.sub(r"[^a-z0-9]+", "-", measurement.data.lower()).strip("-"),
+            dataset_name=measurement.data,
+            metric_type=key,
+            metric_name=f"{column} ({condition})",
+            metric_value=round(measurement.figures[key], 3),
+        )
+
+
+def _how_to_use(name: str) -> Iterator[str]:
+    yield "## How to use"
+    yield f"""\
+```python
+from PIL import Image
+from pcrpose import PosePredictor, load_model
+
+picture = Image.open("picture.jpg")
+poses = PosePredictor(load_model({json.dumps(name)})).predict(picture, boxes_xyxy=[[20, 15, 365, 511]])
+poses.draw(picture).save("poses.png")
+```"""
+    yield "A box is left, top, right, bottom of one person, in pixels; so are x and y of `poses.keypoints`."
+
+
+def _figures(measurements: tuple[Measurement, ...]) -> Iterator[str]:
+    yield "## Figures"
+    decodings = " and ".join(sorted({f"`{measurement.decode}`" for measurement in measurements}))
+    yield (
+        f"In brackets: {100 * measurements[0].confidence:g} % intervals, bootstrap over pictures. "
+        "None of the pictures was trained on.\n"
+        "Figures on a part of a data set do not compare with published ones on the whole. "
+        f"Decoding: {decodings}."
+    )
+    head = ["data", "boxes", "mirrored crop", *SHOWN]
+    rows = [[row.data, row.boxes, "averaged in" if row.flip else "no", *_cells(row)] for row in measurements]
+    lines = [head, ["---"] * len(head), *rows]
+    yield "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def _cells(measurement: Measurement) -> list[str]:
+    return [f"{measurement.figures[key]:.3f} ({measurement.intervals[key]})" for key in SHOWN.values()]
+
+
+def _source_line(source: TrainingData) -> str:
+    cite = f" Please cite: {source.citation.rstrip('.')}." if source.citation else ""
+    return f"- {source.name}, {source.extent}: {source.terms.rstrip('.')}.{cite}"
