@@ -13,9 +13,9 @@ WITH_CODE = [page for page in PAGES if "```python\n" in page.read_text(encoding=
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
-def test_python_fences_run_in_order(page: Path, run_python_fences: Callable[[Path], int]) -> None:
+def test_python_fences_run_in_order(page: Path, run_fences: Callable[[Path], int]) -> None:
     """A reader who pastes a page's code from top to bottom gets no error."""
-    assert run_python_fences(page) > 0
+    assert run_fences(page) > 0
 
 
 def test_reference_shows_every_room(repository: Path) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def test_python_fences_run_in_order(repository: Path, run_python_fences: Callable[[Path], int]) -> None:
+def test_python_fences_run_in_order(repository: Path, run_fences: Callable[[Path], int]) -> None:
     """A reader who pastes the code from top to bottom gets no error."""
-    assert run_python_fences(repository / "README.md") > 0
+    assert run_fences(repository / "README.md") > 0
 
 
 def test_links_lead_to_files(repository: Path) -> None:
