@@ -1,0 +1,75 @@
+"""Carry a trained model over to other keypoints: everything but its heads' rows stays as it is."""
+
+import logging
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.skeleton import Skeleton
+from pcrpose.models.pose_model import PoseModel
+
+logger = logging.getLogger(__name__)
+
+ModelT = TypeVar("ModelT", bound=PoseModel[Any])
+
+
+def replace_skeleton(
+    model: ModelT, skeleton: Skeleton, *, input_size: Size | None = None, sigma: float | None = None
+) -> ModelT:
+    """Copy a model, with heads for another skeleton.
+
+    A keypoint that both skeletons name keeps its row of weights and its bias in every head, the auxiliary ones
+    included, wherever it stands in the new order. The others start as fresh heads do: weights from
+    normal(0, 0.001) of torch's global generator, bias 0. Where ``heatmaps`` is ``"probability"`` a bias adds the same
+    to every cell and softmax takes it out again: neither kept nor new biases play a part there.
+
+    Args:
+        model: any architecture; not changed.
+        skeleton: what the new model predicts.
+        input_size: of the new model's crops; the model's own by default.
+        sigma: spread of the new model's targets, crop pixels; the model's own by default.
+
+    Returns:
+        A model of the same class, precision and device, in evaluation mode; it shares no tensor with ``model``.
+
+    Raises:
+        ValueError: if the new size or spread is none.
+
+    Examples:
+        >>> from pcrpose.models.pcr import PCR
+        >>> from pcrpose.models.config import PCRConfig
+        >>> face = Skeleton("face", ["nose", "left_eye", "right_eye", "chin"], [(1, 2)], [], [0.03] * 4)
+        >>> model = PCR(PCRConfig(encoder="resnet_nano", channels=(16, 16, 16)))
+        >>> replace_skeleton(model, face).heads[0].weight.shape
+        torch.Size([4, 16, 1, 1])
+    """
+    old = model.config
+    config = replace(
+        old,
+        skeleton=skeleton,
+        input_size=old.input_size if input_size is None else input_size,
+        sigma=old.sigma if sigma is None else sigma,
+    )
+    fresh = type(model)(config).to(next(model.parameters()))
+    before, after = map(torch.from_numpy, old.skeleton.shared_with(skeleton))
+    heads = _head_tensors(model)
+    tensors = fresh.state_dict()
+    for name, tensor in model.state_dict().items():
+        if name in heads:
+            tensors[name][after] = tensor[before]
+        else:
+            tensors[name] = tensor
+    fresh.load_state_dict(tensors)
+    logger.info("%s: %d of %d keypoints keep their weights", skeleton.name, len(after), skeleton.num_keypoints)
+    return fresh.eval()
+
+
+def _head_tensors(model: PoseModel[Any]) -> set[str]:
+    """Name the tensors that have a row a keypoint: those that grow with the skeleton, whatever the architecture."""
+    names = model.config.skeleton.keypoints
+    longer = Skeleton("longer", [*names, "".join(names) + "_"], [], [], [1.0] * (len(names) + 1))
+    with torch.device("meta"):  # shapes alone: no memory, no random draws
+        probe = type(model)(replace(model.config, skeleton=longer)).state_dict()
+    return {name for name, tensor in model.state_dict().items() if tensor.shape != probe[name].shape}
