@@ -1,6 +1,7 @@
 """A tiny model and drawn people to train it on."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.config import PCRConfig
 from pcrpose.models.pcr import PCR
+from pcrpose.training.config import TrainConfig
 
 SIZE = Size(width=64, height=96)
 
@@ -42,3 +44,21 @@ def dataset() -> KeypointDataset:
     return KeypointDataset(
         SyntheticPoses(count=24).samples(), source_skeleton=COCO_17, input_size=SIZE, augmentation=Augmentation()
     )
+
+
+@pytest.fixture
+def make_config() -> Callable[..., TrainConfig]:
+    """Give a builder of the configuration of a short run, three batches an epoch."""
+
+    def make(**values: Any) -> TrainConfig:  # noqa: ANN401 - any field
+        short: dict[str, Any] = {
+            "epochs": 1,
+            "batch_size": 8,
+            "loss": "cross_entropy",
+            "num_workers": 0,
+            "checkpoint_every": 1,
+            "log_every": 1,
+        }
+        return TrainConfig(**{**short, **values})
+
+    return make

@@ -11,7 +11,14 @@ from pcrpose.models.config import PCRConfig
 from pcrpose.models.pcr import PCR
 from pcrpose.training import checkpoint
 from pcrpose.training.average import WeightAverage
-from pcrpose.training.checkpoint import Progress, find_checkpoint, load_checkpoint, save_checkpoint
+from pcrpose.training.checkpoint import (
+    Progress,
+    find_checkpoint,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+    settle_checkpoint,
+)
 
 
 def stepped(model: PCR) -> tuple[torch.optim.Adam, WeightAverage]:
@@ -91,6 +98,21 @@ def test_two_crashes_between_the_renames_are_survived(
     found = find_checkpoint(tmp_path / "last")
     assert found is not None
     assert load_checkpoint(found, model, optimizer, average).step in {1, 2}
+
+
+def test_what_a_crash_left_gets_its_name(model: PCR, tmp_path: Path) -> None:
+    """The newer of the two takes the place of the checkpoint, so that no save removes it half-way."""
+    optimizer, average = stepped(model)
+    for step, name in ((1, "last.old"), (2, "last.new")):
+        save_checkpoint(tmp_path / "last", model, optimizer, average, Progress(step=step))
+        (tmp_path / "last").rename(tmp_path / name)
+
+    settle_checkpoint(tmp_path / "last")
+
+    assert find_checkpoint(tmp_path / "last") == tmp_path / "last"
+    assert read_progress(tmp_path / "last").step == 2
+    settle_checkpoint(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:

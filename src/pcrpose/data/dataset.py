@@ -4,6 +4,7 @@ A crop is a function of (seed, epoch, index) and of nothing else, so neither the
 restart changes what a model sees.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypedDict
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pcrpose.data.augment import Augmentation, CropWindow, upper_body
-from pcrpose.data.images import open_image
+from pcrpose.data.images import ImageError, open_image
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.arrays import Floats, Image, Indices
 from pcrpose.keypoints.boxes import Size, windows
@@ -135,11 +136,12 @@ class KeypointDataset(Dataset[Item]):
         )
 
     def preload(self) -> None:
-        """Open every picture once; needs ``cache_images``."""
+        """Open every picture once; needs ``cache_images``. A broken one is an error only when it is asked for."""
         if self._cache is None:
             raise ValueError("preload: expected a data set built with cache_images=True")
         for sample in self.samples:
-            self._open(sample)
+            with contextlib.suppress(ImageError, OSError):
+                self._open(sample)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the cached pictures out of what is sent to a worker process."""
@@ -153,8 +155,7 @@ class KeypointDataset(Dataset[Item]):
         return self._cache[sample.image]
 
     def _window(self, index: int, rng: np.random.Generator) -> CropWindow:
-        centers, extents = self._windows
-        window = CropWindow(centers[index], extents[index])
+        window = CropWindow(*(values[index] for values in self._windows))
         if self.augmentation is None:
             return window
         sample = self.samples[index]

@@ -1,8 +1,10 @@
 """Checkpoints: a folder of safetensors and JSON that is whole or not there. Nothing is pickled."""
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,32 +30,55 @@ class Progress:
         step: optimiser steps done.
         best: the best validation figure so far, if any was measured.
         log_bytes: length of the log up to this step; what a crash wrote after it is cut off on resume.
+        validation: the last validation figure, if any was measured.
+        scaler: state of the loss scaler of ``"fp16"``.
     """
 
     step: int = 0
     best: float | None = None
     log_bytes: int = 0
+    validation: float | None = None
+    scaler: dict[str, Any] | None = None
 
 
 def save_checkpoint(
     folder: Path, model: PoseModel[Any], optimizer: Optimizer, average: WeightAverage, progress: Progress
 ) -> None:
-    """Write beside ``folder``, then swap it in: an interrupted save leaves the previous checkpoint."""
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    model.save_pretrained(fresh)
+    """Write a checkpoint; an interrupted save leaves the previous one."""
     training = {AVERAGE + name: tensor for name, tensor in average.tensors.items()}
     training |= {MOMENT + name: tensor for name, tensor in optimizer_tensors(model, optimizer).items()}
-    save_file({name: tensor.detach().clone().contiguous() for name, tensor in training.items()}, fresh / TRAINING_FILE)
-    (fresh / PROGRESS_FILE).write_text(json.dumps(asdict(progress)), encoding="utf-8")  # last: now it is whole
-    for file in fresh.iterdir():
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
+    contiguous = {name: tensor.detach().clone().contiguous() for name, tensor in training.items()}
+    with replacing(folder) as fresh:
+        model.save_pretrained(fresh)
+        save_file(contiguous, fresh / TRAINING_FILE)
+        write_whole(fresh / PROGRESS_FILE, json.dumps(asdict(progress)))  # last: now it is whole
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into that takes the place of ``folder`` at the end, or is removed after an error."""
+    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        yield fresh
+        for file in fresh.iterdir():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)  # a full disk has use for the room
+        raise
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
         folder.replace(old)
     fresh.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -62,6 +87,13 @@ def find_checkpoint(folder: Path) -> Path | None:
         if (candidate / PROGRESS_FILE).is_file():
             return candidate
     return None
+
+
+def settle_checkpoint(folder: Path) -> None:
+    """Give what a crash between two renames has left its name, before the next save clears the way."""
+    found = find_checkpoint(folder)
+    if found is not None and found != folder:
+        found.replace(folder)
 
 
 def load_checkpoint(folder: Path, model: PoseModel[Any], optimizer: Optimizer, average: WeightAverage) -> Progress:
@@ -78,6 +110,11 @@ def load_checkpoint(folder: Path, model: PoseModel[Any], optimizer: Optimizer, a
     average.load({name.removeprefix(AVERAGE): t for name, t in tensors.items() if name.startswith(AVERAGE)})
     moments = {name.removeprefix(MOMENT): t for name, t in tensors.items() if name.startswith(MOMENT)}
     restore_optimizer(model, optimizer, moments)
+    return read_progress(folder)
+
+
+def read_progress(folder: Path) -> Progress:
+    """Read how far a checkpoint is."""
     return Progress(**json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8")))
 
 

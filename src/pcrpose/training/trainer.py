@@ -1,32 +1,44 @@
 """The training loop."""
 
-import json
+import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
 
-from pcrpose.data.dataset import EpochSampler, KeypointDataset, MixedDataset
+from pcrpose.data.dataset import KeypointDataset, MixedDataset
 from pcrpose.models.loss import PoseLoss
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.average import WeightAverage
-from pcrpose.training.checkpoint import Progress, find_checkpoint, load_checkpoint, save_checkpoint
+from pcrpose.training.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
+from pcrpose.training.checkpoint import (
+    Progress,
+    find_checkpoint,
+    load_checkpoint,
+    replacing,
+    save_checkpoint,
+    settle_checkpoint,
+)
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.examples import draw_examples
+from pcrpose.training.faults import plain_errors
+from pcrpose.training.lock import locked
+from pcrpose.training.log import RunLog
 from pcrpose.training.optimizer import build_optimizer, freeze, freeze_statistics
+from pcrpose.training.precision import autocast, loss_scaler
+from pcrpose.training.processes import Processes, start_accelerator, synchronise_statistics
+from pcrpose.training.record import check_record, write_record
 from pcrpose.training.schedule import rate_factor
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+from pcrpose.training.shares import loss_shares
+from pcrpose.training.watch import BATCH_FILE, LossWatch, first_not_finite, write_not_finite
 
 logger = logging.getLogger(__name__)
 
-Batch = dict[str, Tensor]
 Validate = Callable[[PoseModel[Any]], float]
 
 
@@ -34,19 +46,21 @@ class Trainer:
     """Train a model on a data set, in a folder from which an interrupted run goes on.
 
     The folder holds ``last`` (checkpoint), ``best`` (highest validation figure, averaged weights), ``final`` (averaged
-    weights after the last step), ``log.jsonl`` and ``train_config.json``.
+    weights after the last step), ``log.jsonl`` and ``train_config.json``. Several processes, as ``accelerate launch``
+    starts them, share every batch; the first one writes, and all have to see the folder.
 
     Args:
         model: changed in place.
         dataset: yields items of the model's input size and skeleton.
         output_dir: made if it is missing; a checkpoint there is continued.
         config: see `TrainConfig`.
-        validate: called with the averaged model in evaluation mode; larger is better.
+        validate: called in every process with the averaged model in evaluation mode; larger is better. What it gives
+            the first process counts. `CocoValidation` shares the pictures among the processes.
 
     Raises:
-        ImportError: without the ``train`` extra.
-        ValueError: if the loss does not fit the heatmaps, the data set's crops or keypoints are not the model's, or
-            several processes were launched, which is not supported yet.
+        ImportError: without the ``train`` extra, or without TensorBoard where it is asked for.
+        ValueError: if the loss does not fit the heatmaps, the data set's crops or keypoints are not the model's, the
+            device has no such precision, or a batch cannot be shared evenly.
     """
 
     def __init__(
@@ -63,24 +77,23 @@ class Trainer:
                 f"loss {config.loss!r} does not train {model.config.heatmaps!r} heatmaps: "
                 "squared_error goes with gaussian, cross_entropy with probability"
             )
-        _check_crops_fit(model, dataset)
-        self.accelerator = _accelerator()
+        check_crops_fit(model, dataset)
+        self.accelerator = start_accelerator()
+        self.processes = Processes.current()
+        device = self.accelerator.device
+        self.scaler = loss_scaler(config.precision, device)
         self.config = config
         self.output_dir = Path(output_dir)
         self.dataset = dataset
         self.validate = validate
-        self.model = model.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.sync_batch_norm:
+            synchronise_statistics(self.model, device)
         freeze(self.model, config.freeze)
         self.optimizer = build_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
         self.loss = PoseLoss(codec=model.config.codec(), kind=config.loss, auxiliary_weight=config.auxiliary_weight)
-        self.sampler = EpochSampler(
-            dataset.sizes if isinstance(dataset, MixedDataset) else (len(dataset),),
-            batch_size=config.batch_size,
-            quotas=config.quotas,
-            seed=config.seed,
-            drop_last=True,
-        )
+        self.sampler = whole_batches(dataset, config)
         self.steps_per_epoch = len(self.sampler)
         if self.steps_per_epoch == 0:
             raise ValueError(
@@ -88,6 +101,19 @@ class Trainer:
             )
         self.total_steps = config.epochs * self.steps_per_epoch
         self.progress = Progress()
+        rank, count = self.processes.rank, self.processes.count
+        parts = PartSampler(self.sampler, parts=config.accumulate, rank=rank, processes=count)
+        self.batches = BatchStream(dataset, parts, config, device)
+        self.log = RunLog(
+            self.output_dir,
+            total_steps=self.total_steps,
+            batch_size=config.batch_size,
+            tensorboard=config.tensorboard,
+            active=rank == 0,
+        )
+        self._watch = LossWatch()
+        self._looks_always = device.type == "cpu" and count == 1  # elsewhere looking is waiting
+        self._shown: tuple[Batch, Tensor] | None = None
 
     def train(self) -> Path:
         """Train to the end, from the last checkpoint if there is one.
@@ -96,73 +122,118 @@ class Trainer:
             The folder with the final averaged weights, ready for ``from_pretrained``.
 
         Raises:
-            FloatingPointError: if the loss or a weight is found not to be finite; no such weight is ever saved.
-            ValueError: if the folder holds a run with another configuration or other data.
+            FloatingPointError: if the loss or a weight is found not to be finite; no such weight is ever saved, and
+                the samples of a batch whose loss broke are written to ``not_finite.json``. One process on a CPU looks
+                at every step, otherwise the steps since the last log line are looked at together.
+            ValueError: if the folder holds a run with another configuration or other data, a sample cannot be made
+                into a crop, or more than ``max_broken`` pictures cannot be opened.
+            FolderInUseError: if another process trains in the folder.
+            ChildProcessError: if a process that prepares crops died.
+            OSError: if the disk is full; the last checkpoint is kept.
         """
-        self._resume()
-        network, optimizer = self.accelerator.prepare(self.model, self.optimizer)
-        network.train()
-        if self.config.freeze_statistics:
-            freeze_statistics(self.model)
-        for step, batch in self._batches():
-            for group in optimizer.param_groups:
-                group["lr"] = self._learning_rate(step) * group["rate"]
-            crops = self.model.config.normalise(batch["crop"]).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(crops.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                output = network(crops)
-            loss = self.loss(output, batch["keypoints_crop"], batch["keypoint_weights"], batch["is_background"])
-            self.accelerator.backward(loss)
-            if self.config.gradient_clip is not None:
-                self.accelerator.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
-            optimizer.step()
-            optimizer.zero_grad()
-            self.average.update(self.model, step)
-            self.progress = replace(self.progress, step=step + 1)
-            self._after_step(step + 1, loss)
-        self._save()
-        return self._export("final")
+        with (
+            locked(self.output_dir, self.processes),
+            contextlib.closing(self.log),
+            plain_errors(self.output_dir / "last"),
+        ):
+            self._resume()
+            network: nn.Module = self.accelerator.prepare(self.model)
+            network.train()
+            if self.config.freeze_statistics:
+                freeze_statistics(self.model)
+            for step, parts in self.batches.steps(self.progress.step):
+                self._take_step(network, step, parts)
+            self._save()
+            self.processes.first(lambda: self._export("final"))
+        return self.output_dir / "final"
 
-    def _batches(self) -> Iterator[tuple[int, Batch]]:
-        """Give the remaining optimiser steps with their batches, on the device."""
-        device = self.accelerator.device
-        loader: DataLoader[Any] = DataLoader(
-            self.dataset,
-            batch_sampler=self.sampler,
-            num_workers=self.config.num_workers,
-            persistent_workers=self.config.num_workers > 0,
-            pin_memory=device.type == "cuda",
-        )
-        first_epoch, first_batch = divmod(self.progress.step, self.steps_per_epoch)
-        step = self.progress.step
-        for epoch in range(first_epoch, self.config.epochs):
-            self.sampler.set_epoch(epoch, first_batch=first_batch if epoch == first_epoch else 0)
-            for batch in loader:
-                yield step, {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-                step += 1
+    def _take_step(self, network: nn.Module, step: int, parts: list[Batch]) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(step) * group["rate"]
+        loss = self._backward(network, parts)
+        norm: Tensor | None = None
+        if self.config.gradient_clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        self.average.update(self.model, step)
+        self.progress = replace(self.progress, step=step + 1)
+        samples = tuple(int(index) for batch in parts for index in batch["index"])
+        # the scaler looks for overflow and skips such a step
+        self._watch.add(step + 1, samples, loss=loss, gradient=None if self.scaler.is_enabled() else norm)
+        self._after_step(step + 1, loss)
+
+    def _backward(self, network: nn.Module, parts: list[Batch]) -> Tensor:
+        """Add up the gradients of the parts of a step; the mean over processes of what it gives is the batch's loss."""
+        total = torch.zeros((), device=self.accelerator.device)
+        shares = loss_shares(self.loss, parts, self.processes)
+        for place, (batch, share) in enumerate(zip(parts, shares, strict=True)):
+            is_last = place == len(parts) - 1
+            with contextlib.nullcontext() if is_last else self.accelerator.no_sync(network):
+                crops = self.model.config.normalise(batch["crop"]).contiguous(memory_format=torch.channels_last)
+                with autocast(self.config.precision, crops.device):
+                    output = network(crops)
+                loss = self.loss(output, batch["keypoints_crop"], batch["keypoint_weights"], batch["is_background"])
+                if share is not None:
+                    loss = loss * share
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call] # torch leaves it bare
+            total += loss.detach()
+        if self.log.wants_pictures:
+            self._shown = parts[-1], output.final.detach()
+        return total
 
     def _after_step(self, done: int, loss: Tensor) -> None:
         """Log, validate and save where the step says so."""
         last = done == self.total_steps
-        if done % self.config.log_every == 0 or last:
-            value = float(loss.detach())
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"the loss is {value} at step {done}; the last checkpoint is kept")
-            self._log({"step": done, "loss": value, "learning_rate": self._learning_rate(done - 1)})
         epoch, position = divmod(done, self.steps_per_epoch)
-        if self.validate is not None and position == 0 and (epoch % self.config.validate_every == 0 or last):
+        logs = done % self.config.log_every == 0 or last
+        saves = done % self.config.checkpoint_every == 0
+        validates = position == 0 and (epoch % self.config.validate_every == 0 or last)
+        value: float | None = None
+        if logs or saves or validates or self._looks_always:
+            value = self._checked(loss)
+        if logs and value is not None:
+            figures = {"step": done, "loss": value, "learning_rate": self._learning_rate(done - 1)}
+            if self.progress.validation is not None:
+                figures["last_validation"] = self.progress.validation
+            self._log(figures)
+        if validates:
             self._validate(done)
-        if done % self.config.checkpoint_every == 0:
+        if saves:
             self._save()
+        self.log.show(done, value)
+
+    def _checked(self, loss: Tensor) -> float:
+        """Give the loss of the whole batch, or stop at the first step since the last look that was not finite."""
+        reports = self.processes.gather((float(loss), self._watch.check()))
+        found = first_not_finite(found for _, found in reports)
+        if found is None:
+            return sum(value for value, _ in reports) / len(reports)
+        path = self.output_dir / BATCH_FILE
+        self.processes.first(lambda: write_not_finite(path, found, self.dataset))
+        raise FloatingPointError(
+            f"the {found.what} is {found.value} at step {found.step}; its samples are in {path}; "
+            "the last checkpoint is kept"
+        )
 
     def _validate(self, done: int) -> None:
-        self._require_finite()
-        figure = self.validate(self.averaged_model()) if self.validate is not None else 0.0
+        if self._shown is not None:
+            self.log.picture(done, draw_examples(self.model, *self._shown))
+        if self.validate is None:
+            return
+        measure = self.validate
+        self.processes.together(self._require_finite)
+        self.processes.copy_from_first(self.average.tensors.values())  # batch norms differ between processes
+        figure = self.processes.together(lambda: measure(self.averaged_model()))[0]
         if not math.isfinite(figure):
             raise ValueError(f"validate: expected a finite figure, found {figure}")
         self._log({"step": done, "validation": figure})
+        self.progress = replace(self.progress, validation=figure)
         if self.progress.best is None or figure > self.progress.best:
             self.progress = replace(self.progress, best=figure)
-            self._export("best")
+            self.processes.first(lambda: self._export("best"))
 
     def averaged_model(self) -> PoseModel[Any]:
         """Copy the model with the averaged weights, in evaluation mode."""
@@ -171,44 +242,39 @@ class Trainer:
         return model.to(self.accelerator.device).eval()
 
     def _learning_rate(self, step: int) -> float:
-        return self.config.learning_rate * rate_factor(
+        config = self.config
+        rate = config.learning_rate * (config.batch_size / (config.base_batch or config.batch_size))
+        return rate * rate_factor(
             step,
             self.total_steps,
-            schedule=self.config.schedule,
-            warmup_steps=self.config.warmup_steps,
-            milestones=self.config.milestones,
+            schedule=config.schedule,
+            warmup_steps=config.warmup_steps,
+            milestones=config.milestones,
         )
 
     def _resume(self) -> None:
-        """Prepare the folder, or go on from what it holds; the log is cut back to the checkpoint."""
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        recorded = self.output_dir / "train_config.json"
-        current = json.dumps({**asdict(self.config), "samples": self.sampler.sizes}, indent=2)
-        checkpoint = find_checkpoint(self.output_dir / "last")
+        """Go on from what the folder holds, or begin; the log is cut back to the checkpoint."""
+        last = self.output_dir / "last"
+        self.processes.first(lambda: settle_checkpoint(last))
+        checkpoint = find_checkpoint(last)
         if checkpoint is not None:
-            before, now = (_deciding(text) for text in (recorded.read_text(encoding="utf-8"), current))
-            changed = [
-                f"{name} {before.get(name)} then, {now[name]} now" for name in now if before.get(name) != now[name]
-            ]
-            if changed:
-                raise ValueError(
-                    f"{self.output_dir}: holds a run with another configuration ({'; '.join(changed)}); "
-                    "choose another folder"
-                )
+            check_record(self.output_dir, self.config, self.sampler.sizes)
             self.progress = load_checkpoint(checkpoint, self.model, self.optimizer, self.average)
+            self.scaler.load_state_dict(self.progress.scaler or {})
             logger.info("going on from step %d of %d", self.progress.step, self.total_steps)
         else:
             logger.info("starting a new run of %d steps", self.total_steps)
-            temporary = recorded.with_suffix(".tmp")
-            temporary.write_text(current, encoding="utf-8")
-            temporary.replace(recorded)
-        with (self.output_dir / "log.jsonl").open("ab") as log:
-            log.truncate(min(log.tell(), self.progress.log_bytes))
+        steps = self.processes.gather(self.progress.step)
+        if len(set(steps)) > 1:
+            raise ValueError(f"{self.output_dir}: every process has to see this folder; they found the steps {steps}")
+        if checkpoint is None and self.processes.rank == 0:
+            write_record(self.output_dir, self.config, self.sampler.sizes)
+        self.log.open(self.progress)
 
     def _log(self, values: dict[str, float]) -> None:
-        with (self.output_dir / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(values) + "\n")
-        logger.info("%s", values)
+        self.log.write(values)
+        if self.processes.rank == 0:
+            logger.info("%s", values)
 
     def _require_finite(self) -> None:
         """Stop before a broken weight reaches a file: the model's, its statistics' or the average's."""
@@ -220,41 +286,14 @@ class Trainer:
                     )
 
     def _save(self) -> None:
-        self._require_finite()
-        size = (self.output_dir / "log.jsonl").stat().st_size
-        self.progress = replace(self.progress, log_bytes=size)
-        save_checkpoint(self.output_dir / "last", self.model, self.optimizer, self.average, self.progress)
+        def write() -> None:
+            self._require_finite()
+            scaler = self.scaler.state_dict() or None
+            self.progress = replace(self.progress, log_bytes=self.log.size, scaler=scaler)
+            save_checkpoint(self.output_dir / "last", self.model, self.optimizer, self.average, self.progress)
 
-    def _export(self, name: str) -> Path:
-        self.averaged_model().save_pretrained(self.output_dir / name)
-        return self.output_dir / name
+        self.processes.first(write)
 
-
-def _deciding(text: str) -> dict[str, Any]:
-    """Read a recorded configuration without what does not change the result."""
-    free = ("num_workers", "log_every", "checkpoint_every", "validate_every")
-    return {name: value for name, value in json.loads(text).items() if name not in free}
-
-
-def _check_crops_fit(model: PoseModel[Any], dataset: KeypointDataset | MixedDataset) -> None:
-    """Refuse crops that the model will not see when it predicts."""
-    for part in dataset.datasets if isinstance(dataset, MixedDataset) else (dataset,):
-        expected = (model.config.skeleton.keypoints, model.config.input_size, model.config.alignment)
-        found = (part.skeleton.keypoints, part.input_size, part.alignment)
-        for what, wanted, given in zip(("keypoints", "input_size", "alignment"), expected, found, strict=True):
-            if wanted != given:
-                raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
-        if part.padding != model.config.padding:
-            raise ValueError(f"data set: expected the model's padding {model.config.padding}, found {part.padding}")
-
-
-def _accelerator() -> "Accelerator":
-    try:
-        from accelerate import Accelerator  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("training needs more packages: pip install 'pcrpose[train]'") from error
-    # Accelerate's own mixed precision is one setting for a whole process; the loop casts by itself
-    accelerator = Accelerator(mixed_precision="no")
-    if accelerator.num_processes > 1:
-        raise ValueError(f"expected one process, found {accelerator.num_processes}: several are not supported yet")
-    return accelerator
+    def _export(self, name: str) -> None:
+        with replacing(self.output_dir / name) as folder:
+            self.averaged_model().save_pretrained(folder)

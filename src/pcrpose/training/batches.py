@@ -1,0 +1,208 @@
+"""What each optimiser step sees: batches, cut into parts, in which broken pictures are replaced."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from pcrpose.data.dataset import EpochSampler, Item, KeypointDataset, MixedDataset, SampleKey
+from pcrpose.data.images import ImageError
+from pcrpose.models.pose_model import PoseModel
+from pcrpose.training.config import TrainConfig
+from pcrpose.training.watch import describe_sample
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, Tensor]
+REPLACEMENTS = 8  # pictures in a row that may be broken
+LISTED = 10  # broken pictures that an error names; the log has them all
+_STREAM = 1  # keeps these random numbers apart from those of crops
+
+
+class Broken(NamedTuple):
+    """A sample whose picture could not be opened."""
+
+    sample: int
+    reason: str
+
+
+class Failure(NamedTuple):
+    """A sample that could not be made for another reason; it travels as a value, so that no traceback does."""
+
+    sample: int
+    reason: str
+
+
+Loaded = tuple[Item, tuple[Broken, ...]] | Failure
+
+
+class SampleError(ValueError):
+    """A sample that cannot be made into a crop; the message names it."""
+
+
+class ReplacingDataset(Dataset[Loaded]):
+    """A data set in which a sample whose picture is broken is replaced by another of the same part.
+
+    Which one is a function of the epoch and the sample, so neither workers nor a restart change it.
+    """
+
+    def __init__(self, dataset: KeypointDataset | MixedDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, key: SampleKey) -> Loaded:
+        """Crop a sample, or the first of its replacements that can be opened."""
+        broken: list[Broken] = []
+        for index in self._candidates(key):
+            try:
+                return self.dataset[SampleKey(key.epoch, index)], tuple(broken)
+            except (ImageError, OSError) as error:
+                broken.append(Broken(index, str(error)))
+            except Exception as error:  # noqa: BLE001 - a worker's error becomes one line in the process that trains
+                return Failure(index, f"{type(error).__name__}: {error}")
+        return Failure(key.index, f"{len(broken)} pictures in a row cannot be opened; the last: {broken[-1].reason}")
+
+    def _candidates(self, key: SampleKey) -> Iterator[int]:
+        yield key.index
+        first, size = 0, len(self.dataset)
+        if isinstance(self.dataset, MixedDataset):
+            place, within = self.dataset.locate(key.index)
+            first, size = key.index - within, self.dataset.sizes[place]
+        random = np.random.default_rng([key.epoch, key.index, _STREAM])
+        others = random.choice(size, min(size, REPLACEMENTS), replace=False)
+        yield from (first + int(other) for other in others if first + other != key.index)
+
+
+class PartSampler(Sampler[list[SampleKey]]):
+    """The parts of every batch that one process takes, in order.
+
+    Args:
+        sampler: of whole batches.
+        parts: into which a process cuts its share of a batch.
+        rank: of this process, from 0.
+        processes: which share a batch.
+    """
+
+    def __init__(self, sampler: EpochSampler, *, parts: int = 1, rank: int = 0, processes: int = 1) -> None:
+        if sampler.batch_size % (parts * processes):
+            raise ValueError(
+                f"batch_size: expected a multiple of {processes} processes x accumulate {parts}, "
+                f"found {sampler.batch_size}"
+            )
+        self.sampler, self.parts, self.rank, self.processes = sampler, parts, rank, processes
+
+    def __len__(self) -> int:
+        return len(self.sampler) * self.parts
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        size = self.sampler.batch_size // (self.parts * self.processes)
+        for keys in self.sampler:
+            for part in range(self.parts):
+                first = (part * self.processes + self.rank) * size
+                yield keys[first : first + size]
+
+
+class BatchStream:
+    """The batches of a run, from any step on.
+
+    Args:
+        dataset: what is trained on.
+        sampler: the parts of this process.
+        config: the number of workers, epochs and broken pictures.
+        device: where batches go, all but the indices of their samples.
+    """
+
+    def __init__(
+        self,
+        dataset: KeypointDataset | MixedDataset,
+        sampler: PartSampler,
+        config: TrainConfig,
+        device: torch.device,
+    ) -> None:
+        self.dataset, self.sampler, self.config, self.device = dataset, sampler, config, device
+        self.broken: dict[int, str] = {}
+
+    def steps(self, first: int) -> Iterator[tuple[int, list[Batch]]]:
+        """Give the optimiser steps from ``first`` on, each with its parts."""
+        whole = self.sampler.sampler
+        whole.set_epoch(0)
+        first_epoch, first_batch = divmod(first, len(whole))
+        loader: DataLoader[Any] = DataLoader(
+            ReplacingDataset(self.dataset),
+            batch_sampler=self.sampler,
+            num_workers=self.config.num_workers,
+            persistent_workers=self.config.num_workers > 0,
+            pin_memory=self.device.type == "cuda",
+            collate_fn=collate,
+        )
+        step, parts = first, list[Batch]()
+        for epoch in range(first_epoch, self.config.epochs):
+            whole.set_epoch(epoch, first_batch=first_batch if epoch == first_epoch else 0)
+            for loaded in loader:
+                parts.append(self._accept(loaded))
+                if len(parts) == self.sampler.parts:
+                    yield step, parts
+                    step, parts = step + 1, []
+
+    def _accept(self, loaded: "tuple[Batch, Sequence[Broken]] | Failure") -> Batch:
+        if isinstance(loaded, Failure):
+            raise SampleError(f"sample {describe_sample(self.dataset, loaded.sample)}: {loaded.reason}")
+        batch, broken = loaded
+        for index, reason in broken:
+            self._count(index, reason)
+        return {
+            name: tensor if name == "index" else tensor.to(self.device, non_blocking=True)
+            for name, tensor in batch.items()
+        }
+
+    def _count(self, index: int, reason: str) -> None:
+        """Tell a broken picture once, and stop when there are too many."""
+        if index in self.broken:
+            return
+        self.broken[index] = reason
+        logger.warning("sample %d is replaced by another: %s", index, reason)
+        if len(self.broken) > self.config.max_broken:
+            listed = "; ".join(list(self.broken.values())[:LISTED])
+            more = len(self.broken) - LISTED
+            raise ImageError(
+                f"expected at most {self.config.max_broken} samples whose picture cannot be opened (max_broken), "
+                f"found {len(self.broken)}: {listed}{f'; and {more} more, which the log names' if more > 0 else ''}"
+            )
+
+
+def collate(loaded: Sequence[Loaded]) -> "tuple[Batch, list[Broken]] | Failure":
+    """Stack crops, and hand on what went wrong."""
+    items, broken = list[Item](), list[Broken]()
+    for sample in loaded:
+        if isinstance(sample, Failure):
+            return sample
+        items.append(sample[0])
+        broken.extend(sample[1])
+    batch: Batch = default_collate(items)
+    return batch, broken
+
+
+def whole_batches(dataset: KeypointDataset | MixedDataset, config: TrainConfig) -> EpochSampler:
+    """Give the order of samples and the batches that an optimiser step sees in all."""
+    return EpochSampler(
+        dataset.sizes if isinstance(dataset, MixedDataset) else (len(dataset),),
+        batch_size=config.batch_size,
+        quotas=config.quotas,
+        seed=config.seed,
+        drop_last=True,
+    )
+
+
+def check_crops_fit(model: PoseModel[Any], dataset: KeypointDataset | MixedDataset) -> None:
+    """Refuse crops that the model will not see when it predicts; raises ValueError."""
+    for part in dataset.datasets if isinstance(dataset, MixedDataset) else (dataset,):
+        expected = (model.config.skeleton.keypoints, model.config.input_size, model.config.alignment)
+        found = (part.skeleton.keypoints, part.input_size, part.alignment)
+        for what, wanted, given in zip(("keypoints", "input_size", "alignment"), expected, found, strict=True):
+            if wanted != given:
+                raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
+        if part.padding != model.config.padding:
+            raise ValueError(f"data set: expected the model's padding {model.config.padding}, found {part.padding}")

@@ -1,0 +1,164 @@
+"""Batches keep their size and their order, whatever happens to pictures and workers."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pcrpose.data.coco import read_coco
+from pcrpose.data.dataset import EpochSampler, Item, KeypointDataset, MixedDataset, SampleKey
+from pcrpose.data.images import ImageError
+from pcrpose.data.synthetic import write_coco
+from pcrpose.keypoints.boxes import Size
+from pcrpose.training.batches import Batch, BatchStream, PartSampler, SampleError, whole_batches
+from pcrpose.training.config import TrainConfig
+
+CPU = torch.device("cpu")
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> KeypointDataset:
+    """Draw 16 pictures of one person, of which the first is missing and the second is cut off."""
+    annotations = write_coco(tmp_path / "data", count=16)
+    source = read_coco(annotations, annotations.parent / "images")
+    paths = [sample.image for sample in source.samples]
+    assert len(set(map(str, paths))) == 16
+    assert isinstance(paths[0], Path)
+    assert isinstance(paths[1], Path)
+    paths[0].unlink()
+    paths[1].write_bytes(paths[1].read_bytes()[:500])
+    return KeypointDataset(
+        source.samples, source_skeleton=source.skeleton, input_size=Size(width=64, height=96), cache_images=True
+    )
+
+
+def stream(dataset: KeypointDataset | MixedDataset, config: TrainConfig) -> BatchStream:
+    """Give the batches of one process."""
+    return BatchStream(dataset, PartSampler(whole_batches(dataset, config), parts=config.accumulate), config, CPU)
+
+
+def indices(dataset: KeypointDataset | MixedDataset, config: TrainConfig, first: int = 0) -> list[list[int]]:
+    """List the samples of every step."""
+    steps = stream(dataset, config).steps(first)
+    return [[int(index) for part in parts for index in part["index"]] for _, parts in steps]
+
+
+def test_parts_of_all_processes_are_the_batch() -> None:
+    """Two processes with three parts each take every sample of a batch once, in equal parts."""
+    whole = EpochSampler([24], batch_size=12)
+    parts = [list(PartSampler(whole, parts=3, rank=rank, processes=2)) for rank in range(2)]
+
+    assert {len(part) for own in parts for part in own} == {2}
+    for number, batch in enumerate(whole):
+        seen = [key for own in parts for part in own[3 * number : 3 * number + 3] for key in part]
+        assert sorted(seen) == sorted(batch)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    """Parts of different sizes would count their samples differently."""
+    with pytest.raises(ValueError, match="multiple of 3 processes x accumulate 2, found 8"):
+        PartSampler(EpochSampler([24], batch_size=8), parts=2, processes=3)
+
+
+def test_steps_go_on_anywhere(dataset: KeypointDataset, make_config: MakeConfig) -> None:
+    """From the middle of an epoch come the batches that would have come, each in its parts."""
+    config = make_config(epochs=2, accumulate=2)
+    steps = [(step, [part["index"].tolist() for part in parts]) for step, parts in stream(dataset, config).steps(0)]
+    later = [(step, [part["index"].tolist() for part in parts]) for step, parts in stream(dataset, config).steps(4)]
+
+    assert [step for step, _ in steps] == list(range(6))
+    assert {len(part) for _, parts in steps for part in parts} == {4}
+    assert later == steps[4:]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_picture_is_replaced(
+    on_disk: KeypointDataset, make_config: MakeConfig, caplog: pytest.LogCaptureFixture, workers: int
+) -> None:
+    """Batches keep their size, the others stay where they were, and each broken one is told once."""
+    on_disk.preload()
+    config = make_config(epochs=2)
+    keys = [key.index for epoch in range(2) for key in whole_batches(on_disk, config).keys(epoch)]
+
+    with caplog.at_level(logging.WARNING):
+        found = indices(on_disk, make_config(epochs=2, num_workers=workers))
+
+    seen = [index for step in found for index in step]
+    assert [len(step) for step in found] == [8] * 4
+    assert {key for key, index in zip(keys, seen, strict=True) if key != index} == {0, 1}
+    assert not {0, 1} & set(seen)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert any("sample 0 is replaced" in line and "no such picture file" in line for line in told)
+    assert any("sample 1 is replaced" in line and "truncated" in line for line in told)
+    assert indices(on_disk, config, first=1) == found[1:]
+
+
+def test_a_replacement_is_of_the_same_part(on_disk: KeypointDataset, make_config: MakeConfig) -> None:
+    """The mixture stays what its quotas say."""
+    whole = replace_missing(on_disk)
+    mixed = MixedDataset([whole, on_disk, whole])
+
+    seen = {index for step in indices(mixed, make_config(quotas=(0, 16, 0), batch_size=16)) for index in step}
+
+    assert seen <= set(range(18, 32))
+
+
+def replace_missing(dataset: KeypointDataset) -> KeypointDataset:
+    """Leave the two broken pictures out, and put whole ones in their place."""
+    samples = [replace(dataset.samples[index], image=dataset.samples[5].image) for index in (0, 1)]
+    return KeypointDataset(
+        [*samples, *dataset.samples[2:]],
+        source_skeleton=dataset.source_skeleton,
+        input_size=dataset.input_size,
+    )
+
+
+def test_too_many_broken_pictures_stop_the_run(on_disk: KeypointDataset, make_config: MakeConfig) -> None:
+    """The error names them and the option."""
+    with pytest.raises(ImageError, match=r"at most 1 samples .*\(max_broken\), found 2: .*png.*; .*png"):
+        indices(on_disk, make_config(max_broken=1, batch_size=16))
+
+
+def test_a_folder_that_is_not_there_is_said_at_once(on_disk: KeypointDataset, make_config: MakeConfig) -> None:
+    """When every replacement is missing too, the first sample is enough."""
+    for sample in on_disk.samples:
+        if isinstance(sample.image, Path):
+            sample.image.unlink(missing_ok=True)
+    with pytest.raises(SampleError, match="pictures in a row cannot be opened"):
+        indices(on_disk, make_config())
+
+
+class FaultyDataset(KeypointDataset):
+    """A data set with a mistake in its own code."""
+
+    def __getitem__(self, key: SampleKey | int) -> Item:
+        """Fail for the fourth sample."""
+        if isinstance(key, tuple) and key.index == 3:
+            raise KeyError("colour")
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_raising_data_set_is_one_line(dataset: KeypointDataset, make_config: MakeConfig, workers: int) -> None:
+    """The error names the sample and the cause, without the worker's traceback."""
+    faulty = FaultyDataset(dataset.samples, source_skeleton=dataset.skeleton, input_size=dataset.input_size)
+
+    with pytest.raises(SampleError, match=r"^sample \{'index': 3, .*KeyError: 'colour'$") as raised:
+        indices(faulty, make_config(num_workers=workers))
+
+    assert "\n" not in str(raised.value)
+
+
+def test_indices_stay_where_they_can_be_read(dataset: KeypointDataset, make_config: MakeConfig) -> None:
+    """All but the indices goes to the device."""
+    config = make_config()
+    meta: Any = torch.device("meta")
+    batches = BatchStream(dataset, PartSampler(whole_batches(dataset, config)), config, meta)
+    parts: list[Batch] = next(batches.steps(0))[1]
+    assert {name for name, tensor in parts[0].items() if tensor.device.type == "cpu"} == {"index"}

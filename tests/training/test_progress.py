@@ -1,0 +1,62 @@
+"""The line on the terminal."""
+
+import io
+
+from pcrpose.training.progress import ProgressLine
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+
+def test_the_line_tells_speed_and_time_left() -> None:
+    """Two steps of 32 persons a second; 96 of 100 steps are left after four."""
+    stream, clock = Terminal(), Clock()
+    line = ProgressLine(100, 32, stream=stream, clock=clock)
+    line.show(0)
+    clock.now, line.loss, line.validation = 2.0, 2.3456789, 0.4123
+    line.show(4)
+
+    expected = "step 4/100, loss 2.346, 64 persons/s, 0:00:48 left, validation 0.412"
+    assert stream.getvalue() == expected
+    line.clear()
+    assert stream.getvalue() == f"{expected}\r{' ' * len(expected)}\r"
+
+
+def test_the_line_is_not_rewritten_all_the_time() -> None:
+    """Steps that follow at once are left out; the last one is not."""
+    stream, clock = Terminal(), Clock()
+    line = ProgressLine(3, 1, stream=stream, clock=clock)
+    line.show(0)
+    clock.now = 0.01
+    line.show(1)
+    line.show(2)
+    assert stream.getvalue() == ""
+    clock.now = 0.02
+    line.show(3)
+    assert stream.getvalue().startswith("step 3/3")
+
+
+def test_nothing_is_written_elsewhere() -> None:
+    """A file or a pipe gets log lines instead."""
+    stream = io.StringIO()
+    line = ProgressLine(1, 1, stream=stream, clock=Clock())
+    line.show(0)
+    line.show(1)
+    line.clear()
+    assert stream.getvalue() == ""

@@ -1,0 +1,39 @@
+"""Validation in one process, and what several put together."""
+
+from pathlib import Path
+
+import pytest
+
+from pcrpose.data.coco import read_coco
+from pcrpose.data.synthetic import write_coco
+from pcrpose.evaluation.coco import CocoEvaluator
+from pcrpose.inference.predictor import PosePredictor
+from pcrpose.inference.validate import validate
+from pcrpose.models.pcr import PCR
+from pcrpose.training.validation import CocoValidation, merge
+
+
+def test_alone_it_is_validate(model: PCR, tmp_path: Path) -> None:
+    """One process gives the figures of `validate`, and AP to a trainer."""
+    annotations = write_coco(tmp_path, 3)
+    dataset, evaluator = read_coco(annotations, annotations.parent / "images"), CocoEvaluator(annotations)
+    model.eval()
+    expected = validate(PosePredictor(model, flip=False), dataset, evaluator)
+
+    validation = CocoValidation(dataset, evaluator)
+
+    assert validation.measure(model) == expected
+    assert validation(model) == expected.ap
+
+
+def test_results_are_put_together_by_picture() -> None:
+    """In the order of the pictures' ids, those of one picture in the order they had."""
+    rows = [[{"image_id": 5, "score": 2}, {"image_id": 1, "score": 1}], [{"image_id": 3}, {"image_id": 3}], []]
+    merged = merge(rows, [frozenset({1, 5}), frozenset({3}), frozenset()])
+    assert [row["image_id"] for row in merged] == [1, 3, 3, 5]
+
+
+def test_a_picture_of_another_process_is_refused() -> None:
+    """Each picture counts exactly once."""
+    with pytest.raises(ValueError, match="process 1: expected results of its own pictures, found picture 1"):
+        merge([[{"image_id": 1}], [{"image_id": 1}]], [frozenset({1}), frozenset({2})])
