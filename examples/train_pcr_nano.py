@@ -24,7 +24,7 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.config import PCRConfig
-from pcrpose.models.efficientnet import EfficientNet, imagenet_weights
+from pcrpose.models.initial import load_encoder
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
@@ -52,9 +52,8 @@ def main() -> None:
     model = PCR(replace(NANO, input_size=options.size))
     if options.start is not None:
         model.load_state_dict(PCR.from_pretrained(options.start).state_dict())
-    elif isinstance(model.encoder, EfficientNet):
-        published = torch.load(options.encoder, map_location="cpu", weights_only=True)
-        model.encoder.load_state_dict(imagenet_weights(published, model.encoder))
+    else:
+        load_encoder(model, options.encoder)
     config = TrainConfig(
         epochs=options.epochs,
         batch_size=64,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pcrpose.models.load import load_model
     from pcrpose.models.pcr import PCR
     from pcrpose.models.zoo import list_pretrained
+    from pcrpose.training.recipe import Recipe
     from pcrpose.training.trainer import Trainer
 
     __version__: str
@@ -30,6 +31,7 @@ __all__ = [
     "PCRConfig",
     "PosePredictor",
     "Poses",
+    "Recipe",
     "Skeleton",
     "Trainer",
     "list_pretrained",
@@ -46,6 +48,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "PCRConfig": "pcrpose.models.config",
         "PosePredictor": "pcrpose.inference.predictor",
         "Poses": "pcrpose.keypoints.poses",
+        "Recipe": "pcrpose.training.recipe",
         "Skeleton": "pcrpose.keypoints.skeleton",
         "Trainer": "pcrpose.training.trainer",
         "list_pretrained": "pcrpose.models.zoo",

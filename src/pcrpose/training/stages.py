@@ -1,0 +1,213 @@
+"""Run a recipe: one training after the other, each starting from what the one before has learnt."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pcrpose.data.augment import Augmentation
+from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.samples import Sample
+from pcrpose.keypoints.skeleton import AIC_14, Skeleton
+from pcrpose.models.config import PoseConfig
+from pcrpose.models.initial import load_encoder
+from pcrpose.models.load import build_model, load_model
+from pcrpose.models.pose_model import PoseModel
+from pcrpose.models.transfer import replace_skeleton
+from pcrpose.training.checkpoint import find_checkpoint
+from pcrpose.training.config import TrainConfig
+from pcrpose.training.recipe import LETTERS, RECIPE_FILE, Recipe, read_recipe, write_recipe
+from pcrpose.training.trainer import Trainer, Validate
+
+logger = logging.getLogger(__name__)
+
+PERSONS_PER_NEGATIVE = 8
+_NOTHING_IN_COMMON = Skeleton("nothing in common", ("",), (), (), (1.0,))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source:
+    """What a letter of a recipe stands for: anybody's data.
+
+    Attributes:
+        samples: such as ``read_coco(...).samples``.
+        skeleton: of the samples' keypoints; matched by name with those that a stage predicts.
+        per_epoch: how many of them an epoch takes, in turn; more than there are repeats some. By default all once, and
+            of the hard negatives (H) one to eight persons, which is ours.
+        augmentation: None shows every box as it stands.
+        cache_images: see `KeypointDataset`.
+
+    Raises:
+        ValueError: if there is no sample, or an epoch would take none.
+    """
+
+    samples: Sequence[Sample]
+    skeleton: Skeleton
+    per_epoch: int | None = None
+    augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 - frozen
+    cache_images: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.samples):
+            raise ValueError(f"source in {self.skeleton.name}: expected samples, found none")
+        if self.per_epoch is not None and self.per_epoch < 1:
+            raise ValueError(f"per_epoch: expected at least 1 or None, found {self.per_epoch}")
+
+
+def run_recipe(
+    recipe: Recipe,
+    sources: Mapping[str, Source],
+    model_config: PoseConfig,
+    output_dir: str | Path,
+    *,
+    base: TrainConfig | None = None,
+    fine_tune: TrainConfig | None = None,
+    initial_encoder: str | Path | None = None,
+    validate: Validate | None = None,
+) -> Path:
+    """Train stage after stage, each in a folder of its own; an interrupted run goes on where it stopped.
+
+    Stage n is in ``stage-n-LETTERS`` and has `Trainer`'s files and ``recipe.json``. The next one starts from its
+    ``final`` weights with a new optimiser and a seed one higher. Where the keypoints are others, encoder and decoder
+    are carried over and all heads are new.
+
+    Args:
+        recipe: what to train on.
+        sources: what each letter stands for; more than the recipe needs do no harm.
+        model_config: of the model in the end. Stages on A alone predict the keypoints of A's source instead.
+        output_dir: made if it is missing.
+        base: of the first stage, and of the others in proportion, see `Stage.configure`; by default the cited
+            baseline's. What an epoch takes is each `Source`'s to say: ``quotas`` has to be None.
+        fine_tune: of all stages but the first, in place of that proportion.
+        initial_encoder: what the first stage's encoder starts from, see `load_encoder`; by default it is random, which
+            is not as the paper trains.
+        validate: see `Trainer`; called in the stages that predict what the last one does.
+
+    Returns:
+        The folder with the last stage's final weights.
+
+    Raises:
+        ImportError: without the ``train`` extra.
+        ValueError: if a letter has no source, H holds persons or another source holds negatives, or ``output_dir``
+            holds stages of another recipe.
+    """
+    base = TrainConfig() if base is None else base
+    configs = (base, base if fine_tune is None else fine_tune)
+    if any(config.quotas is not None for config in configs):
+        raise ValueError("quotas: expected None: per_epoch of a source says how many of its samples an epoch takes")
+    _check_sources(recipe, sources)
+    folder = Path(output_dir)
+    _refuse_other_runs(folder, recipe)
+    own = sources["A"].skeleton if "A" in sources else AIC_14
+    stages = recipe.plan(own=own, merged=model_config.skeleton)
+    final = folder
+    for stage in stages:
+        config = fine_tune if fine_tune is not None and stage.number > 1 else stage.configure(base)
+        config = replace(config, seed=config.seed + stage.number - 1)
+        begun = find_checkpoint(folder / stage.name / "last") is not None
+        if stage.number == 1:
+            encoder = None if begun else initial_encoder  # a checkpoint holds what became of it
+            model = _first_model(replace(model_config, skeleton=stage.skeleton), encoder, config.seed)
+        else:
+            model = _carry_over(load_model(final), stage.skeleton, config.seed)
+        chosen = {letter: sources[letter] for letter in stage.sources}
+        facts = _facts(chosen, initial_encoder)
+        measured = stage.skeleton.keypoints == stages[-1].skeleton.keypoints
+        logger.info("%s: stage %d of %d, %s", recipe, stage.number, len(stages), facts)
+        (folder / stage.name).mkdir(parents=True, exist_ok=True)
+        if not begun:  # otherwise the trainer refuses to go on with other data
+            write_recipe(folder / stage.name, recipe, stage, facts)
+        final = _train(model, chosen, folder / stage.name, config, validate if measured else None)
+        write_recipe(final, recipe, stage, facts)  # a copy of the model takes it along
+    return final
+
+
+def _check_sources(recipe: Recipe, sources: Mapping[str, Source]) -> None:
+    if unknown := [letter for letter in sources if letter not in LETTERS]:
+        raise ValueError(f"sources: expected the letters {', '.join(LETTERS)}, found {unknown[0]!r}")
+    if missing := [letter for letter in recipe.letters if letter not in sources]:
+        raise ValueError(f"sources: expected data for {', '.join(missing)} of {recipe}, found {sorted(sources)}")
+    for letter in recipe.letters:
+        wanted = letter == "H"
+        wrong = sum(sample.is_background != wanted for sample in sources[letter].samples)
+        if wrong:
+            expected, found = ("negatives alone", "persons") if wanted else ("persons alone", "negatives")
+            raise ValueError(f"source {letter}: expected {expected}, found {wrong} {found}")
+
+
+def _refuse_other_runs(folder: Path, recipe: Recipe) -> None:
+    for stage in sorted(folder.glob("stage-*")):
+        if (stage / RECIPE_FILE).is_file():
+            if (other := read_recipe(stage)) != recipe:
+                raise ValueError(f"{stage}: expected a stage of {recipe}, found one of {other}; choose another folder")
+        elif find_checkpoint(stage / "last") is not None:
+            raise ValueError(f"{stage}: holds a training without {RECIPE_FILE}; choose another folder")
+
+
+def _first_model(config: PoseConfig, encoder: str | Path | None, seed: int) -> PoseModel[Any]:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = build_model(config)
+    if encoder is not None:
+        load_encoder(model, encoder)
+    return model
+
+
+def _carry_over(model: PoseModel[Any], skeleton: Skeleton, seed: int) -> PoseModel[Any]:
+    """Start from another stage's model: all of it for the same keypoints, all but the heads for others."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if model.config.skeleton.keypoints != skeleton.keypoints:
+            model = replace_skeleton(model, _NOTHING_IN_COMMON)
+        return replace_skeleton(model, skeleton)
+
+
+def _facts(sources: Mapping[str, Source], encoder: str | Path | None) -> dict[str, Any]:
+    """Say what a stage saw, for its file."""
+    return {
+        "samples": {letter: len(source.samples) for letter, source in sources.items()},
+        "per_epoch": epoch_counts(sources),
+        "initial_encoder": None if encoder is None else Path(encoder).name,
+    }
+
+
+def _train(
+    model: PoseModel[Any],
+    sources: Mapping[str, Source],
+    folder: Path,
+    config: TrainConfig,
+    validate: Validate | None,
+) -> Path:
+    crops = MixedDataset([_crops(source, letter, model.config, config.seed) for letter, source in sources.items()])
+    config = replace(config, quotas=tuple(epoch_counts(sources).values()))
+    return Trainer(model, crops, folder, config, validate=validate).train()
+
+
+def epoch_counts(sources: Mapping[str, Source]) -> dict[str, int]:
+    """Say how many samples of each source an epoch takes, by letter."""
+    persons = {letter: source.per_epoch or len(source.samples) for letter, source in sources.items() if letter != "H"}
+    negatives = max(1, round(sum(persons.values()) / PERSONS_PER_NEGATIVE))
+    return {letter: persons.get(letter) or source.per_epoch or negatives for letter, source in sources.items()}
+
+
+def _crops(source: Source, letter: str, config: PoseConfig, seed: int) -> KeypointDataset:
+    samples, skeleton = source.samples, source.skeleton
+    if letter == "H":  # nobody's keypoints: a negative fits every skeleton
+        skeleton = config.skeleton
+        points, labels = np.zeros((skeleton.num_keypoints, 2)), np.zeros(skeleton.num_keypoints, dtype=np.int64)
+        samples = [replace(sample, keypoints=points, visibility=labels) for sample in samples]
+    return KeypointDataset(
+        samples,
+        source_skeleton=skeleton,
+        skeleton=config.skeleton,
+        input_size=config.input_size,
+        padding=config.padding,
+        alignment=config.alignment,
+        augmentation=source.augmentation,
+        seed=seed,
+        cache_images=source.cache_images,
+    )
