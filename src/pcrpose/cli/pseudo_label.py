@@ -1,0 +1,275 @@
+"""``pcrpose pseudo-label``: unlabelled pictures in, annotations for training out."""
+
+import argparse
+import logging
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pcrpose.cli.options import add_model_options, at_least, existing_file, path, share
+from pcrpose.cli.persons import find_persons
+from pcrpose.cli.pictures import Picture, find_pictures
+from pcrpose.cli.progress import ProgressLine, counted
+from pcrpose.data.annotation_file import AnnotationFile
+from pcrpose.data.check_pictures import picture_files
+from pcrpose.data.leaks import MAX_DISTANCE, GuardedPictures
+from pcrpose.inference.detectors import Detector
+from pcrpose.inference.predictor import PosePredictor
+from pcrpose.models.hub import WEIGHTS_FILE, find_folder
+from pcrpose.models.load import load_model
+from pcrpose.training.label_selection import (
+    THRESHOLD,
+    Content,
+    Selection,
+    check_target,
+    pseudo_labels,
+    write_pseudo_labels,
+)
+from pcrpose.training.label_work import Shard, file_sha256
+from pcrpose.training.pseudo_label import BOX_THRESHOLD, Boxes, PictureLabeller, UnlabelledPicture, number_pictures
+
+logger = logging.getLogger(__name__)
+
+SHOWN_LEAKS = 10
+
+HELP = "label unlabelled pictures with what a model is sure of, for training"
+EPILOG = """\
+examples:
+  pcrpose pseudo-label photos --detector yolox_nano.onnx --out pseudo.json
+  pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --keep-share 0.3 --never-in val.json val
+  pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --shard 2/4
+  pcrpose pseudo-label --merge pseudo.json.*.work --out pseudo.json
+
+Everything that is found goes into pseudo.json.work (with --shard pseudo.json.2-of-4.work), and what is sure enough from
+there into pseudo.json. The same command goes on where it was stopped; with another threshold it predicts nothing again.
+--merge makes pseudo.json of the work files of all shards.
+
+exit codes: 0 all is well; 1 some pictures could not be read, the others are done; 2 a mistake in what was asked for;
+130 stopped by Ctrl-C
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("images", nargs="?", type=path, metavar="IMAGES", help="folder of the pictures")
+    parser.add_argument("--recursive", action="store_true", help="look into the folders of the folder too")
+    parser.add_argument(
+        "--merge",
+        nargs="+",
+        type=existing_file,
+        metavar="WORK",
+        help="work files of all shards, instead of IMAGES: predict nothing, select from what they hold",
+    )
+    boxes = parser.add_argument_group("boxes")
+    boxes.add_argument(
+        "--detector",
+        type=existing_file,
+        metavar="FILE",
+        help="a YOLOX model as .onnx; or a COCO results file as .json, whose picture ids are the numbers that the "
+        "names of the pictures end in",
+    )
+    boxes.add_argument(
+        "--score-threshold",
+        type=share,
+        default=BOX_THRESHOLD,
+        metavar="S",
+        help="leave out boxes that the detector scores below it (%(default)s)",
+    )
+    add_model_options(parser)
+    _add_selection(parser)
+    leaks = parser.add_argument_group("leaks")
+    leaks.add_argument(
+        "--never-in",
+        type=path,
+        nargs="+",
+        metavar=("PLACE", "IMAGES"),
+        help="a folder of pictures that are measured on, or an annotation file and its folder: what looks like one of "
+        "them is left out and listed",
+    )
+    leaks.add_argument(
+        "--distance",
+        type=at_least(0),
+        default=MAX_DISTANCE,
+        metavar="BITS",
+        help="how far hashes of pictures that look alike may differ (%(default)s)",
+    )
+    leaks.add_argument("--mirrored", action="store_true", help="mirrored copies count as alike too")
+    results = parser.add_argument_group("results")
+    results.add_argument("--out", type=path, required=True, metavar="JSON", help="annotation file to write")
+    results.add_argument("--shard", type=_shard, metavar="K/N", help="do the K-th of N shares; then --merge them")
+    results.add_argument("--date", metavar="TEXT", help="written into the file; by default none is")
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("selection")
+    group.add_argument(
+        "--threshold", type=_score, metavar="S", help=f"keep keypoints that are scored above it ({THRESHOLD})"
+    )
+    group.add_argument(
+        "--keypoint-threshold",
+        type=_named_score,
+        action="append",
+        default=[],
+        metavar="NAME=S",
+        help="another threshold for one keypoint; can be given several times",
+    )
+    group.add_argument("--keep-share", type=share, metavar="P", help="keep this share of each keypoint instead, 0 to 1")
+    group.add_argument(
+        "--min-keypoints",
+        type=at_least(1),
+        default=1,
+        metavar="K",
+        help="leave out persons with fewer kept keypoints (%(default)s)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict what is not done yet, and select from it unless this is one shard of several."""
+    if (options.images is None) == (options.merge is None):
+        raise ValueError("expected a folder of pictures, or --merge and work files")
+    selection = _selection(options)
+    check_target(options.out)
+    if options.merge is not None:
+        return _select(options, options.merge, selection)
+    if options.detector is None:
+        raise ValueError("--detector: expected a YOLOX model or a file of boxes; nobody knows where the persons are")
+    shard: Shard = options.shard or Shard()
+    suffix = "work" if options.shard is None else f"{shard.number}-of-{shard.count}.work"
+    work = options.out.with_name(f"{options.out.name}.{suffix}")
+    _predict(options, work, shard, selection)
+    if options.shard is None:
+        return _select(options, [work], selection)
+    sys.stdout.write(f"shard {shard} is done: {work}; --merge makes labels of all of them\n")
+    return 0
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    if options.keep_share is not None and (options.threshold is not None or options.keypoint_threshold):
+        raise ValueError("expected --keep-share or thresholds, found both")
+    return Selection(
+        threshold=THRESHOLD if options.threshold is None else options.threshold,
+        by_keypoint=dict(options.keypoint_threshold),
+        share=options.keep_share,
+        min_keypoints=options.min_keypoints,
+    )
+
+
+def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: Selection) -> None:
+    """Write the work file of a shard; what the selection asks for is checked before the hours that this takes."""
+    if not options.images.is_dir():
+        raise FileNotFoundError(
+            f"{options.images}: expected a folder of pictures, found {'a file' * options.images.exists() or 'none'}"
+        )
+    files = find_pictures([str(options.images)], recursive=options.recursive, outside=options.out)
+    pictures = number_pictures(options.images, [file.path for file in files])
+    folder = find_folder(options.model)
+    predictor = PosePredictor(load_model(folder).to(options.device), flip=options.flip, batch_size=options.batch)
+    selection.check(predictor.model.config.skeleton)
+    labeller = PictureLabeller(
+        predictor=predictor,
+        detector=_boxes(options, files, pictures),
+        skeleton=predictor.model.config.skeleton,
+        made_with=_provenance(options, folder, predictor),
+        box_threshold=options.score_threshold,
+        guarded=_guarded(options),
+    )
+    count = sum(map(len, shard.chunks(len(pictures))))
+    with ProgressLine(count) as line:
+        labeller.label(
+            pictures, work, shard=shard, progress=lambda more, persons: line.advance(pictures=more, persons=persons)
+        )
+
+
+def _boxes(
+    options: argparse.Namespace, files: Sequence[Picture], pictures: Sequence[UnlabelledPicture]
+) -> Detector | Mapping[str, Boxes]:
+    """Find out where boxes come from: a detector to run, or what it found before by the pictures' names."""
+    persons = find_persons(files, boxes=None, detector=options.detector, score_threshold=options.score_threshold)
+    if persons.detector is not None:
+        return persons.detector
+    names = {picture.path: picture.file_name for picture in pictures}
+    return {names[file.path]: found for file, found in (persons.detections or {}).items()}
+
+
+def _provenance(options: argparse.Namespace, folder: Path, predictor: PosePredictor) -> dict[str, Any]:
+    name = options.model if Path(options.model) != folder else folder.resolve().name
+    return {
+        "model": {"name": name, "sha256": file_sha256(folder / WEIGHTS_FILE)},
+        "flip": options.flip,
+        "decode": predictor.codec.decoding,
+        "detector": {"name": options.detector.name, "sha256": file_sha256(options.detector)},
+    }
+
+
+def _guarded(options: argparse.Namespace) -> GuardedPictures | None:
+    """Hash the pictures that are measured on."""
+    if options.never_in is None:
+        return None
+    place, *folders = options.never_in
+    if place.is_dir() and not folders:
+        files = find_pictures([str(place)], recursive=True, outside=options.out)
+        pictures = [(file.path.relative_to(place).as_posix(), file.path) for file in files]
+    elif place.is_file() and len(folders) == 1:
+        listed = AnnotationFile.read(place)
+        pictures = [(str(file.record["file_name"]), file.path) for file in picture_files(listed.pictures, folders[0])]
+    else:
+        raise ValueError(
+            f"--never-in: expected a folder, or a file and its folder, found {' '.join(map(str, options.never_in))}"
+        )
+    logger.info("hashing %d pictures that nothing may look like", len(pictures))
+    return GuardedPictures(pictures, max_distance=options.distance, mirrored=options.mirrored)
+
+
+def _select(options: argparse.Namespace, work: Sequence[Path], selection: Selection) -> int:
+    """Write the labels; 1 if pictures were left out."""
+    content = pseudo_labels(work, selection, date=options.date)
+    write_pseudo_labels(options.out, content)
+    sys.stdout.write("\n".join([*_table(content), f"labels in {options.out}"]) + "\n")
+    return int(bool(content["info"]["pcrpose"]["pictures"]["left_out"]))
+
+
+def _table(content: Content) -> list[str]:
+    """Say what was kept, keypoint by keypoint."""
+    made = content["info"]["pcrpose"]
+    thresholds, persons, pictures = made["selection"]["thresholds"], made["persons"], made["pictures"]
+    width = max(map(len, thresholds))
+    lines = [f"{'keypoint':<{width}}    kept  of all  threshold"]
+    for name, counts in made["keypoints"].items():
+        kept = counts["kept"] / max(counts["kept"] + counts["dropped"], 1)
+        lines.append(f"{name:<{width}} {counts['kept']:>7}  {kept:>6.1%}  {thresholds[name]:>9.3f}")
+    leaks = [f"leak: {leak['file_name']} looks like {leak['leak']['file_name']}" for leak in pictures["leaks"]]
+    rest = len(leaks) - SHOWN_LEAKS
+    lines += leaks if rest <= 0 else [*leaks[:SHOWN_LEAKS], f"and {counted(rest, 'leak')} more, listed in the file"]
+    out = {"leak": len(pictures["leaks"]), "unreadable picture": len(pictures["left_out"])}
+    aside = ", ".join(counted(count, what) for what, count in out.items() if count)
+    return [
+        *lines,
+        f"{persons['kept']} of {counted(persons['found'], 'person')} kept, in {pictures['listed']} of "
+        f"{counted(pictures['seen'], 'picture')}" + (f" (left out: {aside})" if aside else ""),
+    ]
+
+
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _score(text: str) -> float:
+    """Read a number; peaks of heatmaps can exceed 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a number, found {text!r}")
+    return number
+
+
+def _named_score(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    return name, _score(number)

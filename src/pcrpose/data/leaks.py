@@ -1,0 +1,162 @@
+"""Pictures that are the same to the eye: what must not be trained on because it is measured on.
+
+Files that were encoded again, resized or trimmed share no byte with their original, but their coarse structure. It is
+kept as a perceptual hash: the signs of a picture's lowest cosine coefficients.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+from PIL.Image import Resampling
+from scipy.fft import dctn
+
+from pcrpose.data.images import open_image
+from pcrpose.keypoints.arrays import Bools, Image, Indices
+
+Window: TypeAlias = tuple[float, float, float, float]
+
+HASH_BITS = 255
+MAX_DISTANCE = 60  # copies differ in up to 50 bits, unrelated photographs in 80 and more; docs/learn/pseudo-labels.md
+
+_GRID = 64  # samples a side that the coefficients are taken of
+_LOWEST = 16  # coefficients a side that are kept; the first of them all is the mean brightness and is left out
+_COARSE = 256  # pixels a side that windows are cut from
+_TRIM = 0.05  # of a side
+
+# Left, top, right, bottom in shares of the picture; the first is all of it.
+_WINDOWS: Sequence[Window] = [
+    (left, top, 1.0 - right, 1.0 - bottom) for left, top, right, bottom in itertools.product((0.0, _TRIM), repeat=4)
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """A picture that should not be there.
+
+    Attributes:
+        file_name: of the guarded picture that it looks like.
+        distance: how many of the `HASH_BITS` differ.
+    """
+
+    file_name: str
+    distance: int
+
+
+def picture_hash(image: Image) -> Bools:
+    """Hash a ``(H, W, 3)`` uint8 RGB picture into ``(HASH_BITS,)`` bool.
+
+    The picture is made grey and square, so neither colours nor its size or aspect ratio count.
+    """
+    whole: Bools = _hashes(image, _WINDOWS[:1])[0]
+    return whole
+
+
+def hash_distances(first: npt.ArrayLike, second: npt.ArrayLike) -> Indices:
+    """Count the bits that differ: ``(A, HASH_BITS)`` and ``(B, HASH_BITS)`` bool to ``(A, B)`` intp.
+
+    Pictures that have nothing to do with each other differ in about half of the bits.
+    """
+    return _distances(_signs(first), _signs(second))
+
+
+class GuardedPictures:
+    """Pictures that are measured on, so that nothing like them may be trained on.
+
+    Each is hashed as it is and with a twentieth cut off any of its sides, so pictures that were cut out of one are
+    found as well.
+
+    Args:
+        pictures: the files by the name that reports give them.
+        max_distance: pictures that differ from one of these in at most as many bits are leaks.
+        mirrored: look for mirrored copies too.
+
+    Attributes:
+        names: of the pictures, sorted.
+
+    Raises:
+        ValueError: if there is no picture, the distance is not in ``0..HASH_BITS``, or a picture cannot be read: a
+            check with holes is none.
+        FileNotFoundError: if a picture does not exist.
+    """
+
+    def __init__(
+        self, pictures: Iterable[tuple[str, Path]], *, max_distance: int = MAX_DISTANCE, mirrored: bool = False
+    ) -> None:
+        files = sorted(pictures)
+        if not files:
+            raise ValueError("expected pictures to guard, found none")
+        if not 0 <= max_distance <= HASH_BITS:
+            raise ValueError(f"max_distance: expected 0 to {HASH_BITS} bits, found {max_distance}")
+        self.names = tuple(name for name, _ in files)
+        self.max_distance = max_distance
+        self.mirrored = mirrored
+        self._signs = _signs(np.concatenate([self._looks(open_image(path)) for _, path in files]))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find(self, image: Image) -> Leak | None:
+        """Find the guarded picture that a ``(H, W, 3)`` uint8 RGB picture looks most like, if it is near enough."""
+        distances = _distances(_signs(picture_hash(image)[None]), self._signs)
+        nearest = distances.reshape(len(self), -1).min(axis=1)
+        best = int(nearest.argmin())
+        if nearest[best] > self.max_distance:
+            return None
+        return Leak(file_name=self.names[best], distance=int(nearest[best]))
+
+    def describe(self) -> dict[str, Any]:
+        """Give what the check depends on, as values for JSON; two checks that find the same describe themselves so."""
+        digest = hashlib.sha256("\n".join(self.names).encode() + np.packbits(self._signs > 0).tobytes())
+        return {
+            "pictures": len(self),
+            "sha256": digest.hexdigest(),
+            "max_distance": self.max_distance,
+            "mirrored": self.mirrored,
+        }
+
+    def _looks(self, image: Image) -> Bools:
+        """``(W, HASH_BITS)`` bool: the hashes of all windows of a picture."""
+        looks = _hashes(image, _WINDOWS)
+        return np.concatenate([looks, _hashes(image[:, ::-1], _WINDOWS)]) if self.mirrored else looks
+
+
+def find_leaks(pictures: Iterable[Path], guarded: GuardedPictures) -> dict[Path, Leak]:
+    """Hold picture files against guarded ones; those that leak come out, with what they look like.
+
+    Raises:
+        ValueError: if a picture cannot be read.
+        FileNotFoundError: if one does not exist.
+    """
+    found = ((path, guarded.find(open_image(path))) for path in pictures)
+    return {path: leak for path, leak in found if leak is not None}
+
+
+def _hashes(image: Image, windows: Sequence[Window]) -> Bools:
+    """``(W, HASH_BITS)`` bool: the signs of each window's lowest coefficients."""
+    grey = PIL.Image.fromarray(np.ascontiguousarray(image)).convert("L")
+    coarse = grey.resize((_COARSE, _COARSE), Resampling.BILINEAR, reducing_gap=2.0)
+    squares = np.zeros((len(windows), _GRID, _GRID))
+    for square, (left, top, right, bottom) in zip(squares, windows, strict=True):
+        box = (_COARSE * left, _COARSE * top, _COARSE * right, _COARSE * bottom)
+        square[:] = np.asarray(coarse.resize((_GRID, _GRID), Resampling.BILINEAR, box=box))
+    spectra = dctn(squares, axes=(1, 2))[:, :_LOWEST, :_LOWEST]
+    return np.greater(spectra.reshape(len(windows), -1)[:, 1:], 0.0)
+
+
+def _signs(hashes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    bits = np.asarray(hashes)
+    if bits.dtype != np.bool_ or bits.ndim != 2 or bits.shape[1] != HASH_BITS:  # noqa: PLR2004 - pictures and bits
+        raise ValueError(f"expected hashes of shape (N, {HASH_BITS}) and type bool, found {bits.shape} {bits.dtype}")
+    return np.where(bits, np.float32(1), np.float32(-1))
+
+
+def _distances(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> Indices:
+    agreement = first @ second.T  # whole numbers far below 2**24: exact
+    return ((HASH_BITS - agreement) / 2).astype(np.intp)
