@@ -218,6 +218,23 @@ def test_background_crops_have_zero_targets_with_weight_one(kind: LossKind) -> N
     torch.testing.assert_close(nobody, PoseLoss(codec=CODEC, kind=kind)(output, KEYPOINTS, WEIGHTS))
 
 
+@pytest.mark.parametrize("background_weight", [0.0, 0.25, 3.0])
+def test_background_crops_can_weigh_more_or_less(background_weight: float) -> None:
+    """The weight multiplies a background crop's squared error, whatever its labels say; persons keep theirs."""
+    output, background = outputs_of(8), torch.tensor([False, True])
+    loss = PoseLoss(codec=CODEC, background_weight=background_weight)(output, KEYPOINTS, WEIGHTS, background)
+    persons = PoseLoss(codec=CODEC)(output, KEYPOINTS, WEIGHTS * torch.tensor([[1.0], [0.0]]))
+    empty = sum(heatmaps[1].square().mean() / 4 for heatmaps in (output.final, *output.auxiliary))
+    torch.testing.assert_close(loss, persons + background_weight * empty)
+
+
+@pytest.mark.parametrize("background_weight", [-1.0, math.nan, math.inf])
+def test_a_background_weight_without_meaning_is_refused(background_weight: float) -> None:
+    """It is finite and not negative."""
+    with pytest.raises(ValueError, match="background_weight: expected a finite number from 0 up"):
+        PoseLoss(codec=CODEC, background_weight=background_weight)
+
+
 def test_crops_of_another_size_are_refused() -> None:
     """Heatmaps that are not the codec's would get the targets of another stride; they are an error instead."""
     with pytest.raises(ValueError, match="expected final heatmaps of 16x12 cells, found 8x6"):

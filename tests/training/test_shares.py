@@ -22,12 +22,14 @@ def uneven(dataset: KeypointDataset) -> Batch:
     return batch
 
 
+@pytest.mark.parametrize("background_weight", [1.0, 0.25])
 @pytest.mark.parametrize("kind", ["cross_entropy", "squared_error"])
 def test_the_parts_add_up(
-    model: PCR, dataset: KeypointDataset, kind: Literal["cross_entropy", "squared_error"]
+    model: PCR, dataset: KeypointDataset, kind: Literal["cross_entropy", "squared_error"], background_weight: float
 ) -> None:
     """The sum over parts is the loss of the whole."""
-    loss, batch = PoseLoss(codec=model.config.codec(), kind=kind), uneven(dataset)
+    loss = PoseLoss(codec=model.config.codec(), kind=kind, background_weight=background_weight)
+    batch = uneven(dataset)
     maps = torch.rand(8, 17, 24, 16)
     parts = [{name: tensor[:4] for name, tensor in batch.items()}, {name: t[4:] for name, t in batch.items()}]
 

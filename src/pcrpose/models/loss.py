@@ -1,5 +1,6 @@
 """What a network is trained to do: squared error or spatial cross-entropy over every supervised head."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -107,9 +108,11 @@ class PoseLoss:
         kind: `squared_error` or `cross_entropy`.
         auxiliary_weight: factor of every head but the final one, the lower levels' own predictions included
             (the paper gives none; 1 is ours).
+        background_weight: of every keypoint in a crop without a person, beside 1 for a labelled keypoint (the paper
+            gives none; 1 is ours).
 
     Raises:
-        ValueError: for an unknown kind.
+        ValueError: for an unknown kind, or a background weight that is negative or not finite.
 
     Source:
         Section 2.2: every level is supervised; the auxiliary task follows the last module but one.
@@ -118,10 +121,13 @@ class PoseLoss:
     codec: HeatmapCodec
     kind: LossKind = "squared_error"
     auxiliary_weight: float = 1.0
+    background_weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(LossKind):
             raise ValueError(f"kind: expected one of {list(get_args(LossKind))}, found {self.kind!r}")
+        if not 0 <= self.background_weight < math.inf:
+            raise ValueError(f"background_weight: expected a finite number from 0 up, found {self.background_weight}")
 
     def __call__(
         self, output: PCROutput, keypoints_crop: Tensor, keypoint_weights: Tensor, is_background: Tensor | None = None
@@ -132,7 +138,7 @@ class PoseLoss:
             output: of a model in training mode.
             keypoints_crop: ``(B, J, 2)`` float, crop pixels.
             keypoint_weights: ``(B, J)`` float; zero where not labelled.
-            is_background: ``(B,)`` bool: crops without a person, whose targets are zero with weight one.
+            is_background: ``(B,)`` bool: crops without a person, whose targets are zero with ``background_weight``.
 
         Returns:
             Scalar.
@@ -155,6 +161,6 @@ class PoseLoss:
         targets, target_weights = self.codec.encode(keypoints, weights, stride=stride)
         if is_background is not None:
             targets = torch.where(is_background[:, None, None, None], 0.0, targets)
-            target_weights = torch.where(is_background[:, None], 1.0, target_weights)
+            target_weights = torch.where(is_background[:, None], self.background_weight, target_weights)
         compare = squared_error if self.kind == "squared_error" else cross_entropy
         return compare(heatmaps, targets, target_weights)

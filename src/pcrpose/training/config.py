@@ -34,6 +34,7 @@ class TrainConfig:
         warmup_steps: the rate rises linearly over these.
         loss: ``"squared_error"`` for ``"gaussian"`` heatmaps, ``"cross_entropy"`` for ``"probability"`` ones.
         auxiliary_weight: factor of the losses of every head but the final one.
+        background_weight: of the keypoints of a crop without a person; a person's weigh 1.
         ema_decay: of the averaged weights that are validated and exported; 0 switches averaging off.
         gradient_clip: largest norm of the gradient; None does not clip.
         precision: ``"bf16"`` runs the network in autocast; weights, loss and averages stay float32. ``"fp16"`` does
@@ -64,6 +65,7 @@ class TrainConfig:
     warmup_steps: int = 0
     loss: LossKind = "squared_error"
     auxiliary_weight: float = 1.0
+    background_weight: float = 1.0
     ema_decay: float = 0.0
     gradient_clip: float | None = None
     precision: Precision = "float32"
@@ -93,9 +95,9 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name}: expected a positive number or None, found {value}")
-        for name in ("warmup_steps", "num_workers", "auxiliary_weight", "max_broken"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}: expected at least 0, found {getattr(self, name)}")
+        for name in ("warmup_steps", "num_workers", "auxiliary_weight", "background_weight", "max_broken"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected at least 0 and finite, found {getattr(self, name)}")
         for name, kind in (
             ("optimizer", OptimizerKind),
             ("schedule", Schedule),

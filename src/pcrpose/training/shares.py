@@ -1,11 +1,28 @@
-"""How much each part of a batch counts, so that the parts' losses add up to the loss of the whole."""
+"""The loss of a run, and how much each part of a batch counts, so that the parts' losses add up to the whole's."""
 
 import torch
 from torch import Tensor
 
+from pcrpose.models.config import PoseConfig
 from pcrpose.models.loss import PoseLoss
 from pcrpose.training.batches import Batch
+from pcrpose.training.config import TrainConfig
 from pcrpose.training.processes import Processes
+
+
+def build_loss(model: PoseConfig, config: TrainConfig) -> PoseLoss:
+    """Make the loss of a run; raises ValueError where it does not train the model's kind of heatmaps."""
+    if (config.loss == "cross_entropy") != (model.heatmaps == "probability"):
+        raise ValueError(
+            f"loss {config.loss!r} does not train {model.heatmaps!r} heatmaps: "
+            "squared_error goes with gaussian, cross_entropy with probability"
+        )
+    return PoseLoss(
+        codec=model.codec(),
+        kind=config.loss,
+        auxiliary_weight=config.auxiliary_weight,
+        background_weight=config.background_weight,
+    )
 
 
 def loss_shares(loss: PoseLoss, parts: list[Batch], processes: Processes) -> list[Tensor | None]:
@@ -31,4 +48,4 @@ def loss_shares(loss: PoseLoss, parts: list[Batch], processes: Processes) -> lis
 def _weight(loss: PoseLoss, batch: Batch) -> Tensor:
     """Add up the weights by which the loss of a part is divided."""
     _, weights = loss.codec.encode(batch["keypoints_crop"], batch["keypoint_weights"])
-    return torch.where(batch["is_background"][:, None], 1.0, weights).sum()
+    return torch.where(batch["is_background"][:, None], loss.background_weight, weights).sum()

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from pcrpose.data.dataset import KeypointDataset, MixedDataset
-from pcrpose.models.loss import PoseLoss
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.average import WeightAverage
 from pcrpose.training.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
@@ -34,7 +33,7 @@ from pcrpose.training.precision import autocast, loss_scaler
 from pcrpose.training.processes import Processes, start_accelerator, synchronise_statistics
 from pcrpose.training.record import check_record, write_record
 from pcrpose.training.schedule import rate_factor
-from pcrpose.training.shares import loss_shares
+from pcrpose.training.shares import build_loss, loss_shares
 from pcrpose.training.watch import BATCH_FILE, LossWatch, first_not_finite, write_not_finite
 
 logger = logging.getLogger(__name__)
@@ -72,11 +71,7 @@ class Trainer:
         *,
         validate: Validate | None = None,
     ) -> None:
-        if (config.loss == "cross_entropy") != (model.config.heatmaps == "probability"):
-            raise ValueError(
-                f"loss {config.loss!r} does not train {model.config.heatmaps!r} heatmaps: "
-                "squared_error goes with gaussian, cross_entropy with probability"
-            )
+        self.loss = build_loss(model.config, config)
         check_crops_fit(model, dataset)
         self.accelerator = start_accelerator()
         self.processes = Processes.current()
@@ -92,7 +87,6 @@ class Trainer:
         freeze(self.model, config.freeze)
         self.optimizer = build_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
-        self.loss = PoseLoss(codec=model.config.codec(), kind=config.loss, auxiliary_weight=config.auxiliary_weight)
         self.sampler = whole_batches(dataset, config)
         self.steps_per_epoch = len(self.sampler)
         if self.steps_per_epoch == 0:
