@@ -34,12 +34,12 @@ def test_the_astronaut_has_a_face() -> None:
 
 
 def test_ap_on_the_subset_is_what_the_zoo_says(shared_data: Callable[[str], Path]) -> None:
-    """AP on pictures never trained on, with annotated boxes, is the declared one and above 0.05."""
+    """AP on pictures never trained on, with annotated boxes, is the declared one and above 0.25."""
     annotations = shared_data("coco/annotations/person_keypoints_val.json")
     dataset = read_coco(annotations, shared_data("coco/val"))
 
     metrics = validate(PosePredictor(PCR.from_pretrained("pcr-nano")), dataset, CocoEvaluator(annotations))
 
     declared = next(value for name, value in ZOO["pcr-nano"].metrics.items() if "annotated boxes" in name)
-    assert metrics.ap > 0.05
+    assert metrics.ap > 0.25
     assert abs(metrics.ap - declared) < 0.003  # arithmetic differs a little between processors
