@@ -1,0 +1,202 @@
+"""``pcrpose evaluate``: a model, or a results file, measured on annotations in COCO's form."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from pcrpose.cli.files import write_text
+from pcrpose.cli.options import add_model_options, at_least, existing_file, path, share
+from pcrpose.cli.progress import ProgressLine
+from pcrpose.data.coco import CocoDataset, Detections, read_coco, read_detections
+from pcrpose.data.images import Color, ImageSource, open_image
+from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
+from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+from pcrpose.inference.detectors import YoloxDetector
+from pcrpose.inference.predictor import PosePredictor
+from pcrpose.inference.validate import validate
+from pcrpose.keypoints.peaks import Decoding
+from pcrpose.keypoints.poses import Poses
+from pcrpose.models.load import load_model
+
+HELP = "measure a model, or a results file, on annotations in COCO's form"
+EPILOG = """\
+examples:
+  pcrpose evaluate annotations/person_keypoints_val2017.json val2017
+  pcrpose evaluate val.json images --model runs/mine/best --detections val_boxes.json --bootstrap 1000
+
+Persons are taken from the annotated boxes; with --detections or --detector from those, and the poses then go through
+OKS-NMS. A figure is -1 where nobody is in its range of sizes.
+
+exit codes: 0 all is well; 2 a mistake in what was asked for, or a file that cannot be used; 130 stopped by Ctrl-C
+"""
+FIGURES: Mapping[str, str] = {
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large",
+    "ar": "AR",
+    "ar50": "AR50",
+    "ar75": "AR75",
+    "ar_medium": "AR medium",
+    "ar_large": "AR large",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("annotations", type=existing_file, metavar="ANNOTATIONS.json", help="COCO keypoint annotations")
+    parser.add_argument(
+        "images", type=path, nargs="?", metavar="IMAGES", help="folder of the pictures; not for --from-results"
+    )
+    source = parser.add_argument_group("persons").add_mutually_exclusive_group()
+    source.add_argument(
+        "--detections", type=existing_file, metavar="FILE.json", help="boxes in COCO's results form, all of them"
+    )
+    source.add_argument("--detector", type=existing_file, metavar="FILE.onnx", help="a YOLOX model to find boxes with")
+    source.add_argument(
+        "--from-results",
+        type=existing_file,
+        metavar="FILE.json",
+        help="measure the poses of this results file; no model runs",
+    )
+    parser.add_argument(
+        "--score-threshold",
+        type=share,
+        default=0.05,
+        metavar="S",
+        help="leave out what --detector scores below it (%(default)s)",
+    )
+    add_model_options(parser)
+    parser.add_argument(
+        "--decode", choices=get_args(Decoding), default="dark", help="from heatmap to keypoint (%(default)s)"
+    )
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--bootstrap",
+        type=at_least(1),
+        metavar="N",
+        help="95 %% intervals, from N redraws of the pictures",
+    )
+    results.add_argument("--results", type=path, metavar="FILE.json", help="write the poses as COCO takes them")
+    results.add_argument("--json", type=path, metavar="FILE.json", help="write the figures")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print, and write what was asked for."""
+    if options.from_results is not None:
+        source, boxes, intervals = str(options.from_results), "", dict[str, Interval]()
+        metrics = _of_file(options)
+    else:
+        source, boxes = options.model, _boxes_in_words(options)
+        evaluator, metrics = _of_model(options)
+        intervals = bootstrap_interval(evaluator, draws=options.bootstrap) if options.bootstrap else {}
+        if options.results is not None:
+            evaluator.save_results(options.results)
+    title = f"{source} on {options.annotations}" + (f", {boxes}" if boxes else "")
+    sys.stdout.write(_report(title, metrics, intervals, options.bootstrap))
+    if options.json is not None:
+        content = {"source": source, "annotations": str(options.annotations), "boxes": boxes or None}
+        figures = metrics.to_dict() | {"intervals": {name: list(interval) for name, interval in intervals.items()}}
+        write_text(options.json, json.dumps(content | figures, indent=2) + "\n")
+    return 0
+
+
+def _of_file(options: argparse.Namespace) -> CocoMetrics:
+    for name, given in (("IMAGES", "images"), ("--results", "results"), ("--bootstrap", "bootstrap")):
+        if getattr(options, given) is not None:
+            raise ValueError(f"{name} needs a model's own poses, expected it without --from-results")
+    skeleton = read_coco(options.annotations, "").skeleton
+    return CocoEvaluator(options.annotations, skeleton=skeleton).evaluate_file(options.from_results)
+
+
+def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
+    if options.images is None:
+        raise ValueError("expected the folder of the pictures after the annotations, or --from-results")
+    detections = None if options.detections is None else read_detections(options.detections)
+    detector = None if options.detector is None else _detector(options)
+    model = load_model(options.model).to(options.device)
+    skeleton = model.config.skeleton
+    dataset = read_coco(options.annotations, options.images, skeleton=skeleton)
+    evaluator = CocoEvaluator(options.annotations, skeleton=skeleton)
+    _check_pictures(dataset)
+    if detector is not None:
+        detections = _detect(detector, dataset)
+    with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
+        predictor = _WatchedPredictor(model, flip=options.flip, decode=options.decode, batch_size=options.batch)
+        predictor.progress = progress
+        return evaluator, validate(predictor, dataset, evaluator, detections=detections)
+
+
+class _WatchedPredictor(PosePredictor):
+    """A predictor that counts the pictures it opens, with the boxes in them."""
+
+    progress: ProgressLine
+
+    def predict_batch(
+        self, images: Iterable[ImageSource], boxes: Iterable[npt.ArrayLike] | None = None, *, color: Color = "rgb"
+    ) -> list[Poses]:
+        known = list(boxes or ())
+        return super().predict_batch(self.progress.watch(images, map(_length, known)), known, color=color)
+
+    def predict_detections(
+        self,
+        images: Iterable[ImageSource],
+        detections: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]],
+        *,
+        color: Color = "rgb",
+    ) -> list[Poses]:
+        known = list(detections)
+        counts = (_length(boxes) for boxes, _ in known)
+        return super().predict_detections(self.progress.watch(images, counts), known, color=color)
+
+
+def _length(boxes: npt.ArrayLike) -> int:
+    return len(np.asarray(boxes))
+
+
+def _detector(options: argparse.Namespace) -> YoloxDetector:
+    return YoloxDetector(options.detector, score_threshold=options.score_threshold)
+
+
+def _detect(detector: YoloxDetector, dataset: CocoDataset) -> dict[int, Detections]:
+    """Find the boxes of every picture first: the poses can then be measured as those of a detection file are."""
+    found: dict[int, Detections] = {}
+    with ProgressLine(len(dataset.image_paths), label="boxes: ") as progress:
+        for image_id, file in dataset.image_paths.items():
+            found[image_id] = Detections(*detector(open_image(file)))
+            progress.advance(persons=len(found[image_id].scores))
+    return found
+
+
+def _check_pictures(dataset: CocoDataset) -> None:
+    missing = [file for file in dataset.image_paths.values() if not file.is_file()]
+    if missing:
+        number = f"{len(missing)} of {len(dataset.image_paths)}"
+        raise FileNotFoundError(f"{missing[0]}: no such picture file; {number} pictures are missing")
+
+
+def _boxes_in_words(options: argparse.Namespace) -> str:
+    if options.detections is not None:
+        return f"boxes of {options.detections}"
+    if options.detector is not None:
+        return f"boxes that {options.detector.name} scores at least {options.score_threshold}"
+    return "annotated boxes"
+
+
+def _report(title: str, metrics: CocoMetrics, intervals: Mapping[str, Interval], draws: int | None) -> str:
+    """Write the ten figures in COCO's order, and on what they were measured."""
+    counts = f"{metrics.num_images} pictures, {metrics.num_persons} persons, {metrics.num_poses} poses"
+    lines = [title, counts]
+    for name, label in FIGURES.items():
+        value = getattr(metrics, name)
+        lines.append(f"{label:<10} {value:6.3f}" + (f"  ({intervals[name]})" if name in intervals else ""))
+    if intervals:
+        lines.append(f"in brackets: 95 % intervals over pictures, {draws} redraws")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,91 @@
+"""``pcrpose info``: what is installed on this computer, and what a model is."""
+
+import argparse
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+
+import torch
+
+from pcrpose.models.config import FINEST_STRIDE
+from pcrpose.models.cost import measure_cost
+from pcrpose.models.load import load_model
+
+HELP = "say what is installed here, or what a model is"
+EPILOG = """\
+examples:
+  pcrpose info
+  pcrpose info pcr-nano
+
+exit codes: 0 all is well; 2 there is no such model
+"""
+_DEVELOPERS = ("dev", "docs")
+_REQUIREMENT = re.compile(r"""(?P<package>[\w.-]+).*extra == ['"](?P<extra>[\w-]+)['"]""")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="name in the zoo, folder, or owner/name on the Hub")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print facts, one a line."""
+    facts = _of_installation() if options.model is None else _of_model(options.model)
+    sys.stdout.write("".join(f"{name:<16} {value}\n" for name, value in facts))
+    return 0
+
+
+def _of_installation() -> Iterator[tuple[str, str]]:
+    yield "pcrpose", version("pcrpose")
+    yield "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield "torch", f"{torch.__version__}, {torch.get_num_threads()} threads"
+    yield "devices", ", ".join(_devices())
+    for extra, packages in _extras().items():
+        found = {package: _version(package) for package in packages}
+        if None in found.values():
+            yield f"extra {extra}", f"not here: pip install 'pcrpose[{extra}]'"
+        else:
+            yield f"extra {extra}", ", ".join(f"{package} {number}" for package, number in found.items())
+
+
+def _devices() -> Iterator[str]:
+    yield "cpu"
+    for index in range(torch.cuda.device_count()):
+        yield f"cuda:{index} ({torch.cuda.get_device_name(index)})"
+    if torch.backends.mps.is_available():
+        yield "mps"
+
+
+def _extras() -> dict[str, list[str]]:
+    """List the packages of each extra that is for users, as the installed package declares them."""
+    extras: dict[str, list[str]] = {}
+    for requirement in requires("pcrpose") or ():
+        match = _REQUIREMENT.match(requirement)
+        if match is not None and match["extra"] not in _DEVELOPERS:
+            extras.setdefault(match["extra"], []).append(match["package"])
+    return extras
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _of_model(name: str) -> Iterator[tuple[str, str]]:
+    model = load_model(name)
+    config = model.config
+    cost = measure_cost(config)
+    yield "architecture", type(model).__name__
+    yield "encoder", str(config.encoder)
+    yield "input", f"{config.input_size} (height x width), boxes enlarged {config.padding:g} times"
+    yield "keypoints", f"{config.skeleton.num_keypoints} of {config.skeleton.name}"
+    yield "", ", ".join(config.skeleton.keypoints)
+    yield "parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.2f} M)"
+    yield "GMACs", f"{cost.gmacs:.3f} for one crop, twice that with its mirror image"
+    yield "heatmaps", f"{config.heatmaps}, one cell for {FINEST_STRIDE} pixels, sigma {config.sigma:g} pixels"
+    yield "alignment", config.alignment

@@ -1,0 +1,178 @@
+"""The command line: finds the command, runs it, and turns what went wrong into one line and an exit code."""
+
+# ruff: noqa: PLC0415 - a command's module is imported when that command is run: "pcrpose --help" needs none
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Protocol
+
+from pcrpose.cli.progress import LINE_WIDTH
+
+USAGE, INTERRUPTED, READER_GONE = 2, 130, 141  # 0 and 1 are the commands' own
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
+
+# Written here once more, because importing a command to ask for its HELP would load torch.
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "predict": "find the keypoints of the people in pictures: drawings and JSON files",
+        "evaluate": "measure a model, or a results file, on annotations in COCO's form",
+        "train": "train or fine-tune a model on annotations in COCO's form",
+        "doctor": "look through annotations for what spoils training and measuring",
+        "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
+        "pseudo-label": "label unlabelled pictures with what a model is sure of, for training",
+        "zoo": "list the pretrained models, or print the card of one",
+        "info": "say what is installed here, or what a model is",
+    }
+)
+
+EPILOG = """\
+examples:
+  pcrpose predict photo.jpg
+  pcrpose predict photos --detector yolox_nano.onnx --out drawn
+
+"pcrpose COMMAND --help" explains a command.
+
+exit codes: 0 all is well; 1 done in part, or something was found (each command says what); 2 a mistake in what was
+asked for, nothing or not everything done; 130 stopped by Ctrl-C
+"""
+
+
+class Command(Protocol):
+    """What the module of a command offers: a line of help, its arguments, and the work itself."""
+
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Describe the arguments, examples included."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do the work; the exit code."""
+
+
+def load_command(name: str) -> Command:
+    """Import the module of one command; the others, and what they need, stay unloaded."""
+    command: Command
+    match name:
+        case "predict":
+            from pcrpose.cli import predict as command
+        case "evaluate":
+            from pcrpose.cli import evaluate as command
+        case "train":
+            from pcrpose.cli import train as command
+        case "doctor":
+            from pcrpose.cli import doctor as command
+        case "mine":
+            from pcrpose.cli import mine as command
+        case "pseudo-label":
+            from pcrpose.cli import pseudo_label as command
+        case "zoo":
+            from pcrpose.cli import zoo as command
+        case "info":
+            from pcrpose.cli import info as command
+        case _:
+            raise ValueError(f"command: expected one of {list(COMMANDS)}, found {name!r}")
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; by default the one the process was started with.
+
+    Returns:
+        The exit code: the command's own 0 or 1, 2 after a mistake of the user's, 130 after Ctrl-C.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _main(given)
+    except KeyboardInterrupt:
+        sys.stderr.write("\npcrpose: stopped\n")
+        return INTERRUPTED
+
+
+def _main(given: list[str]) -> int:
+    if not given:
+        _parser(None).print_help(sys.stderr)
+        return USAGE
+    # The options before a command take no values, so this is the command.
+    name = next((argument for argument in given if not argument.startswith("-")), None)
+    command = load_command(name) if name is not None and name in COMMANDS else None
+    try:
+        options = _parser(name, command).parse_args(given)
+    except SystemExit as stop:  # argparse has said what is wrong, or has helped
+        return stop.code if isinstance(stop.code, int) else 0
+    if command is None:  # argparse refuses this before
+        return USAGE
+    with logging_to_stderr(verbose=options.verbose):
+        return _run(command, options)
+
+
+def _parser(name: str | None, command: Command | None = None) -> argparse.ArgumentParser:
+    """Build the parser: every command by name, one of them with its arguments."""
+    parser = argparse.ArgumentParser(
+        prog="pcrpose",
+        description="Find the keypoints of people in pictures, and train and measure models that do.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"pcrpose {version('pcrpose')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
+    for known, line in COMMANDS.items():
+        sub = commands.add_parser(
+            known,
+            help=line,
+            description=f"{line[0].upper()}{line[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if known == name and command is not None:
+            command.add_arguments(sub)
+        sub.add_argument("-v", "--verbose", action="store_true", help="say more about what happens, on stderr")
+        sub.add_argument("--debug", action="store_true", help="show where in the code an error arose")
+    return parser
+
+
+def _run(command: Command, options: argparse.Namespace) -> int:
+    try:
+        code = command.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output, "head" for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    except EXPECTED_ERRORS as error:
+        if options.debug:
+            traceback.print_exc()
+        message = " ".join(str(error).split()) or type(error).__name__
+        sys.stderr.write(f"pcrpose {options.command}: {message}\n")
+        return USAGE
+    return code
+
+
+class _LineFormatter(logging.Formatter):
+    """One line a message, wide enough to cover a progress line that stands where it is written."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}"
+        return f"\r{line:<{LINE_WIDTH}}" if sys.stderr.isatty() else line
+
+
+@contextlib.contextmanager
+def logging_to_stderr(*, verbose: bool) -> Iterator[None]:
+    """Show what the library logs, one line a message: warnings, and with ``verbose`` what it does as well."""
+    logger = logging.getLogger("pcrpose")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LineFormatter())
+    before = logger.level
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

@@ -1,0 +1,84 @@
+"""Options that several commands take, and the types that check them before anything slow begins."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+BATCH = 16
+MODEL = "pcr-nano"
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add which model runs, where and how."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default=MODEL,
+        metavar="NAME",
+        help='name in the zoo, folder, or owner/name on the Hugging Face Hub (%(default)s); see "pcrpose zoo"',
+    )
+    group.add_argument(
+        "--device", type=device, default="auto", help="cpu, cuda, cuda:1, mps; by default cuda if there is one, or cpu"
+    )
+    group.add_argument(
+        "--batch", type=at_least(1), default=BATCH, metavar="N", help="persons the network sees at once (%(default)s)"
+    )
+    group.add_argument(
+        "--no-flip", dest="flip", action="store_false", help="do without the mirrored crop: twice as fast, less exact"
+    )
+
+
+def device(text: str) -> torch.device:
+    """Read the name of a device that is there; ``auto`` is the first GPU, or the processor."""
+    if text == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda, cuda:0 or mps, found {text!r}") from error
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (found.index or 0) >= counts.get(found.type, 0):
+        there = [name if count == 1 else f"{name}:0 to {count - 1}" for name, count in counts.items() if count]
+        raise argparse.ArgumentTypeError(f"{text!r} is not here; torch finds {', '.join(there)}")
+    return found
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Give the type of a whole number with a lower limit."""
+
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, found {text!r}")
+        return number
+
+    return whole_number
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text!r}")
+    return number
+
+
+def existing_file(text: str) -> Path:
+    """Read the path of a file that is there; ``~`` is the home folder."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
+    return path
+
+
+def path(text: str) -> Path:
+    """Read a path; ``~`` is the home folder."""
+    return Path(text).expanduser()

@@ -1,0 +1,226 @@
+"""``pcrpose predict``: pictures in, drawings and JSON records out."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pcrpose.cli.files import mark_of_file
+from pcrpose.cli.options import add_model_options, existing_file, path, share
+from pcrpose.cli.outputs import FORMATS, SETTINGS_NAME, ResultsFolder
+from pcrpose.cli.persons import WHOLE_PICTURE, Persons, box, find_persons
+from pcrpose.cli.pictures import Picture, find_pictures
+from pcrpose.cli.progress import ProgressLine, counted
+from pcrpose.data.images import open_image
+from pcrpose.inference.predictor import PosePredictor
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.poses import Poses
+from pcrpose.models.hub import WEIGHTS_FILE, find_folder
+from pcrpose.models.load import load_model
+
+logger = logging.getLogger(__name__)
+
+Opened: TypeAlias = tuple[Picture, Image]
+
+HELP = "find the keypoints of the people in pictures: drawings and JSON files"
+CHUNK_BYTES = 256 << 20  # of open pictures at once
+EPILOG = """\
+examples:
+  pcrpose predict photo.jpg --boxes 10,20,200,400 --boxes 220,15,380,410
+  pcrpose predict photos "holiday/**/*.jpg" --detector yolox_nano.onnx --out drawn
+
+For photos/a/b.jpg, "pcrpose predict photos --recursive" writes drawn/a/b.jpg and drawn/a/b.json: the picture's path
+from the record, its size, and the poses, for Poses.from_dict. Two pictures that differ by suffix alone keep it:
+b.jpg.json, b.png.json. The same command again does what is missing: pictures that were not done, or changed since.
+
+Persons are looked for in --boxes, else by --detector; without either, a picture is taken for one person.
+
+exit codes: 0 every picture is done; 1 some could not be read, the others are done; 2 a mistake in what was asked for;
+130 stopped by Ctrl-C
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help='a picture, a folder, or a pattern in quotes: "photos/*.jpg"'
+    )
+    parser.add_argument("--recursive", action="store_true", help="look into the folders of folders too")
+    persons = parser.add_argument_group("persons").add_mutually_exclusive_group()
+    persons.add_argument(
+        "--boxes",
+        type=box,
+        action="append",
+        metavar="X1,Y1,X2,Y2",
+        help="left, top, right, bottom of a person in pixels; once for each person of the one picture",
+    )
+    persons.add_argument(
+        "--detector",
+        type=existing_file,
+        metavar="FILE",
+        help="a YOLOX model as .onnx; or a COCO results file as .json, whose picture ids are the numbers that the "
+        "names of the pictures end in",
+    )
+    parser.add_argument(
+        "--score-threshold",
+        type=share,
+        default=0.3,
+        metavar="S",
+        help="leave out what the detector scores below it (%(default)s)",
+    )
+    add_model_options(parser)
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--out", type=path, default=Path("pcrpose-out"), metavar="DIR", help="folder to write into (%(default)s)"
+    )
+    formats = results.add_mutually_exclusive_group()
+    formats.add_argument(
+        "--format", choices=[*FORMATS, "none"], default="jpg", help="of the drawn pictures (%(default)s)"
+    )
+    formats.add_argument(
+        "--json", dest="format", action="store_const", const="none", help="JSON only, no drawings: --format none"
+    )
+    results.add_argument(
+        "--threshold", type=share, default=0.2, metavar="S", help="draw keypoints below it faintly (%(default)s)"
+    )
+    results.add_argument("--draw-boxes", action="store_true", help="draw the persons' boxes too")
+    results.add_argument("--draw-scores", action="store_true", help="write the scores beside the persons too")
+    results.add_argument("--overwrite", action="store_true", help="make everything anew, whatever is in the folder")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict every picture that is not done yet."""
+    pictures = find_pictures(options.paths, recursive=options.recursive, outside=options.out, reserved=[SETTINGS_NAME])
+    persons = find_persons(
+        pictures, boxes=options.boxes, detector=options.detector, score_threshold=options.score_threshold
+    )
+    model_folder = find_folder(options.model)
+    model = load_model(model_folder)
+    results = ResultsFolder(
+        folder=options.out,
+        settings=_settings(options, persons, model_folder),
+        suffix=None if options.format == "none" else options.format,
+        overwrite=options.overwrite,
+    )
+    left = results.left_to_do(pictures, again=persons.boxes is not None)
+    if not left:
+        done = f"{counted(len(pictures), 'picture')} done before, in {options.out}"
+        sys.stdout.write(f"{done}; --overwrite redoes them\n")
+        return 0
+    predictor = PosePredictor(
+        model.to(options.device), detector=persons.detector, flip=options.flip, batch_size=options.batch
+    )
+    logger.info("%s on %s, %d pictures to do", options.model, options.device, len(left))
+    with ProgressLine(len(left)) as progress:
+        drawing = {"threshold": options.threshold, "boxes": options.draw_boxes, "scores": options.draw_scores}
+        work = _Work(predictor=predictor, persons=persons, results=results, progress=progress, drawing=drawing)
+        work.do(left)
+    _say(options, pictures, left, work)
+    return 1 if work.failed else 0
+
+
+def _settings(options: argparse.Namespace, persons: Persons, model_folder: Path) -> dict[str, Any]:
+    """Collect what the results depend on, in the words of the options."""
+    name = options.model if Path(options.model) != model_folder else model_folder.resolve().name
+    settings = {
+        "model": f"{name} {mark_of_file(model_folder / WEIGHTS_FILE)}",
+        "persons": persons.description,
+        "flip": options.flip,
+        "format": options.format,
+    }
+    if options.format != "none":
+        settings |= {name: getattr(options, name) for name in ("threshold", "draw_boxes", "draw_scores")}
+    return settings
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """One run over the pictures, chunk by chunk, so that memory does not grow with their number.
+
+    Attributes:
+        drawing: how poses are drawn.
+        done: pictures whose results were written.
+        failed: pictures that could not be used.
+    """
+
+    predictor: PosePredictor
+    persons: Persons
+    results: ResultsFolder
+    progress: ProgressLine
+    drawing: Mapping[str, Any]
+    done: list[Picture] = field(default_factory=list)
+    failed: list[Picture] = field(default_factory=list)
+
+    def do(self, pictures: Sequence[Picture]) -> None:
+        """Predict, draw and write; pictures that cannot be used are reported and counted."""
+        # As many pictures as a batch has persons fill at least one batch.
+        for chunk in _chunks(self._opened(pictures), self.predictor.batch_size):
+            for (picture, image), poses in self._predicted(chunk):
+                drawn = None if self.results.suffix is None else poses.draw(image, **self.drawing)
+                self.results.save(picture, image, poses, drawn)
+                self.done.append(picture)
+                self.progress.advance(persons=len(poses))
+
+    def _opened(self, pictures: Sequence[Picture]) -> Iterator[Opened]:
+        for picture in pictures:
+            try:
+                image = open_image(picture.path)
+            except (OSError, ValueError) as error:
+                self._leave_out(picture, error)
+            else:
+                yield picture, image
+
+    def _predicted(self, chunk: Sequence[Opened]) -> Iterator[tuple[Opened, Poses]]:
+        pictures, images = zip(*chunk, strict=True)
+        try:
+            found = self.persons.predict(self.predictor, pictures, images)
+        except ValueError as error:
+            if self.persons.boxes is not None:  # the boxes are the user's to mend
+                raise
+            if len(chunk) == 1:
+                self._leave_out(pictures[0], error)
+            else:  # a picture one pixel wide, for example, must not take the others with it
+                for opened in chunk:
+                    yield from self._predicted([opened])
+        else:
+            yield from zip(chunk, found, strict=True)
+
+    def _leave_out(self, picture: Picture, error: Exception) -> None:
+        name = str(picture.path)
+        logger.warning("left out %s", error if name in str(error) else f"{name}: {error}")
+        self.failed.append(picture)
+        self.progress.advance()
+
+
+def _chunks(opened: Iterator[Opened], count: int) -> Iterator[list[Opened]]:
+    chunk: list[Opened] = []
+    for picture, image in opened:
+        chunk.append((picture, image))
+        if len(chunk) == count or sum(image.nbytes for _, image in chunk) >= CHUNK_BYTES:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _say(options: argparse.Namespace, pictures: Sequence[Picture], left: Sequence[Picture], work: _Work) -> None:
+    """Sum up on stdout: how much, how fast, and where it is."""
+    progress = work.progress
+    before, failed = len(pictures) - len(left), len(work.failed)
+    asides = [f"{before} done before"] * bool(before) + [f"{failed} left out, see above"] * bool(failed)
+    lines = [
+        counted(len(work.done), "picture")
+        + (f" ({', '.join(asides)})" if asides else "")
+        + f", {progress.results}, {progress.seconds:.1f} s"
+    ]
+    if len(work.done) == 1:
+        lines += [str(target) for target in work.results.targets(work.done[0])]
+    elif work.done:
+        lines += [f"results in {options.out}"]
+    if options.boxes is None and options.detector is None:
+        lines += [f"{WHOLE_PICTURE} was taken for one person: --detector FILE.onnx, or --boxes, finds each"]
+    sys.stdout.write("\n".join(lines) + "\n")

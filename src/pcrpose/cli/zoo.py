@@ -1,0 +1,55 @@
+"""``pcrpose zoo``: the pretrained models, and the card of each."""
+
+import argparse
+import difflib
+import sys
+
+from pcrpose.models.zoo import ZOO, ZooEntry, pretrained_folder
+
+HELP = "list the pretrained models, or print the card of one"
+EPILOG = """\
+examples:
+  pcrpose zoo
+  pcrpose zoo pcr-nano
+
+exit codes: 0 all is well; 2 there is no such model
+"""
+CARD_FILE = "README.md"
+_ROW = "{:<14} {:<20} {:>10} {:>6}  {}\n"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a model, to read all about it")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table, or a card."""
+    sys.stdout.write(_table() if options.name is None else _card(options.name))
+    return 0
+
+
+def _table() -> str:
+    rows = [_ROW.format("name", "network", "parameters", "GMACs", "recipe")]
+    for entry in ZOO.values():
+        size = f"{entry.parameters / 1e6:.2f} M"
+        rows.append(_ROW.format(entry.name, entry.architecture, size, f"{entry.gmacs:.2f}", entry.recipe))
+        rows.append(_details(entry))
+    return "".join(rows)
+
+
+def _details(entry: ZooEntry) -> str:
+    lines = [entry.summary, *(f"{value:.3f}  {name}" for name, value in entry.metrics.items())]
+    return "".join(f"    {line}\n" for line in lines)
+
+
+def _card(name: str) -> str:
+    """Give a model's card without its head, which is for machines."""
+    if name not in ZOO:
+        close = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"expected one of {', '.join(ZOO)}, found {name!r}{hint}")
+    text = (pretrained_folder(name) / CARD_FILE).read_text(encoding="utf-8")
+    head, fence, body = text.removeprefix("---\n").partition("\n---\n")
+    return body.lstrip("\n") if fence and text.startswith("---\n") and head else text

@@ -1,0 +1,137 @@
+"""An annotation file as it is, however broken: what `read_coco` would refuse is noted, and reading goes on."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pcrpose.data.coco import PERSON, Record, skeleton_of
+from pcrpose.data.findings import Finding, Findings, found
+
+Records: TypeAlias = tuple[Record, ...]
+
+SECTIONS = {
+    "images": "id, file_name, width and height of every picture",
+    "annotations": "image_id, bbox and keypoints of every person",
+    "categories": "a name and the names of the keypoints",
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AnnotationFile:
+    """The parts of a COCO file that are there.
+
+    Attributes:
+        name: what messages call it.
+        content: what was read; None where that is no object with sections.
+        findings: what was wrong with the sections.
+        pictures: the entries of ``images`` that are objects.
+        annotations: likewise.
+        categories: likewise.
+    """
+
+    name: str
+    content: Record | None
+    findings: tuple[Finding, ...]
+    pictures: Records
+    annotations: Records
+    categories: Records
+
+    @classmethod
+    def read(cls, source: str | Path | Record) -> "AnnotationFile":
+        """Read a file, or take the content of one.
+
+        Raises:
+            OSError: if the file cannot be opened; everything else becomes a finding.
+        """
+        if isinstance(source, Mapping):
+            return cls._of(source, "annotations")
+        try:
+            return cls._of(json.loads(Path(source).read_bytes()), str(source))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{source}: no such annotation file") from error
+        except (ValueError, RecursionError) as error:
+            what = f"{source} is not JSON ({error}); write it again, or look for a download that broke off"
+            return cls._broken(str(source), Finding(severity="error", check="json", message=what))
+
+    @classmethod
+    def _of(cls, content: Any, name: str) -> "AnnotationFile":  # noqa: ANN401 - whatever JSON holds
+        if not isinstance(content, Mapping):
+            kind = f"a list of {len(content)}" if isinstance(content, list) else f"a {type(content).__name__}"
+            what = f"{name} is {kind}, as results and detections are; give an object with {', '.join(SECTIONS)}"
+            return cls._broken(name, Finding(severity="error", check="sections", message=what))
+        parts = {key: tuple(value for value in _list(content, key) if isinstance(value, Mapping)) for key in SECTIONS}
+        return cls(
+            name=name,
+            content=content,
+            findings=tuple(_check_sections(content)),
+            pictures=parts["images"],
+            annotations=parts["annotations"],
+            categories=parts["categories"],
+        )
+
+    @classmethod
+    def _broken(cls, name: str, finding: Finding) -> "AnnotationFile":
+        return cls(name=name, content=None, findings=(finding,), pictures=(), annotations=(), categories=())
+
+    @property
+    def keypoint_categories(self) -> Records:
+        """The categories that name keypoints; it should be one."""
+        return tuple(category for category in self.categories if category.get("keypoints"))
+
+    @property
+    def category(self) -> Record:
+        """What the persons are: the first category with keypoints, else COCO's person, else one without anything."""
+        persons = (category for category in self.categories if category.get("id") == PERSON)
+        return next(iter(self.keypoint_categories), None) or next(persons, {})
+
+    @cached_property
+    def persons(self) -> Records:
+        """The annotations that `read_coco` would look at: of the category, and no crowds."""
+        wanted = self.category.get("id")
+        return tuple(
+            annotation
+            for annotation in self.annotations
+            if annotation.get("category_id", wanted) == wanted and not annotation.get("iscrowd", 0)
+        )
+
+    @property
+    def keypoint_names(self) -> tuple[str, ...]:
+        """The category's names of keypoints, spelt as `skeleton_of` does; none where it has no list of them."""
+        return tuple(skeleton_of({"keypoints": [name]}).keypoints[0] for name in _list(self.category, "keypoints"))
+
+    @property
+    def num_keypoints(self) -> int:
+        """J: as many as the category names, else as most persons have values for."""
+        if names := _list(self.category, "keypoints"):
+            return len(names)
+        lengths = Counter(len(_list(person, "keypoints")) for person in self.persons)
+        return max(lengths, key=lengths.__getitem__) // 3 if lengths else 0
+
+    def summary(self) -> str:
+        """Count what is there, as ``12 pictures, 40 persons of 'racket' (5 keypoints)``."""
+        pictures, persons = len(self.pictures), len(self.persons)
+        return (
+            f"{pictures} picture{'s' * (pictures != 1)}, {persons} person{'s' * (persons != 1)} "
+            f"of {self.category.get('name', 'no category')!r} ({self.num_keypoints} keypoints)"
+        )
+
+
+def _list(record: Record, key: str) -> list[Any]:
+    value = record.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _check_sections(content: Record) -> Findings:
+    missing = [key for key in SECTIONS if not isinstance(content.get(key), list)]
+    do = "; ".join(f"{key!r} lists {SECTIONS[key]}" for key in missing)
+    yield from found("error", "sections", "missing sections", do, missing)
+    for key in SECTIONS:
+        odd = [place for place, value in enumerate(_list(content, key)) if not isinstance(value, Mapping)]
+        do = "every entry is an object; leave out what is none"
+        yield from found("error", "sections", f"entries of {key!r} that are no objects", do, odd)
+    empty = [key for key in ("images", "annotations") if content.get(key) == []]
+    yield from found("error", "sections", "empty sections", "nothing can be learnt or measured", empty)

@@ -1,0 +1,147 @@
+"""The persons of an annotation file as arrays, with gaps where an entry cannot be used."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pcrpose.data.annotation_file import AnnotationFile
+from pcrpose.data.check_pictures import name_of, record_size
+from pcrpose.data.coco import Record
+from pcrpose.data.findings import Findings, Severity, found
+from pcrpose.keypoints.arrays import Bools, Floats
+
+BORDER = 2.0  # pixels: annotations made with other conventions end a little outside
+_MOST, _NEARLY_ALL = 0.5, 0.9
+_KEYPOINTS_TO_JUDGE, _PERSONS_TO_JUDGE, _OFF_CENTRE = 3, 4, 0.15
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class People:
+    """The persons of a file as arrays, NaN where an entry is not to be used.
+
+    Attributes:
+        names: of the N persons in messages.
+        keypoints: ``(N, J, 3)`` float64, x, y, visibility; NaN throughout where the values do not fit.
+        boxes_xywh: ``(N, 4)`` float64.
+        sizes: ``(N, 2)`` float64, width and height of the picture.
+        areas: ``(N,)`` float64.
+    """
+
+    names: tuple[str, ...]
+    keypoints: Floats
+    boxes_xywh: Floats
+    sizes: Floats
+    areas: Floats
+
+    @classmethod
+    def of(cls, file: AnnotationFile) -> "People":
+        """Read what is usable of every person of a file."""
+        count = 3 * file.num_keypoints
+        pictures = {key_of(picture["id"]): picture for picture in file.pictures if "id" in picture}
+        of_persons = [pictures.get(key_of(person.get("image_id")), {}) for person in file.persons]
+        sizes = [_extent(picture) for picture in of_persons]
+        rows = [numbers(person.get("keypoints"), count) or [math.nan] * count for person in file.persons]
+        boxes = [numbers(person.get("bbox"), 4) or [math.nan] * 4 for person in file.persons]
+        areas = [numbers([person.get("area")], 1) or [math.nan] for person in file.persons]
+        return cls(
+            names=tuple(
+                f"{describe(person)} in {name_of(picture)}" if picture else describe(person)
+                for person, picture in zip(file.persons, of_persons, strict=True)
+            ),
+            keypoints=np.array(rows, dtype=np.float64).reshape(len(rows), -1, 3),
+            boxes_xywh=np.array(boxes, dtype=np.float64).reshape(-1, 4),
+            sizes=np.array(sizes, dtype=np.float64).reshape(-1, 2),
+            areas=np.array(areas, dtype=np.float64).reshape(-1),
+        )
+
+    @cached_property
+    def points(self) -> Floats:
+        """``(N, J, 2)`` x and y of the labelled keypoints, NaN for the others."""
+        return np.where(self.labelled[..., None], self.keypoints[..., :2], np.nan)
+
+    @cached_property
+    def labelled(self) -> Bools:
+        """``(N, J)``: visibility above 0."""
+        return np.asarray(self.keypoints[..., 2] > 0)
+
+    @cached_property
+    def useful(self) -> Bools:
+        """``(N,)``: with a labelled keypoint."""
+        useful: Bools = np.asarray(self.labelled.any(axis=1))
+        return useful
+
+    @cached_property
+    def extended(self) -> Bools:
+        """``(N,)``: the box has a width and a height, of which one is more than a pixel."""
+        extents = self.boxes_xywh[:, 2:]
+        return np.asarray((extents > 0).all(axis=1) & (extents > 1).any(axis=1))
+
+    @cached_property
+    def outside_by(self) -> Floats:
+        """``(N,)``: by how many pixels the box leaves the picture at its worst side."""
+        start, extent = self.boxes_xywh[:, :2], self.boxes_xywh[:, 2:]
+        overhang: Floats = np.maximum(-start, start + extent - self.sizes).max(axis=1)
+        return overhang
+
+    @cached_property
+    def corners_instead(self) -> bool:
+        """Whether the boxes are left, top, right, bottom: most leave the picture, and as corners they fit."""
+        x, y, right, bottom = self.boxes_xywh[self.useful].T
+        width, height = self.sizes[self.useful].T + BORDER
+        exceeding = (x + right > width) | (y + bottom > height)
+        fitting = (right > x) & (bottom > y) & (right <= width) & (bottom <= height)
+        if not exceeding.any() or exceeding.mean() <= _MOST or fitting[exceeding].mean() < _NEARLY_ALL:
+            return False
+        horizontal, vertical = np.moveaxis(self.points[self.useful][exceeding], 2, 0)
+        held = (horizontal <= right[exceeding, None] + BORDER) & (vertical <= bottom[exceeding, None] + BORDER)
+        return bool(held[self.labelled[self.useful][exceeding]].mean() > _NEARLY_ALL)
+
+    @cached_property
+    def centres_instead(self) -> bool:
+        """Whether the boxes start with their centre: half a box right of and below the keypoints, in most persons."""
+        judged = self.useful & self.extended & (self.labelled.sum(axis=1) >= _KEYPOINTS_TO_JUDGE)
+        if judged.sum() < _PERSONS_TO_JUDGE:
+            return False
+        boxes, points = self.boxes_xywh[judged], self.points[judged]
+        middles = (np.nanmin(points, axis=1) + np.nanmax(points, axis=1)) / 2
+        offsets = (middles - boxes[:, :2]) / boxes[:, 2:]  # the middle of the person is at 0.5, 0.5
+        return bool((np.abs(np.median(offsets, axis=0)) < _OFF_CENTRE).all())
+
+    def tell(self, severity: Severity, check: str, what: str, do: str, which: Bools | np.bool_) -> Findings:
+        """Yield a finding about some persons, ``(N,)`` bool."""
+        where = [self.names[index] for index in np.flatnonzero(which)]
+        yield from found(severity, check, what, do, where, total=len(self.names))
+
+    def tell_keypoints(self, severity: Severity, check: str, what: str, do: str, which: Bools | np.bool_) -> Findings:
+        """Yield a finding about some labelled keypoints, ``(N, J)`` bool; examples name their persons."""
+        where = [self.names[index] for index in np.nonzero(which)[0]]
+        yield from found(severity, check, what, do, where, total=int(self.labelled.sum()))
+
+
+def _extent(picture: Record) -> tuple[float, float]:
+    size = record_size(picture)
+    return (math.nan, math.nan) if size is None else (size.width, size.height)
+
+
+def numbers(values: object, count: int) -> list[float] | None:
+    """Give back a list of so many finite numbers; None for anything else."""
+    if not isinstance(values, list) or len(values) != count:
+        return None
+    fine = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    return values if fine else None
+
+
+def key_of(identity: object) -> tuple[bool, object]:
+    """Make any JSON value a key; 1 and "1" are different ones."""
+    if isinstance(identity, int | float | str):
+        return isinstance(identity, str), identity
+    return True, repr(identity)
+
+
+def describe(annotation: Record) -> str:
+    """Give what an annotation is called in messages."""
+    if "id" in annotation:
+        return f"annotation {annotation['id']}"
+    return f"an annotation of picture {annotation.get('image_id', 'without id')}"

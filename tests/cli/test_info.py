@@ -1,0 +1,62 @@
+"""``pcrpose info``."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from pcrpose.cli import info
+from pcrpose.cli.main import main
+from pcrpose.models.load import load_model
+
+
+def test_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Versions, devices and extras are listed, with the way to get the extras that are missing."""
+    declared = [
+        "torch>=2",
+        'pytest>=8; extra == "train"',
+        "nothing-of-the-kind[x]>=1; extra == 'video'",
+        'x; extra == "dev"',
+    ]
+    monkeypatch.setattr(info, "requires", lambda _: declared)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"Card {index}")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+    assert main(["info"]) == 0
+
+    facts = {line[:16].strip(): line[17:] for line in capsys.readouterr().out.splitlines()}
+    assert facts["pcrpose"] == version("pcrpose")
+    assert facts["torch"] == f"{torch.__version__}, 1 threads"
+    assert facts["devices"] == "cpu, cuda:0 (Card 0), mps"
+    assert facts["extra train"] == f"pytest {version('pytest')}"
+    assert facts["extra video"] == "not here: pip install 'pcrpose[video]'"
+    assert "extra dev" not in facts
+
+
+def test_extras_of_the_package() -> None:
+    """The extras are those that the installed package declares for its users."""
+    assert {"train", "detector"} <= set(info._extras())
+    assert "accelerate" in info._extras()["train"]
+
+
+def test_model(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model's facts are those of its configuration and weights."""
+    assert main(["info", str(model_folder)]) == 0
+
+    facts = {line[:16].strip(): line[17:] for line in capsys.readouterr().out.splitlines()}
+    count = sum(parameter.numel() for parameter in load_model(model_folder).parameters())
+    assert facts["architecture"] == "PCR"
+    assert facts["encoder"] == "resnet_nano"
+    assert facts["input"].startswith("96x64 (height x width)")
+    assert facts["keypoints"] == "17 of COCO_17"
+    assert facts["parameters"].startswith(f"{count:,} ")
+    assert float(facts["GMACs"].split()[0]) > 0
+
+
+def test_no_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt name is answered with the closest."""
+    assert main(["info", "pcr-nan"]) == 2
+
+    assert "pcr-nano" in capsys.readouterr().err

@@ -1,0 +1,187 @@
+"""The command line as a whole: help, exit codes, messages, logging."""
+
+import argparse
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from pcrpose.cli import main as command_line
+from pcrpose.cli import zoo
+from pcrpose.cli.main import COMMANDS, load_command, main
+
+HEAVY = {"torch", "numpy", "scipy", "PIL", "pycocotools", "huggingface_hub", "accelerate", "onnxruntime"}
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Let ``pcrpose zoo`` end with an exception."""
+
+    def break_with(error: BaseException) -> None:
+        def run(_: argparse.Namespace) -> int:
+            raise error
+
+        monkeypatch.setattr(zoo, "run", run)
+
+    return break_with
+
+
+def test_help_is_quick() -> None:
+    """The overview, the version and the zoo load no heavy package."""
+    code = f"""
+import json, sys
+from pcrpose.cli.main import main
+codes = [main([]), main(["--help"]), main(["--version"]), main(["zoo"]), main(["zoo", "--help"]), main(["unknown"])]
+print(json.dumps([codes, sorted({HEAVY} & {{name.split(".")[0] for name in sys.modules}})]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+
+    assert json.loads(done.stdout.splitlines()[-1]) == [[2, 0, 0, 0, 0, 2], []]
+
+
+def test_module_and_script(tmp_path: Path) -> None:
+    """``python -m pcrpose`` and the installed script are the same command line."""
+    script = shutil.which("pcrpose", path=str(Path(sys.executable).parent))
+    for command in ([sys.executable, "-m", "pcrpose"], [script] if script else []):
+        if command:
+            done = subprocess.run([*command, "zoo", "none"], check=False, capture_output=True, text=True, cwd=tmp_path)  # noqa: S603 - our own code
+
+            assert (done.returncode, done.stdout) == (2, "")
+            assert done.stderr.startswith("pcrpose zoo: expected one of pcr-nano")
+
+
+def test_reader_that_leaves(tmp_path: Path) -> None:
+    """Output that nobody reads to its end is no error worth a message."""
+    code = """
+import os, sys
+from pcrpose.cli.main import main
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, sys.stdout.fileno())
+sys.exit(main(["zoo"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path)  # noqa: S603 - our own code
+
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command explains itself with examples and exit codes, under the line that the overview has."""
+    assert main([name, "--help"]) == 0
+
+    text = capsys.readouterr().out
+    assert COMMANDS[name] == load_command(name).HELP
+    assert f"pcrpose {name} " in text.split("options:")[1]
+    assert "exit code" in text.lower()
+
+
+def test_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    """The overview names every command; without a command it is shown as a mistake."""
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n    {name} " not in text] == []
+
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", text)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The version is the package's."""
+    assert main(["--version"]) == 0
+
+    assert capsys.readouterr().out == f"pcrpose {version('pcrpose')}\n"
+
+
+@pytest.mark.parametrize("arguments", [["unknown"], ["zoo", "--unknown"], ["zoo", "a", "b"]])
+def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Unknown commands and options are named."""
+    assert main(arguments) == 2
+
+    assert arguments[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, ImportError, FloatingPointError])
+def test_expected_errors(
+    kind: type[Exception], broken: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a user can mend is one line, and a traceback only on request."""
+    broken(kind("expected this,\n  found that"))
+
+    assert main(["zoo"]) == 2
+    assert capsys.readouterr().err == "pcrpose zoo: expected this, found that\n"
+    assert main(["zoo", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_errors_without_words(broken: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """An error without a message is named by its kind."""
+    broken(ValueError())
+
+    assert main(["zoo"]) == 2
+
+    assert capsys.readouterr().err == "pcrpose zoo: ValueError\n"
+
+
+def test_mistakes_of_ours_show_where(broken: Callable[[BaseException], None]) -> None:
+    """An error that no user can mend is not dressed up."""
+    broken(ZeroDivisionError("ours"))
+
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        main(["zoo"])
+
+
+def test_interrupt(broken: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends with the shell's code for it, without a traceback."""
+    broken(KeyboardInterrupt())
+
+    assert main(["zoo"]) == 130
+
+    assert capsys.readouterr().err == "\npcrpose: stopped\n"
+
+
+def test_arguments_of_the_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Called without arguments it takes those the process was started with."""
+    monkeypatch.setattr(sys, "argv", ["pcrpose", "--version"])
+
+    assert main() == 0
+
+    assert "pcrpose" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flags", "shown"), [([], ["warning"]), (["-v"], ["info", "warning"])])
+def test_logging(
+    flags: list[str], shown: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the library logs comes out as one line each, and only while a command runs."""
+    logger = logging.getLogger("pcrpose.somewhere")
+
+    def run(_: argparse.Namespace) -> int:
+        logger.info("one\n of %d", 2)
+        logger.warning("one\n of %d", 2)
+        return 1
+
+    monkeypatch.setattr(zoo, "run", run)
+
+    assert main(["zoo", *flags]) == 1
+    assert capsys.readouterr().err == "".join(f"{level}: one of 2\n" for level in shown)
+    logger.warning("nobody asked")
+    assert capsys.readouterr().err == ""
+    assert logging.getLogger("pcrpose").handlers == []
+
+
+def test_messages_cover_the_progress_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal a message begins at the left and wipes what stood there."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    with command_line.logging_to_stderr(verbose=False):
+        logging.getLogger("pcrpose").warning("short")
+
+    assert capsys.readouterr().err == f"\r{'warning: short':<79}\n"

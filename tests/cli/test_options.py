@@ -1,0 +1,75 @@
+"""Options that are checked as they are read."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from pcrpose.cli.options import at_least, device, existing_file, path, share
+
+
+def test_values() -> None:
+    """What fits is read."""
+    assert at_least(1)("12") == 12
+    assert [share(text) for text in ("0", "0.25", "1")] == [0, 0.25, 1]
+    assert device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.5", "many", ""])
+def test_no_whole_number(text: str) -> None:
+    """Anything but a whole number above the limit is refused, and shown."""
+    with pytest.raises(argparse.ArgumentTypeError, match=f"at least 1, found '{text}'"):
+        at_least(1)(text)
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "half"])
+def test_no_share(text: str) -> None:
+    """Anything but a number from 0 to 1 is refused."""
+    with pytest.raises(argparse.ArgumentTypeError, match=f"from 0 to 1, found '{text}'"):
+        share(text)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "text", "expected"),
+    [(0, "auto", "cpu"), (2, "auto", "cuda"), (2, "cuda", "cuda"), (2, "cuda:1", "cuda:1")],
+)
+def test_devices(gpus: int, text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default the GPU is taken where there is one."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+
+    assert device(text) == torch.device(expected)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "text", "said"),
+    [
+        (0, "cuda", "torch finds cpu"),
+        (2, "cuda:2", "torch finds cpu, cuda:0 to 1"),
+        (1, "cpu:1", "finds cpu, cuda"),
+        (0, "meta", "not here"),
+        (0, "gpu", "expected auto, cpu"),
+    ],
+)
+def test_devices_that_are_not_there(gpus: int, text: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that is not there is refused, and those that are are named."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+    with pytest.raises(argparse.ArgumentTypeError, match=said):
+        device(text)
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``~`` is the home folder; a missing file and a folder are refused."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "file").touch()
+
+    assert existing_file("~/file") == tmp_path / "file"
+    assert path("~/new") == tmp_path / "new"
+    with pytest.raises(argparse.ArgumentTypeError, match="~/other: expected a file, found none"):
+        existing_file("~/other")
+    with pytest.raises(argparse.ArgumentTypeError, match="found a folder"):
+        existing_file("~")

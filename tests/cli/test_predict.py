@@ -1,0 +1,278 @@
+"""``pcrpose predict`` as a user runs it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+
+from pcrpose.cli import predict as predict_module
+from pcrpose.cli.main import main
+from pcrpose.data.images import open_image
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.poses import Poses
+
+Command = Callable[..., int]
+Listing = Callable[[str], list[str]]
+Reader = Callable[[str], dict[str, Any]]
+
+
+def test_one_picture(
+    photos: Path,
+    predict: Command,
+    read_record: Reader,
+    listing: Listing,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One picture gives a drawing and a record; their names are said, and how to do better, once."""
+    assert predict(photos / "a.png") == 0
+
+    assert listing("pcrpose-out") == ["a.jpg", "a.json", "predict.json"]
+    poses = Poses.from_dict(read_record("pcrpose-out/a.json")["poses"])
+    assert poses.boxes_xyxy.tolist() == [[0, 0, 95, 127]]
+    with PIL.Image.open("pcrpose-out/a.jpg") as drawn:
+        assert (drawn.format, drawn.size) == ("JPEG", (96, 128))
+    captured = capsys.readouterr()
+    out = captured.out.splitlines()
+    assert out[0].startswith("1 picture, 1 person, ")
+    assert [Path(line) for line in out[1:3]] == [Path("pcrpose-out/a.jpg"), Path("pcrpose-out/a.json")]
+    assert "--detector FILE.onnx" in out[3]
+    assert captured.err.count("no boxes and no detector") == 1
+    assert captured.err.splitlines()[-1].startswith("1/1 picture, 1 person, ")
+
+
+def test_boxes(photos: Path, predict: Command, read_record: Reader, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each box gives a pose, in order; another try with other boxes replaces the first."""
+    assert predict(photos / "a.png", "--boxes", "5,5,50,80", "--boxes", "30,5,90,120") == 0
+    assert predict(photos / "a.png", "--boxes", "6,6,50,80") == 0
+
+    poses = Poses.from_dict(read_record("pcrpose-out/a.json")["poses"])
+    assert poses.boxes_xyxy.tolist() == [[6, 6, 50, 80]]
+    captured = capsys.readouterr()
+    assert "2 persons" in captured.out
+    assert "warning" not in captured.err
+
+
+def test_folder(
+    photos: Path, predict: Command, listing: Listing, predicted: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder's pictures share batches; deeper ones come with --recursive, in folders of their own."""
+    assert predict(photos, "--recursive", "--format", "png", "--batch", "3", "--no-flip") == 0
+
+    assert predicted == [3, 1]
+    names = ["a", "b", "c", "deep/d"]
+    assert listing("pcrpose-out") == sorted(
+        [f"{name}.{suffix}" for name in names for suffix in ("json", "png")] + ["predict.json"]
+    )
+    assert "4 pictures, 4 persons, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [["--json"], ["--format", "none"]])
+def test_json_only(photos: Path, predict: Command, listing: Listing, options: list[str]) -> None:
+    """Without drawings there are records alone."""
+    assert predict(f"{photos}/*.png", "--out", "results", *options) == 0
+
+    assert listing("results") == ["a.json", "c.json", "predict.json"]
+
+
+def test_drawing_options(photos: Path, predict: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn is what was asked for."""
+    asked = []
+    draw = Poses.draw
+
+    def drawing(self: Poses, image: Image, **options: Any) -> PIL.Image.Image:  # noqa: ANN401 - whatever comes
+        asked.append(options)
+        return draw(self, image, **options)
+
+    monkeypatch.setattr(Poses, "draw", drawing)
+
+    assert predict(photos / "a.png", "--out", "one") == 0
+    assert predict(photos / "a.png", "--out", "two", "--draw-boxes", "--draw-scores", "--threshold", "0.5") == 0
+    assert asked == [
+        {"threshold": 0.2, "boxes": False, "scores": False},
+        {"threshold": 0.5, "boxes": True, "scores": True},
+    ]
+
+
+def test_memory_stays_flat(
+    photos: Path, predict: Command, predicted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large pictures are worked on a few at a time, however many fit a batch."""
+    monkeypatch.setattr(predict_module, "CHUNK_BYTES", 2 * 96 * 128 * 3)
+
+    assert predict(photos) == 0
+
+    assert predicted == [2, 1]
+
+
+def test_resume(photos: Path, predict: Command, predicted: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    """The same command does what is missing, and nothing where nothing is."""
+    assert predict(photos) == 0
+    Path("pcrpose-out/b.json").unlink()
+
+    assert predict(photos) == 0
+    assert "1 picture (2 done before), 1 person" in capsys.readouterr().out
+    assert predict(photos) == 0
+    assert "3 pictures done before, in pcrpose-out; --overwrite redoes them" in capsys.readouterr().out
+    assert predicted == [3, 1]
+    assert predict(photos, "--overwrite") == 0
+    assert predicted == [3, 1, 3]
+
+
+def test_interrupt(
+    photos: Path,
+    predict: Command,
+    predicted: list[int],
+    listing: Listing,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C leaves whole files only, and the next run goes on from there."""
+
+    def interrupted(path: Path) -> Image:
+        if path.name == "c.png":
+            raise KeyboardInterrupt
+        return open_image(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predict_module, "open_image", interrupted)
+        assert predict(photos, "--batch", "1") == 130
+    assert listing("pcrpose-out") == ["a.jpg", "a.json", "b.jpg", "b.json", "predict.json"]
+
+    assert predict(photos) == 0
+    assert predicted == [1, 1, 1]
+
+
+def test_bad_pictures(photos: Path, predict: Command, listing: Listing, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pictures that cannot be used are named with the reason, the others are done, and the exit code says so."""
+    (photos / "notes.jpg").write_text("not a picture", encoding="utf-8")
+    (photos / "empty.png").touch()
+    PIL.Image.new("RGB", (1, 40)).save(photos / "thin.png")
+
+    assert predict(photos) == 1
+
+    assert [name for name in listing("pcrpose-out") if name.endswith(".jpg")] == ["a.jpg", "b.jpg", "c.jpg"]
+    captured = capsys.readouterr()
+    assert "3 pictures (3 left out, see above), 3 persons" in captured.out
+    for name in ("notes.jpg", "empty.png", "thin.png"):
+        assert captured.err.count(f"left out {photos / name}: ") == 1
+    assert predict(photos) == 1
+    assert "0 pictures (3 done before, 3 left out, see above), 0 persons" in capsys.readouterr().out
+
+
+def test_names_do_not_meet(photos: Path, predict: Command, listing: Listing, read_record: Reader) -> None:
+    """Pictures that differ by suffix or folder have results of their own, beside the file of settings."""
+    for name in ("a.bmp", "predict.png"):
+        PIL.Image.new("RGB", (40, 40)).save(photos / name)
+
+    assert predict(photos, photos / "deep" / "d.png", "--json") == 0
+
+    names = ["a.bmp.json", "a.png.json", "b.json", "c.json", "deep/d.json", "predict.json", "predict.png.json"]
+    assert listing("pcrpose-out") == names
+    assert read_record("pcrpose-out/a.bmp.json")["width"] == 40
+    assert read_record("pcrpose-out/a.png.json")["width"] == 96
+
+
+def test_two_folders_one_result(photos: Path, predict: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second folder whose pictures have the same names does not overwrite the results of the first."""
+    other = Path("other")
+    other.mkdir()
+    PIL.Image.new("RGB", (40, 40)).save(other / "a.png")
+    assert predict(photos) == 0
+
+    assert predict(other) == 2
+
+    assert "a.json is not of" in capsys.readouterr().err
+
+
+def test_results_among_the_pictures(photos: Path, predict: Command, predicted: list[int]) -> None:
+    """A results folder inside the folder of pictures is not taken for pictures."""
+    arguments = [photos, "--recursive", "--out", photos / "drawn"]
+
+    assert [predict(*arguments), predict(*arguments)] == [0, 0]
+
+    assert predicted == [4]
+
+
+def test_other_settings(photos: Path, predict: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Results of two kinds do not mix in one folder without being asked to."""
+    assert predict(photos) == 0
+    capsys.readouterr()
+
+    assert predict(photos, "--no-flip") == 2
+    assert "flip was True, is False; choose another --out, or --overwrite" in capsys.readouterr().err
+    assert predict(photos, "--no-flip", "--overwrite") == 0
+    assert json.loads(Path("pcrpose-out/predict.json").read_text(encoding="utf-8"))["flip"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["missing.jpg"], "missing.jpg: no such file or folder"),
+        (["photos/*.gif"], "expected pictures that match"),
+        (["nothing"], "expected pictures in nothing, found none"),
+        (["photos", "--boxes", "1,2,3,4"], "--boxes: expected one picture, found 3"),
+        (["photos/a.png", "--boxes", "1,2,3"], "expected four numbers"),
+        (["photos/a.png", "--boxes", "9,9,4,4"], "expected x1 < x2"),
+        (["photos/a.png", "--boxes", "1,2,3,4", "--detector", "notes.json"], "not allowed with"),
+        (["photos/a.png", "--json", "--format", "png"], "not allowed with"),
+        (["photos/a.png", "--format", "gif"], "gif"),
+        (["photos/a.png", "--detector", "nothing.onnx"], "nothing.onnx"),
+        (["photos/a.png", "--detector", "notes.json"], "notes.json"),
+        (["photos/a.png", "--device", "tpu:9"], "tpu:9"),
+        (["photos/a.png", "--batch", "many"], "found 'many'"),
+        (["photos/a.png", "--batch", "0"], "at least 1"),
+        (["photos/a.png", "--threshold", "2"], "from 0 to 1"),
+        (["photos/a.png", "--out", "notes.json"], "notes.json"),
+        (["photos/a.png", "--out", "photos", "--format", "png"], "is one of the pictures"),
+        ([], "PATH"),
+    ],
+)
+@pytest.mark.usefixtures("photos")
+def test_mistakes(
+    predict: Command,
+    listing: Listing,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    """A mistake is named in the last line, ends with 2, and leaves nothing behind."""
+    Path("nothing").mkdir()
+    Path("notes.json").write_text("{}", encoding="utf-8")
+    before = listing(".")
+
+    assert predict(*arguments) == 2
+
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert listing(".") == before
+
+
+def test_unknown_model(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt model is answered with the closest name, before any picture is opened."""
+    assert main(["predict", str(photos), "--model", "pcr-nan"]) == 2
+
+    assert "did you mean 'pcr-nano'" in capsys.readouterr().err
+
+
+def test_folder_without_weights(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that holds no model says what a model is."""
+    assert main(["predict", str(photos), "--model", str(photos)]) == 2
+
+    assert "expected config.json and model.safetensors" in capsys.readouterr().err
+
+
+def test_real_pictures_and_detector(
+    here: Path, shared_data: Callable[[str], Path], read_record: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real detector finds the two men of a street scene, and pcr-nano their poses."""
+    pytest.importorskip("onnxruntime")
+    picture = shared_data("coco/val/000000040083.jpg")
+    detector = shared_data("detector/yolox_nano.onnx")
+
+    assert main(["predict", str(picture), "--detector", str(detector), "--device", "cpu", "--out", str(here)]) == 0
+
+    poses = Poses.from_dict(read_record("000000040083.json")["poses"])
+    assert len(poses) == 2
+    assert (poses.box_scores > 0.3).all()
+    assert "no detector" not in capsys.readouterr().err

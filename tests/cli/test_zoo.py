@@ -1,0 +1,51 @@
+"""``pcrpose zoo``."""
+
+from pathlib import Path
+
+import pytest
+
+from pcrpose.cli import zoo as zoo_command
+from pcrpose.cli.main import main
+from pcrpose.models.zoo import ZOO
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every model is there with its size, recipe and figures."""
+    assert main(["zoo"]) == 0
+
+    out = capsys.readouterr().out
+    for entry in ZOO.values():
+        (row,) = (line for line in out.splitlines() if line.startswith(f"{entry.name} "))
+        assert f"{entry.parameters / 1e6:.2f} M" in row
+        assert row.endswith(entry.recipe)
+        assert [name for name, value in entry.metrics.items() if f"{value:.3f}  {name}\n" not in out] == []
+
+
+def test_card(capsys: pytest.CaptureFixture[str]) -> None:
+    """A card is printed without its head."""
+    assert main(["zoo", "pcr-nano"]) == 0
+
+    out = capsys.readouterr().out
+    assert out.startswith("# pcr-nano\n")
+    assert "## Data and terms" in out
+
+
+@pytest.mark.parametrize("text", ["# plain\n", "---\nnever closed\n"])
+def test_card_without_a_head(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A card that has no head is printed as it is."""
+    (tmp_path / "README.md").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(zoo_command, "pretrained_folder", lambda _: tmp_path)
+
+    assert main(["zoo", "pcr-nano"]) == 0
+
+    assert capsys.readouterr().out == text
+
+
+def test_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown name is answered with the known ones, and the closest."""
+    assert main(["zoo", "pcr-nan"]) == 2
+    assert "did you mean pcr-nano?" in capsys.readouterr().err
+    assert main(["zoo", "zzz"]) == 2
+    assert capsys.readouterr().err == f"pcrpose zoo: expected one of {', '.join(ZOO)}, found 'zzz'\n"
