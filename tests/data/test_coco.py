@@ -152,6 +152,7 @@ def test_a_given_skeleton_is_used() -> None:
         (without("images", "id"), "annotations: image: expected a field 'id', found"),
         (without("images", "width"), "image 5: expected a field 'width'"),
         (without("images", "file_name"), "image 5: expected a field 'file_name'"),
+        (CONTENT | {"images": [CONTENT["images"][0] | {"file_name": 7}]}, "'file_name' to be a text, found 7"),
         (CONTENT | {"images": [CONTENT["images"][0] | {"width": 0}]}, "image 5: expected a positive whole width"),
         (CONTENT | {"images": [CONTENT["images"][0] | {"height": 9.5}]}, "whole width and height, found 100, 9.5"),
         (without("annotations", "image_id"), "annotation 11: expected a field 'image_id'"),

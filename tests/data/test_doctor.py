@@ -304,9 +304,10 @@ def test_many_small_persons_are_told() -> None:
 def folder(tmp_path: Path) -> Path:
     """Write the pictures of the sound data."""
     rng = np.random.default_rng(0)
+    (pictures := tmp_path / "pictures").mkdir()
     for name in ("1.png", "2.png"):
-        PIL.Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(tmp_path / name)
-    return tmp_path
+        PIL.Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(pictures / name)
+    return pictures
 
 
 def test_missing_pictures(folder: Path) -> None:

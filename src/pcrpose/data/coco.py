@@ -79,7 +79,7 @@ def read_coco(annotations: str | Path | Record, images: str | Path, *, skeleton:
     pictures = {_field(image, "id", f"{name}: image"): image for image in _records(content, "images", name)}
     sizes = {image_id: _size(image, f"{name}: image {image_id}") for image_id, image in pictures.items()}
     folder = Path(images)
-    paths = {key: folder / _field(image, "file_name", f"{name}: image {key}") for key, image in pictures.items()}
+    paths = {key: folder / _text(image, "file_name", f"{name}: image {key}") for key, image in pictures.items()}
     category_id, found = _category(content, name, skeleton)
     samples: dict[int, list[Sample]] = {image_id: [] for image_id in pictures}
     for position, annotation in enumerate(_records(content, "annotations", name)):
@@ -203,6 +203,13 @@ def _number(record: Record, key: str, where: str) -> float:
     value = _field(record, key, where)
     if not isinstance(value, int | float):
         raise ValueError(f"{where}: expected {key!r} to be a number, found {value!r:.80}")  # noqa: TRY004 - file content
+    return value
+
+
+def _text(record: Record, key: str, where: str) -> str:
+    value = _field(record, key, where)
+    if not isinstance(value, str):
+        raise ValueError(f"{where}: expected {key!r} to be a text, found {value!r:.80}")  # noqa: TRY004 - file content
     return value
 
 
