@@ -23,6 +23,12 @@ def test_sound_data(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "3 pictures, 3 persons of 'person' (17 keypoints): nothing wrong found\n"
 
 
+def test_pictures_that_were_not_looked_at(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without their folder nothing is said of the pictures, and that is said."""
+    assert main(["doctor", str(drawn)]) == 0
+    assert capsys.readouterr().out.endswith("nothing wrong found; the pictures were not looked at: give their folder\n")
+
+
 def test_errors_come_first(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each finding is one line; the last one counts them; an error makes the exit code 1."""
     content = json.loads(drawn.read_text())
@@ -48,7 +54,7 @@ def test_warnings_alone_are_no_failure(drawn: Path, capsys: pytest.CaptureFixtur
     drawn.write_text(json.dumps(content))
 
     assert main(["doctor", str(drawn)]) == 0
-    assert capsys.readouterr().out.endswith(": 1 warning\n")
+    assert capsys.readouterr().out.endswith(": 1 warning; the pictures were not looked at: give their folder\n")
 
 
 def test_against_another_file(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ def test_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     declared = [
         "torch>=2",
         'pytest>=8; extra == "train"',
-        "nothing-of-the-kind[x]>=1; extra == 'video'",
+        "nothing-of-the-kind[x]>=1; extra == 'detector'",
         'x; extra == "dev"',
     ]
     monkeypatch.setattr(info, "requires", lambda _: declared)
@@ -31,7 +31,7 @@ def test_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert facts["torch"] == f"{torch.__version__}, 1 threads"
     assert facts["devices"] == "cpu, cuda:0 (Card 0), mps"
     assert facts["extra train"] == f"pytest {version('pytest')}"
-    assert facts["extra video"] == "not here: pip install 'pcrpose[video]'"
+    assert facts["extra detector"] == "not here: pip install 'pcrpose[detector]'"
     assert "extra dev" not in facts
 
 

@@ -120,3 +120,10 @@ def test_detector(model_folder: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 
     assert counts(found, model_folder, pictures("a.jpg")) == [2]
     assert made == [(path, 0.4)]
+
+
+def test_a_detector_of_another_kind(tmp_path: Path) -> None:
+    """The message says which kinds of files there are."""
+    (tmp_path / "note.txt").write_text("hello")
+    with pytest.raises(ValueError, match=r"expected a YOLOX model \(\.onnx\) or a COCO results file \(\.json\)"):
+        find_persons([], boxes=None, detector=tmp_path / "note.txt", score_threshold=0.3)

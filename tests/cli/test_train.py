@@ -118,7 +118,7 @@ def test_a_model_of_other_keypoints(
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
         f"the model is in {out / 'final'}",
-        f"  pcrpose predict photo.jpg --model {out / 'final'}",
+        f"  pcrpose predict photo.jpg --model {out / 'final'} --out drawn",
         f'  PosePredictor(load_model("{out / "final"}")).predict("photo.jpg")',
     ]
     assert "info: face: 2 of 3 keypoints keep their weights\n" in captured.err
@@ -239,8 +239,22 @@ def test_trouble_is_told_beforehand(
     assert [line.split(":")[1] for line in lines] == [
         " persons whose num_keypoints is wrong",
         " pictures that the other file has too",
+        " training goes on with what can be read; better mend the file first",
     ]
     assert len(planned) == 1
+
+
+def test_what_is_missing_is_told_at_once(
+    drawn: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that is not there, and an extra that is not installed, before anything is read."""
+    out = ["--out", str(tmp_path / "run")]
+    assert main(["train", drawn[0], str(tmp_path / "none"), *out]) == 2
+    assert "none: expected the folder of the pictures" in capsys.readouterr().err
+    monkeypatch.setattr(train, "find_spec", lambda _name: None)
+    assert main(["train", *drawn, *out]) == 2
+    assert "pip install 'pcrpose[train]'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

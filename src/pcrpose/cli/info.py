@@ -21,7 +21,7 @@ examples:
 
 exit codes: 0 all is well; 2 there is no such model
 """
-_DEVELOPERS = ("dev", "docs")
+_HIDDEN = ("dev", "docs", "export", "video")  # for developers, or for what is not there yet
 _REQUIREMENT = re.compile(r"""(?P<package>[\w.-]+).*extra == ['"](?P<extra>[\w-]+)['"]""")
 
 
@@ -64,7 +64,7 @@ def _extras() -> dict[str, list[str]]:
     extras: dict[str, list[str]] = {}
     for requirement in requires("pcrpose") or ():
         match = _REQUIREMENT.match(requirement)
-        if match is not None and match["extra"] not in _DEVELOPERS:
+        if match is not None and match["extra"] not in _HIDDEN:
             extras.setdefault(match["extra"], []).append(match["package"])
     return extras
 

@@ -74,6 +74,8 @@ def find_persons(
     if detector.suffix.lower() == ".onnx":
         found = YoloxDetector(detector, score_threshold=score_threshold)
         return Persons(description=description, detector=found)
+    if detector.suffix.lower() != ".json":
+        raise ValueError(f"--detector: expected a YOLOX model (.onnx) or a COCO results file (.json), found {detector}")
     return Persons(
         description=description,
         detections=_recorded(pictures, read_detections(detector, score_threshold=score_threshold), detector),

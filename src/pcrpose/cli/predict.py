@@ -221,6 +221,6 @@ def _say(options: argparse.Namespace, pictures: Sequence[Picture], left: Sequenc
         lines += [str(target) for target in work.results.targets(work.done[0])]
     elif work.done:
         lines += [f"results in {options.out}"]
-    if options.boxes is None and options.detector is None:
+    if work.done and options.boxes is None and options.detector is None:
         lines += [f"{WHOLE_PICTURE} was taken for one person: --detector FILE.onnx, or --boxes, finds each"]
     sys.stdout.write("\n".join(lines) + "\n")

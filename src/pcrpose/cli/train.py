@@ -5,6 +5,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -109,6 +110,10 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger("pcrpose").setLevel(logging.INFO)  # who waits for hours wants to see that it moves
     torch.manual_seed(options.seed)
     skeleton = None if options.skeleton is None else read_skeleton(options.skeleton)
+    if find_spec("accelerate") is None:  # before anything slow
+        raise ImportError("training needs more packages: pip install 'pcrpose[train]'")
+    if not options.images.is_dir():
+        raise FileNotFoundError(f"{options.images}: expected the folder of the pictures")
     _warn(options, skeleton)
     data = read_coco(options.annotations, options.images, skeleton=skeleton)
     if not data.samples:
@@ -126,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(f"best AP {trainer.progress.best:.3f} on {options.val[0]}, annotated boxes, no mirroring\n")
     sys.stdout.write(
         f"the model is in {folder}\n"
-        f"  pcrpose predict photo.jpg --model {folder}\n"
+        f"  pcrpose predict photo.jpg --model {folder} --out drawn\n"
         f'  PosePredictor(load_model("{folder}")).predict("photo.jpg")\n'
     )
     return 0
@@ -174,9 +179,12 @@ def _warn(options: argparse.Namespace, skeleton: Skeleton | None) -> None:
     found = examine(
         options.annotations, options.images, skeleton=skeleton, against=against, against_images=against_images
     )
-    for finding in found:
-        if finding.severity == "error":
-            logger.warning("%s", str(finding).removeprefix("error: "))
+    errors = [finding for finding in found if finding.severity == "error"]
+    for finding in errors:
+        logger.warning("%s", str(finding).removeprefix("error: "))
+    if errors:
+        command = f"pcrpose doctor {options.annotations} {options.images}"
+        logger.warning('training goes on with what can be read; better mend the file first: "%s" says how', command)
 
 
 def _crops(data: CocoDataset, model: PoseModel[Any], *, mirror: bool, seed: int) -> KeypointDataset:
