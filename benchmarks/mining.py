@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit code is 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pcr-nano", help="zoo name, Hub repository or folder (%(default)s)")
-    parser.add_argument("--coco", type=Path, required=True, metavar="FOLDER", help="annotated pictures in COCO's form")
+    parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated pictures in COCO's form")
     parser.add_argument("--negatives", type=Path, default=NEGATIVES, metavar="FILE", help="verified negatives")
     parser.add_argument("--persons", type=int, default=512, help="trained on, an epoch; 0: none (%(default)s)")
     parser.add_argument("--epochs", type=int, default=4, help="of the further training (%(default)s)")
@@ -128,6 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the split, the training and the redraws (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
     options = parser.parse_args(arguments)
+    if options.coco is None:
+        print("nothing measured: this needs annotated pictures, --coco FOLDER")
+        return 0
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     try:
