@@ -9,21 +9,19 @@ The annotations are a file in COCO's form. Run a command again to go on after an
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from pcrpose import CocoEvaluator, PosePredictor, Trainer, load_model
+from pcrpose import CocoEvaluator, Trainer, load_model
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
-from pcrpose.inference.validate import validate
 from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.transfer import replace_skeleton
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.validation import CocoValidation
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,11 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(Trainer(model, people, options.output, config, validate=measure).train())
 
 
-def average_precision(annotations: str, images: str, skeleton: Skeleton) -> Callable[[PoseModel[Any]], float]:
+def average_precision(annotations: str, images: str, skeleton: Skeleton) -> CocoValidation:
     """Make the validation: AP on annotated boxes, without the mirrored test."""
     data = read_coco(annotations, images, skeleton=skeleton)
-    evaluator = CocoEvaluator(annotations, skeleton=skeleton)
-    return lambda model: validate(PosePredictor(model, flip=False), data, evaluator).ap
+    return CocoValidation(data, CocoEvaluator(annotations, skeleton=skeleton))
 
 
 def parser() -> argparse.ArgumentParser:

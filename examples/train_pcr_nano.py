@@ -12,7 +12,6 @@ import argparse
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,15 +19,13 @@ from pcrpose.data.augment import Augmentation
 from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.evaluation.coco import CocoEvaluator
-from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.validate import validate
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.config import PCRConfig
 from pcrpose.models.initial import load_encoder
 from pcrpose.models.pcr import PCR
-from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.trainer import Trainer
+from pcrpose.training.validation import CocoValidation
 
 NANO = PCRConfig(
     encoder="efficientnet_nano",
@@ -107,15 +104,10 @@ def coco_persons(coco: Path, config: PCRConfig) -> KeypointDataset:
     return people
 
 
-def average_precision(coco: Path) -> Any:  # noqa: ANN401 - a function of the model
+def average_precision(coco: Path) -> CocoValidation:
     """Make the validation: AP on annotated boxes, without the mirrored test."""
     annotations = coco / "annotations/person_keypoints_val.json"
-    dataset, evaluator = read_coco(annotations, coco / "val"), CocoEvaluator(annotations)
-
-    def measure(model: PoseModel[Any]) -> float:
-        return validate(PosePredictor(model, flip=False), dataset, evaluator).ap
-
-    return measure
+    return CocoValidation(read_coco(annotations, coco / "val"), CocoEvaluator(annotations))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.trainer import Trainer
+from pcrpose.training.trainer import Trainer, Validate
 
 CONFIG = PCRConfig(
     encoder="resnet_nano",
@@ -82,7 +82,7 @@ class Planned:
         output_dir: Path,
         config: TrainConfig,
         *,
-        validate: train.Validate | None,
+        validate: Validate | None,
     ) -> None:
         self.model, self.dataset, self.output_dir, self.config = model, dataset, output_dir, config
         self.validate = validate

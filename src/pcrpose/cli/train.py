@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
@@ -19,8 +19,6 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.doctor import examine
 from pcrpose.data.skeleton_file import read_skeleton
 from pcrpose.evaluation.coco import CocoEvaluator
-from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.validate import validate
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
 from pcrpose.models.load import load_model
@@ -28,6 +26,7 @@ from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.transfer import replace_skeleton
 from pcrpose.training.config import Precision, TrainConfig
 from pcrpose.training.trainer import Trainer
+from pcrpose.training.validation import CocoValidation
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,6 @@ CACHED_BYTES = 1 << 30  # of decoded pictures in memory
 LOG_LINES = 20
 VALIDATIONS = 10
 CHECKPOINT_STEPS = 100
-Validate = Callable[[PoseModel[Any]], float]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name, keypoints, flip_pairs, bones and sigmas, where the annotations do not say enough",
     )
     model.add_argument(
-        "--size", type=_size, metavar="HxW", help="of the crops, multiples of 32; by default the model's"
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help="of the crops, multiples of 32, for pcr-nano of 16; by default the model's",
     )
     training = parser.add_argument_group("training")
     training.add_argument(
@@ -155,7 +156,7 @@ def prepare_model(
     return replace_skeleton(model, wanted, input_size=size)
 
 
-def average_precision(annotations: Path, images: Path, skeleton: Skeleton) -> Validate:
+def average_precision(annotations: Path, images: Path, skeleton: Skeleton) -> CocoValidation:
     """Make the validation of a training: AP by COCO's rules on annotated boxes, each crop seen once."""
     file = AnnotationFile.read(annotations)
     dataset = read_coco(file.content or annotations, images, skeleton=skeleton)
@@ -165,11 +166,7 @@ def average_precision(annotations: Path, images: Path, skeleton: Skeleton) -> Va
         category_id=file.category.get("id"),
         area_per_box=AREA_PER_BOX,
     )
-
-    def measure(model: PoseModel[Any]) -> float:
-        return validate(PosePredictor(model, flip=False), dataset, evaluator).ap
-
-    return measure
+    return CocoValidation(dataset, evaluator)
 
 
 def _warn(options: argparse.Namespace, skeleton: Skeleton | None) -> None:

@@ -73,7 +73,7 @@ class PoseConfig:
     @property
     def coarsest_cell(self) -> int:
         """Crop pixels of the largest cell inside the network; width and height of a crop are multiples of it."""
-        return ENCODER_CELLS.get(getattr(self, "encoder", ""), COARSEST_STRIDE)
+        return COARSEST_STRIDE
 
     def codec(self) -> HeatmapCodec:
         """Build the codec that made this model's targets and reads its heatmaps."""
@@ -189,6 +189,11 @@ class PCRConfig(PoseConfig):
                 f"channels: {self.encoder} needs at least {max(1, self.num_upsamplings)} modules a decoder, "
                 f"found {len(self.channels)}"
             )
+
+    @property
+    def coarsest_cell(self) -> int:
+        """Of the encoder; an unknown one is refused by its name."""
+        return ENCODER_CELLS.get(self.encoder, super().coarsest_cell)
 
     @property
     def modules_per_decoder(self) -> int:
