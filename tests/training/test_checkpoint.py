@@ -10,7 +10,6 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.models.config import PCRConfig
 from pcrpose.models.pcr import PCR
 from pcrpose.training import checkpoint
-from pcrpose.training.average import WeightAverage
 from pcrpose.training.checkpoint import (
     Progress,
     find_checkpoint,
@@ -19,6 +18,7 @@ from pcrpose.training.checkpoint import (
     save_checkpoint,
     settle_checkpoint,
 )
+from pcrpose.training.optimization.average import WeightAverage
 
 
 def stepped(model: PCR) -> tuple[torch.optim.Adam, WeightAverage]:

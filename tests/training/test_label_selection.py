@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pcrpose.data.coco import read_coco
-from pcrpose.data.doctor import examine
+from pcrpose.data.doctor.examine import examine
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.training.label_selection import Selection, pseudo_labels, write_pseudo_labels

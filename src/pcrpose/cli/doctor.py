@@ -6,9 +6,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from pcrpose.data.annotation_file import AnnotationFile
-from pcrpose.data.doctor import examine
-from pcrpose.data.findings import Finding
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.examine import examine
+from pcrpose.data.doctor.findings import Finding
 from pcrpose.data.skeleton_file import read_skeleton
 
 HELP = "look through annotations for what spoils training and measuring"

@@ -12,8 +12,8 @@ from pcrpose.cli.options import add_model_options, at_least, existing_file, path
 from pcrpose.cli.persons import find_persons
 from pcrpose.cli.pictures import Picture, find_pictures
 from pcrpose.cli.progress import ProgressLine, counted
-from pcrpose.data.annotation_file import AnnotationFile
-from pcrpose.data.check_pictures import picture_files
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.check_pictures import picture_files
 from pcrpose.data.leaks import MAX_DISTANCE, GuardedPictures
 from pcrpose.inference.detectors import Detector
 from pcrpose.inference.predictor import PosePredictor

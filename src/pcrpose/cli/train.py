@@ -12,11 +12,11 @@ from typing import Any, get_args
 import torch
 
 from pcrpose.cli.options import MODEL, at_least, existing_file, path
-from pcrpose.data.annotation_file import AnnotationFile
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.coco import CocoDataset, read_coco
 from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.doctor import examine
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.examine import examine
 from pcrpose.data.skeleton_file import read_skeleton
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pcrpose.data.annotation_file import AnnotationFile
-from pcrpose.data.check_pictures import record_size
 from pcrpose.data.coco import PERSON
-from pcrpose.data.people import numbers
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.check_pictures import record_size
+from pcrpose.data.doctor.people import numbers
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.boxes import Size, xywh_to_xyxy
 

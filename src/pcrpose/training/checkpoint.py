@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.training.average import WeightAverage
+from pcrpose.training.optimization.average import WeightAverage
 
 TRAINING_FILE = "training.safetensors"
 PROGRESS_FILE = "progress.json"

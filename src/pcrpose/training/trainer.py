@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from pcrpose.data.dataset import KeypointDataset, MixedDataset
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.training.average import WeightAverage
-from pcrpose.training.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
 from pcrpose.training.checkpoint import (
     Progress,
     find_checkpoint,
@@ -24,17 +22,19 @@ from pcrpose.training.checkpoint import (
     settle_checkpoint,
 )
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.examples import draw_examples
-from pcrpose.training.faults import plain_errors
-from pcrpose.training.lock import locked
-from pcrpose.training.log import RunLog
-from pcrpose.training.optimizer import build_optimizer, freeze, freeze_statistics
-from pcrpose.training.precision import autocast, loss_scaler
-from pcrpose.training.processes import Processes, start_accelerator, synchronise_statistics
-from pcrpose.training.record import check_record, write_record
-from pcrpose.training.schedule import rate_factor
-from pcrpose.training.shares import build_loss, loss_shares
-from pcrpose.training.watch import BATCH_FILE, LossWatch, first_not_finite, write_not_finite
+from pcrpose.training.engine.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
+from pcrpose.training.engine.examples import draw_examples
+from pcrpose.training.engine.faults import plain_errors
+from pcrpose.training.engine.lock import locked
+from pcrpose.training.engine.log import RunLog
+from pcrpose.training.engine.precision import autocast, loss_scaler
+from pcrpose.training.engine.processes import Processes, start_accelerator, synchronise_statistics
+from pcrpose.training.engine.record import check_record, write_record
+from pcrpose.training.engine.shares import build_loss, loss_shares
+from pcrpose.training.engine.watch import BATCH_FILE, LossWatch, first_not_finite, write_not_finite
+from pcrpose.training.optimization.average import WeightAverage
+from pcrpose.training.optimization.optimizer import build_optimizer, freeze, freeze_statistics
+from pcrpose.training.optimization.schedule import rate_factor
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.training.processes import Processes
+from pcrpose.training.engine.processes import Processes
 
 Rows = list[dict[str, Any]]
 

@@ -14,7 +14,7 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.models.pcr import PCR
 from pcrpose.training.checkpoint import Progress
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.log import RunLog
+from pcrpose.training.engine.log import RunLog
 from pcrpose.training.trainer import Trainer
 
 

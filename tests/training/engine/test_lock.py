@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pcrpose.training.lock import LOCK_FILE, FolderInUseError, FolderLock, locked
-from pcrpose.training.processes import Processes
+from pcrpose.training.engine.lock import LOCK_FILE, FolderInUseError, FolderLock, locked
+from pcrpose.training.engine.processes import Processes
 
 
 def write_lock(folder: Path, **values: Any) -> None:  # noqa: ANN401 - JSON values

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pcrpose.training.schedule import rate_factor
+from pcrpose.training.optimization.schedule import rate_factor
 
 
 def test_step_schedule_is_the_published_one() -> None:

@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from pcrpose.data.annotation_file import AnnotationFile
-from pcrpose.data.check_pictures import name_of, record_size
 from pcrpose.data.coco import Record
-from pcrpose.data.findings import Findings, Severity, found
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.check_pictures import name_of, record_size
+from pcrpose.data.doctor.findings import Findings, Severity, found
 from pcrpose.keypoints.arrays import Bools, Floats
 
 BORDER = 2.0  # pixels: annotations made with other conventions end a little outside

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pcrpose.data.annotation_file import AnnotationFile, Records
 from pcrpose.data.coco import Record
-from pcrpose.data.findings import Findings, found
+from pcrpose.data.doctor.annotation_file import AnnotationFile, Records
+from pcrpose.data.doctor.findings import Findings, found
 from pcrpose.data.images import ImageError, image_size, open_image
 from pcrpose.keypoints.boxes import Size
 

@@ -14,8 +14,8 @@ from pcrpose.data.dataset import EpochSampler, Item, KeypointDataset, MixedDatas
 from pcrpose.data.images import ImageError
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
-from pcrpose.training.batches import Batch, BatchStream, PartSampler, SampleError, whole_batches
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.engine.batches import Batch, BatchStream, PartSampler, SampleError, whole_batches
 
 CPU = torch.device("cpu")
 MakeConfig = Callable[..., TrainConfig]

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.muon import Muon, is_kernel
+from pcrpose.training.optimization.muon import Muon, is_kernel
 
 ENCODER = "encoder."
 

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pcrpose.data.annotation_file import AnnotationFile
 from pcrpose.data.coco import Record, skeleton_of
-from pcrpose.data.findings import Findings, found
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.findings import Findings, found
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
 
 KNOWN = (COCO_17, AIC_14, LSP_14)

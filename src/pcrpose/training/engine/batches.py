@@ -13,7 +13,7 @@ from pcrpose.data.dataset import EpochSampler, Item, KeypointDataset, MixedDatas
 from pcrpose.data.images import ImageError
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.watch import describe_sample
+from pcrpose.training.engine.watch import describe_sample
 
 logger = logging.getLogger(__name__)
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pcrpose.data.annotation_file import AnnotationFile
-from pcrpose.data.check_persons import check_persons
-from pcrpose.data.check_pictures import check_pictures, check_shared
-from pcrpose.data.check_skeleton import check_skeleton
 from pcrpose.data.coco import Record, read_coco
-from pcrpose.data.findings import Finding, Findings, found
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.check_persons import check_persons
+from pcrpose.data.doctor.check_pictures import check_pictures, check_shared
+from pcrpose.data.doctor.check_skeleton import check_skeleton
+from pcrpose.data.doctor.findings import Finding, Findings, found
 from pcrpose.keypoints.skeleton import Skeleton
 
 

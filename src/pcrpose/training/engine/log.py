@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from pcrpose.keypoints.arrays import Image
 from pcrpose.training.checkpoint import Progress
-from pcrpose.training.progress import ProgressLine
+from pcrpose.training.engine.progress import ProgressLine
 
 LOG_FILE = "log.jsonl"
 BOARD_FOLDER = "tensorboard"

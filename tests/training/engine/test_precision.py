@@ -11,7 +11,7 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.models.pcr import PCR
 from pcrpose.training import trainer
 from pcrpose.training.config import Precision, TrainConfig
-from pcrpose.training.precision import autocast, loss_scaler
+from pcrpose.training.engine.precision import autocast, loss_scaler
 from pcrpose.training.trainer import Trainer
 
 

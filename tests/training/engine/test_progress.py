@@ -2,7 +2,7 @@
 
 import io
 
-from pcrpose.training.progress import ProgressLine
+from pcrpose.training.engine.progress import ProgressLine
 
 
 class Terminal(io.StringIO):

@@ -4,7 +4,7 @@ import torch
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.models.pcr import PCR
-from pcrpose.training.examples import draw_examples
+from pcrpose.training.engine.examples import draw_examples
 
 
 def test_labels_and_predictions_are_drawn(model: PCR, dataset: KeypointDataset) -> None:

@@ -6,8 +6,8 @@ from torch import nn
 
 from pcrpose.models.pcr import PCR
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.muon import Muon
-from pcrpose.training.optimizer import build_optimizer, freeze, freeze_statistics
+from pcrpose.training.optimization.muon import Muon
+from pcrpose.training.optimization.optimizer import build_optimizer, freeze, freeze_statistics
 
 
 def test_adam_takes_everything_at_one_rate(model: PCR) -> None:

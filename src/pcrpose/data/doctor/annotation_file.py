@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pcrpose.data.coco import PERSON, Record, skeleton_of
-from pcrpose.data.findings import Finding, Findings, found
+from pcrpose.data.doctor.findings import Finding, Findings, found
 
 Records: TypeAlias = tuple[Record, ...]
 

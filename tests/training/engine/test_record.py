@@ -9,7 +9,7 @@ import pytest
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.models.pcr import PCR
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.record import RECORD_FILE, check_record, write_record
+from pcrpose.training.engine.record import RECORD_FILE, check_record, write_record
 from pcrpose.training.trainer import Trainer
 
 CONFIG = TrainConfig(milestones=(0.5,))

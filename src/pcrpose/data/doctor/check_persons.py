@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from pcrpose.data.annotation_file import AnnotationFile, Records
-from pcrpose.data.findings import Findings, Severity, found
-from pcrpose.data.people import BORDER, People, describe, key_of, numbers
+from pcrpose.data.doctor.annotation_file import AnnotationFile, Records
+from pcrpose.data.doctor.findings import Findings, Severity, found
+from pcrpose.data.doctor.people import BORDER, People, describe, key_of, numbers
 
 SMALL = 32.0  # pixels: COCO labels no keypoints on persons of less than 32 x 32
 MANY_SMALL = 0.25

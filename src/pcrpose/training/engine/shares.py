@@ -5,9 +5,9 @@ from torch import Tensor
 
 from pcrpose.models.config import PoseConfig
 from pcrpose.models.loss import PoseLoss
-from pcrpose.training.batches import Batch
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.processes import Processes
+from pcrpose.training.engine.batches import Batch
+from pcrpose.training.engine.processes import Processes
 
 
 def build_loss(model: PoseConfig, config: TrainConfig) -> PoseLoss:

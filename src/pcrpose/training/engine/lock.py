@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pcrpose.training.processes import Processes
+from pcrpose.training.engine.processes import Processes
 
 LOCK_FILE = "lock.json"
 _WRITING_SECONDS = 0.2  # within which whoever makes a lock has also written it

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pcrpose.training.average import WeightAverage
+from pcrpose.training.optimization.average import WeightAverage
 
 
 def test_no_decay_follows_the_model() -> None:

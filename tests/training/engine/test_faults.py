@@ -19,9 +19,9 @@ from pcrpose.models.pose_model import PCROutput
 from pcrpose.training import checkpoint
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.faults import plain_errors
-from pcrpose.training.lock import LOCK_FILE, FolderInUseError, locked
-from pcrpose.training.processes import Processes
+from pcrpose.training.engine.faults import plain_errors
+from pcrpose.training.engine.lock import LOCK_FILE, FolderInUseError, locked
+from pcrpose.training.engine.processes import Processes
 from pcrpose.training.trainer import Trainer
 
 MakeConfig = Callable[..., TrainConfig]

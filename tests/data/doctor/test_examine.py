@@ -10,11 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pcrpose.data.annotation_file import AnnotationFile
-from pcrpose.data.check_skeleton import side_of
 from pcrpose.data.coco import read_coco
-from pcrpose.data.doctor import examine
-from pcrpose.data.findings import Finding
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.check_skeleton import side_of
+from pcrpose.data.doctor.examine import examine
+from pcrpose.data.doctor.findings import Finding
 from pcrpose.data.skeleton_file import read_skeleton
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton

@@ -9,9 +9,9 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.models.loss import PoseLoss
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PCROutput
-from pcrpose.training.batches import Batch
-from pcrpose.training.processes import Processes
-from pcrpose.training.shares import loss_shares
+from pcrpose.training.engine.batches import Batch
+from pcrpose.training.engine.processes import Processes
+from pcrpose.training.engine.shares import loss_shares
 
 
 def uneven(dataset: KeypointDataset) -> Batch:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pcrpose.data.dataset import KeypointDataset, MixedDataset
-from pcrpose.training.watch import LossWatch, NotFinite, first_not_finite, write_not_finite
+from pcrpose.training.engine.watch import LossWatch, NotFinite, first_not_finite, write_not_finite
 
 
 def test_the_first_of_several_steps_is_found() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pcrpose.training.muon import LIKE_ADAM, Muon, is_kernel, orthogonalise
+from pcrpose.training.optimization.muon import LIKE_ADAM, Muon, is_kernel, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (8, 8)])
