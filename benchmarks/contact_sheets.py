@@ -12,9 +12,8 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from pcrpose.data.coco import CocoDataset
 from pcrpose.data.images import open_image
-from pcrpose.data.samples import Sample
+from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.boxes import Size
@@ -38,7 +37,7 @@ class Judged:
     oks: float
 
 
-def judge(dataset: CocoDataset, evaluator: CocoEvaluator) -> list[Judged]:
+def judge(dataset: AnnotatedPersons, evaluator: CocoEvaluator) -> list[Judged]:
     """Compare every person with the pose of their own box, worst first; too few labelled keypoints are left out."""
     found: dict[int, list[Floats]] = {}
     for result in evaluator.results:  # a picture's poses come in the order of its samples

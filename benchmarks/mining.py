@@ -25,11 +25,11 @@ import torch
 from contact_sheets import written_whole
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import CocoDataset, read_coco
+from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset, MixedDataset
 from pcrpose.data.images import open_image
 from pcrpose.data.negatives import NegativesFile, read_negatives
-from pcrpose.data.samples import Sample
+from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval, paired_difference
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
@@ -303,7 +303,7 @@ def trained_both_ways(
     model: PoseModel[Any], seen: list[Sample], spared: set[int], options: argparse.Namespace
 ) -> tuple[dict[str, PoseModel[Any]], dict[str, Any]]:
     """Train further on the same persons, without and with the seen half of the negatives."""
-    coco: CocoDataset = read_coco(
+    coco: AnnotatedPersons = read_coco(
         options.coco / "annotations/person_keypoints_train.json",
         options.coco / "train",
         skeleton=model.config.skeleton,

@@ -23,7 +23,8 @@ import torch
 from contact_sheets import Judged, judge, write_sheets, written_whole
 from interleaved import measure
 
-from pcrpose.data.coco import CocoDataset, Detections, read_coco, read_detections
+from pcrpose.data.coco import Detections, read_coco, read_detections
+from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.bootstrap import FIGURES, Interval, bootstrap_interval, paired_difference
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
@@ -46,7 +47,7 @@ class ValidationSet:
     """What models are measured on: annotated pictures, and boxes that a detector found in them."""
 
     annotations: Path
-    dataset: CocoDataset
+    dataset: AnnotatedPersons
     detections: Mapping[str, Mapping[int, Detections] | None]  # by name; None for the annotated boxes
     name: str
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pcrpose.data.coco import DEFAULT_SIGMA, CocoDataset, read_coco, read_detections, select_centred, skeleton_of
+from pcrpose.data.coco import DEFAULT_SIGMA, read_coco, read_detections, select_centred, skeleton_of
+from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
 
@@ -49,7 +50,7 @@ def without(part: str, field: str) -> dict[str, Any]:
     return content
 
 
-def reference(golden_file: Callable[[str], Path]) -> CocoDataset:
+def reference(golden_file: Callable[[str], Path]) -> AnnotatedPersons:
     """The reference's synthetic annotations."""
     with gzip.open(golden_file("coco_gt.json.gz"), "rt") as stream:
         return read_coco(json.load(stream), "images")

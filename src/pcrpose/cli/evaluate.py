@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pcrpose.cli.files import write_text
 from pcrpose.cli.options import add_model_options, at_least, existing_file, path, share
 from pcrpose.cli.progress import ProgressLine
-from pcrpose.data.coco import CocoDataset, Detections, read_coco, read_detections
+from pcrpose.data.coco import Detections, read_coco, read_detections
 from pcrpose.data.images import Color, ImageSource, open_image
+from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.detectors import YoloxDetector
@@ -165,7 +166,7 @@ def _detector(options: argparse.Namespace) -> YoloxDetector:
     return YoloxDetector(options.detector, score_threshold=options.score_threshold)
 
 
-def _detect(detector: YoloxDetector, dataset: CocoDataset) -> dict[int, Detections]:
+def _detect(detector: YoloxDetector, dataset: AnnotatedPersons) -> dict[int, Detections]:
     """Find the boxes of every picture first: the poses can then be measured as those of a detection file are."""
     found: dict[int, Detections] = {}
     with ProgressLine(len(dataset.image_paths), label="boxes: ") as progress:
@@ -175,7 +176,7 @@ def _detect(detector: YoloxDetector, dataset: CocoDataset) -> dict[int, Detectio
     return found
 
 
-def _check_pictures(dataset: CocoDataset) -> None:
+def _check_pictures(dataset: AnnotatedPersons) -> None:
     missing = [file for file in dataset.image_paths.values() if not file.is_file()]
     if missing:
         number = f"{len(missing)} of {len(dataset.image_paths)}"

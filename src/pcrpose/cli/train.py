@@ -13,10 +13,11 @@ import torch
 
 from pcrpose.cli.options import MODEL, at_least, existing_file, path
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import CocoDataset, read_coco
+from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.examine import examine
+from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.data.skeleton_file import read_skeleton
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size
@@ -184,7 +185,7 @@ def _warn(options: argparse.Namespace, skeleton: Skeleton | None) -> None:
         logger.warning('training goes on with what can be read; better mend the file first: "%s" says how', command)
 
 
-def _crops(data: CocoDataset, model: PoseModel[Any], *, mirror: bool, seed: int) -> KeypointDataset:
+def _crops(data: AnnotatedPersons, model: PoseModel[Any], *, mirror: bool, seed: int) -> KeypointDataset:
     used = {sample.image_id for sample in data.samples}
     pixels = sum(data.image_sizes[image_id].width * data.image_sizes[image_id].height for image_id in used)
     cached = 3 * pixels <= CACHED_BYTES

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from pcrpose.data.samples import Sample, Visibilities
+from pcrpose.data.samples import AnnotatedPersons, Sample, Visibilities
 from pcrpose.keypoints.arrays import Floats, Indices
 from pcrpose.keypoints.boxes import Size, clip_boxes, windows, xywh_to_xyxy
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
@@ -20,26 +19,6 @@ DEFAULT_SIGMA = 0.07  # for skeletons that publish none: about the mean of COCO'
 
 _KNOWN_SKELETONS = (COCO_17, AIC_14, LSP_14)
 _CENTRE_SPREAD = 0.2
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CocoDataset:
-    """The persons of one annotation file.
-
-    Attributes:
-        skeleton: that every sample's keypoints follow.
-        samples: the usable persons, picture by picture in the file's order.
-        image_sizes: size of every picture by its id, pictures without a usable person included.
-        image_paths: file of every picture by its id.
-    """
-
-    skeleton: Skeleton
-    samples: tuple[Sample, ...]
-    image_sizes: Mapping[int, Size]
-    image_paths: Mapping[int, Path]
-
-    def __len__(self) -> int:
-        return len(self.samples)
 
 
 class Detections(NamedTuple):
@@ -54,7 +33,9 @@ class Detections(NamedTuple):
     scores: Floats
 
 
-def read_coco(annotations: str | Path | Record, images: str | Path, *, skeleton: Skeleton | None = None) -> CocoDataset:
+def read_coco(
+    annotations: str | Path | Record, images: str | Path, *, skeleton: Skeleton | None = None
+) -> AnnotatedPersons:
     """Read the persons of a COCO keypoint file.
 
     Left out are crowds, annotations of other categories, areas that are not positive, persons without a keypoint,
@@ -90,7 +71,7 @@ def read_coco(annotations: str | Path | Record, images: str | Path, *, skeleton:
         if annotation.get("category_id", category_id) == category_id:
             samples[image_id] += _persons(annotation, where, paths[image_id], sizes[image_id], found.num_keypoints)
     together = tuple(sample for persons in samples.values() for sample in persons)
-    return CocoDataset(skeleton=found, samples=together, image_sizes=sizes, image_paths=paths)
+    return AnnotatedPersons(skeleton=found, samples=together, image_sizes=sizes, image_paths=paths)
 
 
 def read_detections(
@@ -126,7 +107,7 @@ def read_detections(
     return {key: Detections(xywh_to_xyxy(boxes[key]), np.array(scores[key])) for key in boxes}
 
 
-def select_centred(dataset: CocoDataset, aspect: float, padding: float = 1.25) -> Indices:
+def select_centred(dataset: AnnotatedPersons, aspect: float, padding: float = 1.25) -> Indices:
     """Find the persons whose labelled keypoints lie around the middle of their box.
 
     The Gaussian similarity of the two centres, measured in a fifth of the padded window, has to exceed a bar

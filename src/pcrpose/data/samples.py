@@ -1,5 +1,6 @@
-"""One annotated box: what every reader produces and every dataset consumes."""
+"""Annotated boxes: what every reader produces and every dataset consumes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -8,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pcrpose.keypoints.arrays import Bools, Floats, Image, as_floats
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.skeleton import Skeleton
 
 Visibilities: TypeAlias = npt.NDArray[np.int64]
 
@@ -78,3 +81,23 @@ class Sample:
     def labelled(self) -> Bools:
         """``(J,)`` bool: which keypoints carry a label, hidden ones included."""
         return self.visibility > 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AnnotatedPersons:
+    """The persons of one annotation file, whatever its format.
+
+    Attributes:
+        skeleton: that every sample's keypoints follow.
+        samples: the usable persons, picture by picture in the file's order.
+        image_sizes: size of every picture by its id, pictures without a usable person included.
+        image_paths: file of every picture by its id.
+    """
+
+    skeleton: Skeleton
+    samples: tuple[Sample, ...]
+    image_sizes: Mapping[int, Size]
+    image_paths: Mapping[int, Path]
+
+    def __len__(self) -> int:
+        return len(self.samples)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pcrpose.data.coco import CocoDataset, Detections
+from pcrpose.data.coco import Detections
+from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Floats
@@ -14,7 +15,7 @@ NO_DETECTIONS = Detections(np.zeros((0, 4)), np.zeros(0))
 
 def validate(
     predictor: PosePredictor,
-    dataset: CocoDataset,
+    dataset: AnnotatedPersons,
     evaluator: CocoEvaluator,
     *,
     detections: Mapping[int, Detections] | None = None,
@@ -49,7 +50,7 @@ def validate(
     return evaluator.compute()
 
 
-def _annotated_boxes(dataset: CocoDataset) -> dict[int, Floats]:
+def _annotated_boxes(dataset: AnnotatedPersons) -> dict[int, Floats]:
     """Collect the boxes of each picture; a side that is one pixel wide in the file has length zero and is widened."""
     boxes: dict[int, list[Floats]] = {image_id: [] for image_id in dataset.image_paths}
     for sample in dataset.samples:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pcrpose.data.coco import CocoDataset, Detections
+from pcrpose.data.coco import Detections
+from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
@@ -31,7 +32,7 @@ class CocoValidation:
 
     def __init__(
         self,
-        dataset: CocoDataset,
+        dataset: AnnotatedPersons,
         evaluator: CocoEvaluator,
         *,
         detections: Mapping[int, Detections] | None = None,
