@@ -13,7 +13,7 @@ import pytest
 from pcrpose.data.coco import DEFAULT_SIGMA, read_coco, read_detections, select_centred, skeleton_of
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.boxes import Size, windows
-from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
+from pcrpose.keypoints.skeleton import AIC_14, COCO_17, CROWDPOSE_14, LSP_14, MPII_16, Skeleton
 
 ASPECT = 192 / 256
 STICK = Skeleton("stick", ["tip", "left_end", "right_end"], [(1, 2)], [(0, 1)], [0.1] * 3)
@@ -128,6 +128,8 @@ def test_missing_area_is_the_boxs() -> None:
         (LSP_14.keypoints, LSP_14),
         ([name.replace("_", " ").title() for name in AIC_14.keypoints], AIC_14),
         ([name.replace("_", "-").capitalize() for name in LSP_14.keypoints], LSP_14),
+        ([*CROWDPOSE_14.keypoints[:12], "head", "neck"], CROWDPOSE_14),
+        ([*CROWDPOSE_14.keypoints[:12], "top_head", "neck"], CROWDPOSE_14),
     ],
 )
 def test_known_skeletons_are_recognised(names: list[str], expected: Skeleton) -> None:
@@ -285,3 +287,32 @@ def test_real_annotations(shared_data: Callable[[str], Path]) -> None:
     assert (len(coco), len(coco.image_sizes), coco.skeleton) == (303, 99, COCO_17)
     assert aic.skeleton is AIC_14
     assert all(path.exists() for path in coco.image_paths.values())
+
+
+def test_crowdpose(shared_data: Callable[[str], Path]) -> None:
+    """CrowdPose's file is COCO's but for names and bones, which are not its keypoints'; it has no areas."""
+    path = shared_data("samples/crowdpose/test_crowdpose.json")
+    data = read_coco(path, path.parent)
+    given = read_coco(path, path.parent, skeleton=CROWDPOSE_14)
+    person = data.samples[0]
+
+    assert data.skeleton is given.skeleton is CROWDPOSE_14
+    assert [sample.image_id for sample in data.samples] == [106848, 106848, 103319, 103319]
+    assert person.keypoints[CROWDPOSE_14.index("head_top")].tolist() == [256, 27]
+    assert person.keypoints[CROWDPOSE_14.index("right_shoulder")].tolist() == [208, 108]
+    assert person.area == pytest.approx(273.15 * 352.42)
+    assert all(Path(str(sample.image)).is_file() for sample in data.samples)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "count"), [("mhp", MPII_16, 4), ("ochuman", COCO_17, 5), ("aic", AIC_14, 9)]
+)
+def test_conversions_of_other_sets(
+    name: str, expected: Skeleton, count: int, shared_data: Callable[[str], Path]
+) -> None:
+    """What others have converted to COCO's form is read with the skeleton of its names."""
+    path = shared_data(f"samples/{name}/test_{name}.json")
+    data = read_coco(path, path.parent)
+
+    assert data.skeleton is expected
+    assert len(data) == count

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
+from pcrpose.keypoints.skeleton import (
+    AIC_14,
+    COCO_17,
+    CROWDPOSE_14,
+    KNOWN_SKELETONS,
+    LSP_14,
+    MPII_16,
+    OCHUMAN_19,
+    Skeleton,
+)
 
-SKELETONS = (COCO_17, AIC_14, LSP_14)
 MIRRORED_PAIR = ("left_end", "right_end")
 
 
@@ -28,7 +36,7 @@ def stick(**change: Any) -> Skeleton:  # noqa: ANN401 - some are wrong on purpos
     return Skeleton(**(fields | change))
 
 
-@pytest.mark.parametrize("skeleton", SKELETONS)
+@pytest.mark.parametrize("skeleton", KNOWN_SKELETONS)
 def test_left_mirrors_to_right(skeleton: Skeleton) -> None:
     """Every left keypoint trades places with the right one of its name, and nothing else moves."""
     mirrored = [skeleton.keypoints[index] for index in skeleton.flip_indices]
@@ -42,7 +50,7 @@ def test_left_mirrors_to_right(skeleton: Skeleton) -> None:
     assert skeleton.flip_indices[skeleton.flip_indices].tolist() == list(range(skeleton.num_keypoints))
 
 
-@pytest.mark.parametrize("skeleton", SKELETONS)
+@pytest.mark.parametrize("skeleton", KNOWN_SKELETONS)
 def test_both_sides_are_annotated_and_joined_alike(skeleton: Skeleton) -> None:
     """Mirroring changes neither the set of bones nor, but for the annotators' own differences, the sigmas."""
     bones = {frozenset(bone) for bone in skeleton.bones}
@@ -53,7 +61,10 @@ def test_both_sides_are_annotated_and_joined_alike(skeleton: Skeleton) -> None:
     np.testing.assert_allclose(skeleton.sigmas[order], skeleton.sigmas, rtol=0.35)
 
 
-@pytest.mark.parametrize(("skeleton", "count"), [(COCO_17, 17), (AIC_14, 14), (LSP_14, 14)])
+@pytest.mark.parametrize(
+    ("skeleton", "count"),
+    [(COCO_17, 17), (AIC_14, 14), (LSP_14, 14), (CROWDPOSE_14, 14), (MPII_16, 16), (OCHUMAN_19, 19)],
+)
 def test_the_bones_join_the_whole_body(skeleton: Skeleton, count: int) -> None:
     """From any keypoint every other can be reached; none is drawn alone."""
     reached = {0}
@@ -80,6 +91,23 @@ def test_skeletons_share_keypoints_by_name() -> None:
     assert len(here) == 12
     assert sorted(set(AIC_14.keypoints)) == sorted(set(LSP_14.keypoints))
     assert len(stick().shared_with(COCO_17)[0]) == 0
+
+
+@pytest.mark.parametrize(("skeleton", "shared"), [(LSP_14, 12), (CROWDPOSE_14, 12), (MPII_16, 12), (OCHUMAN_19, 17)])
+def test_every_set_shares_the_limbs_with_coco(skeleton: Skeleton, shared: int) -> None:
+    """The keypoints in common are the twelve of the limbs; OCHuman has the face too."""
+    here, _ = skeleton.shared_with(COCO_17)
+
+    assert len(here) == shared
+    assert {"left_wrist", "right_ankle", "left_hip"} <= {skeleton.keypoints[index] for index in here}
+
+
+@pytest.mark.parametrize("skeleton", [CROWDPOSE_14, OCHUMAN_19])
+def test_common_keypoints_have_cocos_sigmas(skeleton: Skeleton) -> None:
+    """CrowdPose and OCHuman are measured with COCO's values."""
+    here, there = skeleton.shared_with(COCO_17)
+
+    np.testing.assert_array_equal(skeleton.sigmas[here], COCO_17.sigmas[there])
 
 
 @given(values=st.lists(st.floats(-1e6, 1e6), min_size=28, max_size=28))
@@ -151,7 +179,7 @@ def test_a_skeleton_cannot_be_changed() -> None:
         skeleton.name = "other"  # type: ignore[misc]  # what is tried here is what the type forbids
 
 
-@pytest.mark.parametrize("skeleton", SKELETONS)
+@pytest.mark.parametrize("skeleton", KNOWN_SKELETONS)
 def test_a_skeleton_survives_json(skeleton: Skeleton) -> None:
     """Plain lists hold all of it; equal values are equal keys."""
     copy = Skeleton.from_dict(json.loads(json.dumps(skeleton.to_dict())))

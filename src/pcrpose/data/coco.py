@@ -1,23 +1,34 @@
 """COCO's files: persons with keypoints of any skeleton, and detected boxes."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from pcrpose.data.formats.json_file import (
+    JsonFile,
+    JsonObject,
+    field,
+    load_json,
+    number,
+    numbers,
+    picture_size,
+    records,
+    text,
+)
 from pcrpose.data.samples import AnnotatedPersons, Sample, Visibilities
 from pcrpose.keypoints.arrays import Floats, Indices
 from pcrpose.keypoints.boxes import Size, clip_boxes, windows, xywh_to_xyxy
-from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
+from pcrpose.keypoints.skeleton import CROWDPOSE_14, KNOWN_SKELETONS, Skeleton
 
-Record: TypeAlias = Mapping[str, Any]
+Record: TypeAlias = JsonObject
 
 PERSON = 1
 DEFAULT_SIGMA = 0.07  # for skeletons that publish none: about the mean of COCO's seventeen
 
-_KNOWN_SKELETONS = (COCO_17, AIC_14, LSP_14)
+# CrowdPose and its conversions have two names for the top of the head.
+_OTHER_NAMES = {(*CROWDPOSE_14.keypoints[:-2], head, "neck"): CROWDPOSE_14.keypoints for head in ("head", "top_head")}
 _CENTRE_SPREAD = 0.2
 
 
@@ -34,7 +45,7 @@ class Detections(NamedTuple):
 
 
 def read_coco(
-    annotations: str | Path | Record, images: str | Path, *, skeleton: Skeleton | None = None
+    annotations: str | Path | Record | JsonFile, images: str | Path, *, skeleton: Skeleton | None = None
 ) -> AnnotatedPersons:
     """Read the persons of a COCO keypoint file.
 
@@ -45,27 +56,27 @@ def read_coco(
     Args:
         annotations: the JSON file, or its content.
         images: folder of the pictures.
-        skeleton: of the keypoints. By default the one the file's category describes: `COCO_17`, `AIC_14` or
-            `LSP_14` where the names are theirs; otherwise flip pairs come from names that begin with ``left_``
-            and ``right_``, bones from the file, and every sigma is `DEFAULT_SIGMA`.
+        skeleton: of the keypoints. By default the one the file's category describes: one of `KNOWN_SKELETONS`
+            where the names are its; otherwise flip pairs come from names that begin with ``left_`` and ``right_``,
+            bones from the file, and every sigma is `DEFAULT_SIGMA`.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not JSON, lacks something, holds a wrong number of keypoints, or an annotation
             belongs to a picture that is not listed; the message says where.
     """
-    name, content = _load(annotations)
+    name, content = load_json(annotations)
     if not isinstance(content, Mapping):
         raise ValueError(f"{name}: expected a COCO annotation object, found a {type(content).__name__}")  # noqa: TRY004 - file content
-    pictures = {_field(image, "id", f"{name}: image"): image for image in _records(content, "images", name)}
-    sizes = {image_id: _size(image, f"{name}: image {image_id}") for image_id, image in pictures.items()}
+    pictures = {field(image, "id", f"{name}: image"): image for image in records(content, "images", name)}
+    sizes = {image_id: picture_size(image, f"{name}: image {image_id}") for image_id, image in pictures.items()}
     folder = Path(images)
-    paths = {key: folder / _text(image, "file_name", f"{name}: image {key}") for key, image in pictures.items()}
+    paths = {key: folder / text(image, "file_name", f"{name}: image {key}") for key, image in pictures.items()}
     category_id, found = _category(content, name, skeleton)
     samples: dict[int, list[Sample]] = {image_id: [] for image_id in pictures}
-    for position, annotation in enumerate(_records(content, "annotations", name)):
+    for position, annotation in enumerate(records(content, "annotations", name)):
         where = f"{name}: annotation {annotation.get('id', f'at position {position}')}"
-        image_id = _field(annotation, "image_id", where)
+        image_id = field(annotation, "image_id", where)
         if image_id not in pictures:
             raise ValueError(f"{where}: image_id {image_id} is not among the {len(pictures)} images")
         if annotation.get("category_id", category_id) == category_id:
@@ -92,16 +103,16 @@ def read_detections(
         FileNotFoundError: if there is no such file.
         ValueError: if it is not JSON or an entry lacks a field or has a wrong one.
     """
-    name, content = _load(path)
+    name, content = load_json(path)
     if not isinstance(content, list):
         raise ValueError(f"{name}: expected a list of detections, found a {type(content).__name__}")  # noqa: TRY004 - file content
     boxes: dict[int, list[Any]] = {}
     scores: dict[int, list[float]] = {}
     for position, entry in enumerate(content):
         where = f"{name}: detection {position}"
-        image_id, score = _field(entry, "image_id", where), _number(entry, "score", where)
-        box = _numbers(entry, "bbox", 4, where)
-        if _field(entry, "category_id", where) == category_id and score >= score_threshold:
+        image_id, score = field(entry, "image_id", where), number(entry, "score", where)
+        box = numbers(entry, "bbox", 4, where)
+        if field(entry, "category_id", where) == category_id and score >= score_threshold:
             boxes.setdefault(image_id, []).append(box)
             scores.setdefault(image_id, []).append(score)
     return {key: Detections(xywh_to_xyxy(boxes[key]), np.array(scores[key])) for key in boxes}
@@ -134,8 +145,8 @@ def select_centred(dataset: AnnotatedPersons, aspect: float, padding: float = 1.
 
 def skeleton_of(category: Record, where: str = "category") -> Skeleton:
     """Build the skeleton that a COCO category describes; see `read_coco`."""
-    names = _names(_field(category, "keypoints", where))
-    for known in _KNOWN_SKELETONS:
+    names = _names(field(category, "keypoints", where))
+    for known in KNOWN_SKELETONS:
         if known.keypoints == names:
             return known
     pairs = [(name, f"right_{name[5:]}") for name in names if name.startswith("left_") and f"right_{name[5:]}" in names]
@@ -145,64 +156,12 @@ def skeleton_of(category: Record, where: str = "category") -> Skeleton:
 
 def _names(keypoints: Iterable[str]) -> tuple[str, ...]:
     """Spell names as this library does: ``Left Hip`` and ``left-hip`` are ``left_hip``."""
-    return tuple(str(name).strip().lower().replace(" ", "_").replace("-", "_") for name in keypoints)
-
-
-def _load(source: str | Path | Record | list[Record]) -> tuple[str, Any]:
-    if not isinstance(source, (str, Path)):
-        return "annotations", source
-    try:
-        return str(source), json.loads(Path(source).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{source}: no such annotation file") from error
-    except ValueError as error:  # JSON errors and undecodable bytes alike
-        raise ValueError(f"{source}: expected JSON, found {error}") from error
-
-
-def _records(content: Record, key: str, name: str) -> list[Record]:
-    records = _field(content, key, name)
-    if not isinstance(records, list) or not all(isinstance(record, Mapping) for record in records):
-        raise ValueError(f"{name}: expected {key!r} to be a list of objects")
-    return records
-
-
-def _field(record: Record, key: str, where: str) -> Any:  # noqa: ANN401 - JSON values
-    if not isinstance(record, Mapping) or key not in record:
-        found = sorted(record) if isinstance(record, Mapping) else repr(record)
-        raise ValueError(f"{where}: expected a field {key!r}, found {found}")
-    return record[key]
-
-
-def _numbers(record: Record, key: str, count: int, where: str) -> list[float]:
-    values = _field(record, key, where)
-    if not isinstance(values, list) or len(values) != count or not all(isinstance(v, int | float) for v in values):
-        raise ValueError(f"{where}: expected {count} numbers in {key!r}, found {values!r:.80}")
-    return values
-
-
-def _number(record: Record, key: str, where: str) -> float:
-    value = _field(record, key, where)
-    if not isinstance(value, int | float):
-        raise ValueError(f"{where}: expected {key!r} to be a number, found {value!r:.80}")  # noqa: TRY004 - file content
-    return value
-
-
-def _text(record: Record, key: str, where: str) -> str:
-    value = _field(record, key, where)
-    if not isinstance(value, str):
-        raise ValueError(f"{where}: expected {key!r} to be a text, found {value!r:.80}")  # noqa: TRY004 - file content
-    return value
-
-
-def _size(image: Record, where: str) -> Size:
-    width, height = (_number(image, key, where) for key in ("width", "height"))
-    if width != int(width) or height != int(height) or min(width, height) < 1:
-        raise ValueError(f"{where}: expected a positive whole width and height, found {width}, {height}")
-    return Size(width=int(width), height=int(height))  # some converters write 640.0
+    names = tuple(str(name).strip().lower().replace(" ", "_").replace("-", "_") for name in keypoints)
+    return _OTHER_NAMES.get(names, names)
 
 
 def _category(content: Record, name: str, skeleton: Skeleton | None) -> tuple[int, Skeleton]:
-    categories = _records(content, "categories", name)
+    categories = records(content, "categories", name)
     candidates = [category for category in categories if category.get("keypoints")]
     if skeleton is not None and not candidates:
         candidates = [category for category in categories if category.get("id") == PERSON]
@@ -210,7 +169,7 @@ def _category(content: Record, name: str, skeleton: Skeleton | None) -> tuple[in
         described = [category.get("name") for category in candidates]
         raise ValueError(f"{name}: expected one category with 'keypoints', found {described}")
     where = f"{name}: category {candidates[0].get('name')!r}"
-    category_id: int = _field(candidates[0], "id", where)
+    category_id: int = field(candidates[0], "id", where)
     names = _names(candidates[0].get("keypoints") or ())
     if skeleton is None:
         return category_id, skeleton_of(candidates[0], where)
@@ -223,11 +182,11 @@ def _category(content: Record, name: str, skeleton: Skeleton | None) -> tuple[in
 
 def _persons(annotation: Record, where: str, path: Path, size: Size, num_keypoints: int) -> Iterator[Sample]:
     """Yield the annotation as a sample, or nothing where it cannot be used."""
-    x, y, w, h = _numbers(annotation, "bbox", 4, where)
-    area = _number(annotation, "area", where) if "area" in annotation else w * h
+    x, y, w, h = numbers(annotation, "bbox", 4, where)
+    area = number(annotation, "area", where) if "area" in annotation else w * h
     if annotation.get("iscrowd", 0) or area <= 0:
         return
-    values = np.array(_numbers(annotation, "keypoints", 3 * num_keypoints, where), dtype=np.float64).reshape(-1, 3)
+    values = np.array(numbers(annotation, "keypoints", 3 * num_keypoints, where), dtype=np.float64).reshape(-1, 3)
     box = clip_boxes([[x, y, w, h]], size)[0]
     outside = x > size.width - 1 or y > size.height - 1 or x + w <= 0 or y + h <= 0
     if not values.any() or outside or (box[2:] == box[:2]).all():

@@ -225,3 +225,66 @@ LSP_14 = Skeleton(
         *(0.079, 0.079),
     ),
 )
+
+CROWDPOSE_14 = Skeleton(
+    "CROWDPOSE_14",
+    (
+        *(f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist") for side in ("left", "right")),
+        *(f"{side}_{joint}" for joint in ("hip", "knee", "ankle") for side in ("left", "right")),
+        *("head_top", "neck"),
+    ),
+    _LIMB_PAIRS,
+    _HEAD_AND_LIMB_BONES,
+    # The CrowdPose evaluation program's own values.
+    (
+        *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
+        *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+        *(0.079, 0.079),
+    ),
+)
+
+MPII_16 = Skeleton(
+    "MPII_16",
+    (
+        *("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle"),
+        *("pelvis", "thorax", "upper_neck", "head_top"),
+        *("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist"),
+    ),
+    _LIMB_PAIRS,
+    (
+        *(("head_top", "upper_neck"), ("upper_neck", "thorax"), ("thorax", "pelvis")),
+        *(("thorax", "left_shoulder"), ("thorax", "right_shoulder"), ("pelvis", "left_hip"), ("pelvis", "right_hip")),
+        *_LIMB_BONES,
+    ),
+    # MPII is measured by PCKh and has no OKS of its own: the values that MMPose publishes for it.
+    (
+        *(0.089, 0.083, 0.107, 0.107, 0.083, 0.089),
+        *(0.026, 0.026, 0.026, 0.026),
+        *(0.062, 0.072, 0.179, 0.179, 0.072, 0.062),
+    ),
+)
+
+OCHUMAN_19 = Skeleton(
+    "OCHUMAN_19",
+    (
+        *(f"{side}_{joint}" for side in ("right", "left") for joint in ("shoulder", "elbow", "wrist")),
+        *(f"{side}_{joint}" for side in ("right", "left") for joint in ("hip", "knee", "ankle")),
+        *("head", "neck", "right_ear", "left_ear", "nose", "right_eye", "left_eye"),
+    ),
+    (("left_eye", "right_eye"), ("left_ear", "right_ear"), *_LIMB_PAIRS),
+    (
+        *(("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear")),
+        *(("left_ear", "left_shoulder"), ("right_ear", "right_shoulder")),
+        *(("head", "neck"), ("neck", "left_shoulder"), ("neck", "right_shoulder")),
+        *_TRUNK_BONES,
+        *_LIMB_BONES,
+    ),
+    # OCHuman is measured on COCO's seventeen: their values, and the shoulder's for head and neck.
+    (
+        *(0.079, 0.072, 0.062, 0.079, 0.072, 0.062),
+        *(0.107, 0.087, 0.089, 0.107, 0.087, 0.089),
+        *(0.079, 0.079, 0.035, 0.035, 0.026, 0.025, 0.025),
+    ),
+)
+
+KNOWN_SKELETONS = (COCO_17, AIC_14, LSP_14, CROWDPOSE_14, MPII_16, OCHUMAN_19)

@@ -8,14 +8,14 @@ from typing import NamedTuple
 from pcrpose.data.coco import Record, skeleton_of
 from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.findings import Findings, found
-from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
+from pcrpose.keypoints.skeleton import KNOWN_SKELETONS, Skeleton
 
-KNOWN = (COCO_17, AIC_14, LSP_14)
-USUAL_NAMES = frozenset(name for skeleton in KNOWN for name in skeleton.keypoints)
+USUAL_NAMES = frozenset(name for skeleton in KNOWN_SKELETONS for name in skeleton.keypoints)
 SIDES = {"left": "left", "right": "right", "l": "left", "r": "right"}
 OTHER_SIDE = {"left": "right", "right": "left"}
 _CLOSE = 0.85  # left_sholder is close to left_shoulder, left_heel is not close to left_eye
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=^[LR])(?=[A-Z])")  # leftHip, LHip
+_SIDE_WORD = re.compile("left|right", re.IGNORECASE)
 
 
 class Sided(NamedTuple):
@@ -55,7 +55,7 @@ def _check_names(category: Record, spelt: tuple[str, ...], wanted: Skeleton | No
         do = "list the names in the order of the values"
         yield from found("error", "names", "keypoints that are no list", do, [raw])
         return
-    if wanted is None and all(spelt != known.keypoints for known in KNOWN):  # others' bones are not read
+    if wanted is None and all(spelt != known.keypoints for known in KNOWN_SKELETONS):  # others' bones are not read
         yield from _check_bones(category)
     repeated = sorted({name for name in spelt if spelt.count(name) > 1})
     yield from found("error", "names", "names that come twice", "give each keypoint its own", repeated)
@@ -103,7 +103,7 @@ def _check_same_names(here: Sequence[str], wanted: Skeleton) -> Findings:
 
 
 def _check_spelling(names: Sequence[str]) -> Findings:
-    """Find names that are nearly COCO's, AI Challenger's or Leeds Sports'."""
+    """Find names that are nearly those of a known data set."""
     strange = [name for name in names if name not in USUAL_NAMES]
     near = [name + offer for name in strange if (offer := _offer(name, USUAL_NAMES - set(names), cutoff=_CLOSE))]
     do = "keypoints are matched by name: rename what is meant to be the same"
@@ -136,16 +136,37 @@ def _check_sides(skeleton: Skeleton, names: Sequence[str], do: str) -> Findings:
     pairs = [f"{names[left]} and {names[right]}" for left, right in loose]
     yield from found("error", "flip_pairs", "left and right that are no flip pair", do, pairs)
     do = "mend the name, or train and predict without mirroring"
-    alone = [names[index] + _partner(index, lonely, names, sided) for index in lonely]
-    yield from found("error", "flip_pairs", "names of one side without the other", do, alone)
+    alone = [_culprit(index, lonely, names, sided) for index in lonely]
+    yield from found("error", "flip_pairs", "names of one side without the other", do, list(dict.fromkeys(alone)))
     yield from _check_pairs(skeleton)
 
 
-def _partner(index: int, lonely: Sequence[int], names: Sequence[str], sided: dict[int, Sided]) -> str:
-    """Offer the name that may be meant, among those of the other side that are alone too."""
-    others = {sided[other].part: names[other] for other in lonely if sided[other].side != sided[index].side}
-    close = difflib.get_close_matches(sided[index].part, others, n=1)
-    return f" ({others[close[0]]}?)" if close else ""
+def _culprit(index: int, lonely: Sequence[int], names: Sequence[str], sided: dict[int, Sided]) -> str:
+    """Name what is wrong about a keypoint without a partner: a name that is misspelt, or that it is alone."""
+    expected = _mirrored(names[index])
+    free = [name for place, name in enumerate(names) if place not in sided and name not in USUAL_NAMES]
+    if close := difflib.get_close_matches(expected, free, n=1, cutoff=_CLOSE):
+        return f"{close[0]} ({expected}?)"
+    others = {sided[other].part: other for other in lonely if sided[other].side != sided[index].side}
+    near = difflib.get_close_matches(sided[index].part, others, n=1)
+    if not near:
+        return names[index]
+    partner = names[others[near[0]]]
+    if names[index] in USUAL_NAMES and partner not in USUAL_NAMES:
+        return f"{partner} ({expected}?)"
+    if partner in USUAL_NAMES and names[index] not in USUAL_NAMES:
+        return f"{names[index]} ({_mirrored(partner)}?)"
+    return f"{names[index]} ({partner}?)"
+
+
+def _mirrored(name: str) -> str:
+    """Spell the name of the partner: right_hip for left_hip, RightHip for LeftHip."""
+
+    def swapped(match: re.Match[str]) -> str:
+        word = OTHER_SIDE[match[0].lower()]
+        return word.upper() if match[0].isupper() else word.capitalize() if match[0][0].isupper() else word
+
+    return _SIDE_WORD.sub(swapped, name, count=1)
 
 
 def _check_pairs(skeleton: Skeleton) -> Findings:
