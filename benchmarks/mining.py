@@ -26,8 +26,9 @@ from contact_sheets import written_whole
 
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.coco import read_coco
-from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.images import open_image
+from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.negatives import NegativesFile, read_negatives
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval, paired_difference

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.dataset import EpochSampler, Item, KeypointDataset, MixedDataset, SampleKey
+from pcrpose.data.dataset import Item, KeypointDataset
 from pcrpose.data.images import ImageError
+from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton

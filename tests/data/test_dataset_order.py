@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcrpose.data.dataset import EpochSampler
+from pcrpose.data.sampler import EpochSampler
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=4)
 

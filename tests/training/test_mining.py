@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcrpose.data.coco import Detections, read_detections
-from pcrpose.data.dataset import EpochSampler
 from pcrpose.data.negatives import NegativesFile
 from pcrpose.data.person_boxes import PersonBoxes
+from pcrpose.data.sampler import EpochSampler
 from pcrpose.keypoints.boxes import Size, intersection_areas
 from pcrpose.training.mining import REASONS, MiningResult, MiningRules, Reason, background_quota, mine_negatives
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.synthetic import SyntheticPoses, write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14

@@ -137,7 +137,10 @@ class Augmentation:
         # A power, not a contrast about the mean: black stays black, as it is outside the picture.
         levels = np.linspace(0, 1, 256)[:, None] ** np.exp(gamma)
         table = np.clip(255 * gains * levels, 0, 255).round().astype(np.uint8)
-        return np.stack([table[crop[..., channel], channel] for channel in range(3)], axis=-1)
+        recolored = np.empty_like(crop)
+        for channel, row in enumerate(table.T):
+            recolored[..., channel] = np.take(row, crop[..., channel])
+        return recolored
 
 
 def upper_body(skeleton: Skeleton) -> Bools:

@@ -1,33 +1,27 @@
-"""Crops for training: what a sample looks like at a point of the training, and in which order samples come.
+"""Crops for training: what a sample looks like at a point of the training.
 
 A crop is a function of (seed, epoch, index) and of nothing else, so neither the number of worker processes nor a
 restart changes what a model sees.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from pcrpose.data.augment import Augmentation, CropWindow, upper_body
-from pcrpose.data.images import ImageError, open_image
+from pcrpose.data.images import REDUCTIONS, ImageError, Picture, open_image, open_picture
+from pcrpose.data.sampler import SampleKey
 from pcrpose.data.samples import Sample
-from pcrpose.keypoints.arrays import Floats, Image, Indices
+from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.crop import Alignment, Crop
 from pcrpose.keypoints.skeleton import Skeleton
-
-
-class SampleKey(NamedTuple):
-    """Which sample, and the how-manieth time it is seen."""
-
-    epoch: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a key
 
 
 class Item(TypedDict):
@@ -65,10 +59,15 @@ class KeypointDataset(Dataset[Item]):
         seed: of the augmentation.
         cache_images: keep decoded pictures in memory, in each process that opens them. `preload` fills the
             cache before worker processes are forked, which then share it.
+        reduce_jpegs: decode a JPEG file at a half, a quarter or an eighth of its size where the crop shrinks it by
+            that much anyway. Four times as fast with pictures of many megapixels; keypoints stay where they are,
+            colours differ by one or two grey levels on average. A cached picture is decoded whole, so not with
+            ``cache_images``.
 
     Raises:
-        ValueError: if a sample has another number of keypoints than ``source_skeleton``, or the two skeletons
-            have no name in common.
+        ValueError: if a sample has another number of keypoints than ``source_skeleton``, the two skeletons have no
+            name in common, or ``reduce_jpegs`` meets ``cache_images`` or the alignment ``"edge"``, whose crops are
+            those of whole pictures.
     """
 
     def __init__(
@@ -83,6 +82,7 @@ class KeypointDataset(Dataset[Item]):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         cache_images: bool = False,
+        reduce_jpegs: bool = False,
     ) -> None:
         self.samples = tuple(samples)
         self.source_skeleton = source_skeleton
@@ -93,6 +93,10 @@ class KeypointDataset(Dataset[Item]):
         self.augmentation = augmentation
         self.seed = seed
         self._cache: dict[Path, Image] | None = {} if cache_images else None
+        self.reduce_jpegs = reduce_jpegs
+        if reduce_jpegs and (cache_images or alignment == "edge"):
+            other = "cache_images" if cache_images else "alignment='edge'"
+            raise ValueError(f"expected reduce_jpegs or {other}, found both")
         counts = {len(sample.keypoints) for sample in self.samples}
         if counts - {source_skeleton.num_keypoints}:
             expected = f"the {source_skeleton.num_keypoints} keypoints of {source_skeleton.name}"
@@ -123,7 +127,8 @@ class KeypointDataset(Dataset[Item]):
         rng = np.random.default_rng([self.seed, epoch, index])
         window = self._window(index, rng)
         crop = window.crop(self.input_size, self.alignment)
-        pixels = crop.warp(self._open(sample))[0]
+        picture = self._open(sample, window)
+        pixels = (picture.warp(crop) if isinstance(picture, Picture) else crop.warp(picture))[0]
         if self.augmentation is not None:
             pixels = self.augmentation.recolor(pixels, rng)
         keypoints, weights = self._targets(sample, crop, mirrored=window.mirrored)
@@ -139,20 +144,32 @@ class KeypointDataset(Dataset[Item]):
         """Open every picture once; needs ``cache_images``. A broken one is an error only when it is asked for."""
         if self._cache is None:
             raise ValueError("preload: expected a data set built with cache_images=True")
-        for sample in self.samples:
+        for path in {sample.image for sample in self.samples if isinstance(sample.image, Path)}:
             with contextlib.suppress(ImageError, OSError):
-                self._open(sample)
+                self._cached(path, self._cache)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the cached pictures out of what is sent to a worker process."""
         return {**self.__dict__, "_cache": None if self._cache is None else {}}
 
-    def _open(self, sample: Sample) -> Image:
-        if self._cache is None or not isinstance(sample.image, Path):
-            return open_image(sample.image)
-        if sample.image not in self._cache:
-            self._cache[sample.image] = open_image(sample.image)
-        return self._cache[sample.image]
+    def _open(self, sample: Sample, window: CropWindow) -> Image | Picture:
+        """Give a sample's picture, without a copy of it where it is in memory."""
+        if not isinstance(sample.image, Path):
+            return sample.image
+        if self._cache is not None:
+            return self._cached(sample.image, self._cache)
+        return open_picture(sample.image, reduction=self._reduction(window))
+
+    @staticmethod
+    def _cached(path: Path, cache: dict[Path, Image]) -> Image:
+        if path not in cache:
+            cache[path] = open_image(path)
+        return cache[path]
+
+    def _reduction(self, window: CropWindow) -> int:
+        """How much less than the whole picture is still as fine as the crop."""
+        shrinks = float(window.extent[0]) / self.input_size.width if self.reduce_jpegs else 1.0
+        return max((reduction for reduction in REDUCTIONS if reduction <= shrinks), default=1)
 
     def _window(self, index: int, rng: np.random.Generator) -> CropWindow:
         window = CropWindow(*(values[index] for values in self._windows))
@@ -172,129 +189,3 @@ class KeypointDataset(Dataset[Item]):
             order = self.skeleton.flip_indices
             keypoints, weights = keypoints[order], weights[order]
         return keypoints, weights
-
-
-class MixedDataset(Dataset[Item]):
-    """Several data sets of one target skeleton behind one index: the first one's samples, then the second's, ...
-
-    Raises:
-        ValueError: if there is none, or if their skeletons, crop sizes, alignments or paddings differ.
-    """
-
-    def __init__(self, datasets: Sequence[KeypointDataset]) -> None:
-        self.datasets = tuple(datasets)
-        if len({(p.skeleton, p.input_size, p.alignment, p.padding) for p in self.datasets}) != 1:
-            found = [f"{p.skeleton.name} {p.input_size} {p.alignment} {p.padding}" for p in self.datasets]
-            raise ValueError(f"expected data sets of one skeleton and one kind of crop, found {found}")
-        self._starts = np.cumsum([0, *(len(part) for part in self.datasets)])
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """How many samples each data set has."""
-        return tuple(len(part) for part in self.datasets)
-
-    @property
-    def skeleton(self) -> Skeleton:
-        """The one target skeleton."""
-        return self.datasets[0].skeleton
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def locate(self, index: int) -> tuple[int, int]:
-        """Turn a common index into the data set's place and the index within it."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"expected an index in 0..{len(self) - 1}, found {index}")
-        place = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return place, index - int(self._starts[place])
-
-    def __getitem__(self, key: SampleKey | int) -> Item:
-        """Crop one sample; see `KeypointDataset`."""
-        epoch, index = key if isinstance(key, tuple) else (0, int(key))
-        place, within = self.locate(index)
-        item = self.datasets[place][SampleKey(epoch, within)]
-        item["index"] = torch.tensor(index)
-        return item
-
-
-class EpochSampler(Sampler[list[SampleKey]]):
-    """Batches of sample keys, epoch by epoch; a DataLoader takes it as ``batch_sampler``.
-
-    Each data set is an endless row of shuffled passes over its samples, and an epoch takes the next ``quota`` of
-    them. So a quota equal to the size shows every sample once an epoch, a smaller or larger one shows all samples
-    equally often in the long run, and no key ever comes twice.
-
-    Args:
-        sizes: how many samples each data set has, in the order of a `MixedDataset`.
-        batch_size: samples a batch.
-        quotas: samples an epoch takes from each data set; by default all of them once.
-        shuffle: False keeps the order of the data sets.
-        seed: the order is a function of it and of the epoch.
-        drop_last: leave out an incomplete last batch.
-
-    Examples:
-        >>> sampler = EpochSampler([4], batch_size=3, shuffle=False)
-        >>> sampler.set_epoch(0, first_batch=1)
-        >>> list(sampler)
-        [[SampleKey(epoch=0, index=3)]]
-    """
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        *,
-        batch_size: int,
-        quotas: Sequence[int] | None = None,
-        shuffle: bool = True,
-        seed: int = 0,
-        drop_last: bool = False,
-    ) -> None:
-        self.sizes, self.quotas = tuple(sizes), tuple(sizes if quotas is None else quotas)
-        pairs = list(zip(self.sizes, self.quotas, strict=False))
-        if len(self.quotas) != len(self.sizes) or any(quota < 0 or (quota and not size) for size, quota in pairs):
-            raise ValueError(f"expected a quota for each of the sizes {self.sizes}, found {self.quotas}")
-        if batch_size < 1:
-            raise ValueError(f"expected a batch size of at least 1, found {batch_size}")
-        self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
-        self.epoch, self.first_batch = 0, 0
-
-    def set_epoch(self, epoch: int, *, first_batch: int = 0) -> None:
-        """Choose what the next iteration yields: this epoch, from this batch on (to resume in its middle)."""
-        if epoch < 0 or first_batch < 0:
-            raise ValueError(f"expected an epoch and a first batch from 0 up, found {epoch} and {first_batch}")
-        self.epoch, self.first_batch = epoch, first_batch
-
-    def keys(self, epoch: int) -> list[SampleKey]:
-        """List an epoch's samples in order."""
-        starts = np.cumsum([0, *self.sizes])
-        keys = [
-            SampleKey(turn, int(starts[place]) + index)
-            for place in range(len(self.sizes))
-            for turn, index in self._taken(place, epoch)
-        ]
-        if not self.shuffle:
-            return keys
-        # The parts' own orders use 0 .. len(sizes) - 1 in this position of the seed.
-        order = np.random.default_rng([self.seed, len(self.sizes), epoch]).permutation(len(keys))
-        return [keys[position] for position in order]
-
-    def _taken(self, place: int, epoch: int) -> list[tuple[int, int]]:
-        """List the pass and the index of what an epoch takes from one data set."""
-        size, quota = max(1, self.sizes[place]), self.quotas[place]
-        positions = [divmod(position, size) for position in range(epoch * quota, (epoch + 1) * quota)]
-        orders = {turn: self._pass(place, turn) for turn in {turn for turn, _ in positions}}
-        return [(turn, int(orders[turn][step])) for turn, step in positions]
-
-    def _pass(self, place: int, turn: int) -> Indices:
-        size = self.sizes[place]
-        return np.random.default_rng([self.seed, place, turn]).permutation(size) if self.shuffle else np.arange(size)
-
-    def __len__(self) -> int:
-        total = sum(self.quotas)
-        batches = total // self.batch_size if self.drop_last else -(-total // self.batch_size)
-        return max(0, batches - self.first_batch)
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        keys, size = self.keys(self.epoch), self.batch_size
-        for batch in range(self.first_batch, self.first_batch + len(self)):
-            yield keys[batch * size : (batch + 1) * size]

@@ -7,8 +7,9 @@ import io
 import struct
 import threading
 import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import PIL.Image
@@ -17,10 +18,15 @@ from PIL.Image import Transpose
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 
+if TYPE_CHECKING:
+    from pcrpose.keypoints.crop import Crop  # it loads torch, which opening a picture does not need
+
 Color: TypeAlias = Literal["rgb", "bgr"]
 ImageSource: TypeAlias = "str | Path | bytes | PIL.Image.Image | Image"
 
 MAX_PIXELS = 2**28  # 800 MB of RGB: room for a panorama of 20,000 x 13,000, none for a decompression bomb
+
+REDUCTIONS = (1, 2, 4, 8)  # what the decoder of JPEG files can do on its way
 
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
@@ -33,6 +39,7 @@ _TURNS = {
     8: Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
+_MIRRORED_X, _MIRRORED_Y = (2, 3, 6, 7), (3, 4, 7, 8)  # the stored picture's end comes to lie at the left, at the top
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 # What Pillow's many readers raise for a broken file.
@@ -49,6 +56,34 @@ class ImageError(ValueError):
 
 class ImageNotFoundError(ImageError, FileNotFoundError):
     """A picture file that does not exist."""
+
+
+class Picture(NamedTuple):
+    """A decoded picture, upright, perhaps at a part of its size.
+
+    A pixel of it covers ``reduction`` x ``reduction`` pixels of the whole picture. Where these do not divide its size,
+    the last ones reach beyond its end, and the first ones beyond its beginning if it was stored upside down.
+
+    Attributes:
+        pixels: PIL picture of mode RGB.
+        reduction: 1, 2, 4 or 8.
+        beyond: ``(left, top)``, how many pixels of the whole picture's size lie outside it there; below ``reduction``.
+    """
+
+    pixels: PIL.Image.Image
+    reduction: int = 1
+    beyond: tuple[int, int] = (0, 0)
+
+    def warp(self, crop: "Crop") -> Image:
+        """Cut crops, given in the whole picture's pixels, out of what was decoded; see `Crop.warp`."""
+        return (crop if self.reduction == 1 else self._here(crop)).warp(self.pixels)
+
+    def _here(self, crop: "Crop") -> "Crop":
+        # An integer is a pixel's centre: whole = reduction * (here + 0.5) - 0.5 - beyond.
+        middle = self.reduction / 2 - 0.5 - np.array(self.beyond)
+        linear, offset = crop.matrices[:, :, :2], crop.matrices[:, :, 2]
+        matrices = np.concatenate([linear * self.reduction, (linear @ middle + offset)[:, :, None]], axis=2)
+        return replace(crop, matrices=matrices)
 
 
 def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
@@ -76,11 +111,30 @@ def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
         raise ValueError(f"color: expected 'rgb' or 'bgr', found {color!r}")
     if isinstance(source, np.ndarray):
         return _from_array(source, color)
+    return np.array(open_picture(source).pixels)
+
+
+def open_picture(source: str | Path | bytes | PIL.Image.Image, *, reduction: int = 1) -> Picture:
+    """Open a picture as `open_image` does, without copying its pixels into an array.
+
+    Args:
+        source: path, encoded bytes or PIL picture; never changed.
+        reduction: 1, 2, 4 or 8: decode a JPEG file at this part of its width and height, which takes a fraction
+            of the time. Others, and those with a side shorter than this, come whole.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ImageError: see `open_image`.
+        TypeError: if ``source`` is none of these things.
+        ValueError: if ``reduction`` is another number.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction: expected one of {REDUCTIONS}, found {reduction!r}")
     if isinstance(source, PIL.Image.Image):
         return _decode(source, "PIL picture")
     name, encoded = _read(source)
     with _open_header(io.BytesIO(encoded), name) as picture:
-        return _decode(picture, name)
+        return _decode(picture, name, reduction)
 
 
 def image_size(path: str | Path) -> Size:
@@ -138,19 +192,37 @@ def _open_header(stream: BinaryIO, name: str) -> PIL.Image.Image:
     return picture
 
 
-def _decode(picture: PIL.Image.Image, name: str) -> Image:
+def _decode(picture: PIL.Image.Image, name: str, reduction: int = 1) -> Picture:
+    width, height = picture.size
     try:
+        reduction = _drafted(picture, reduction)
         picture.load()
         # Only now: some formats keep their EXIF behind the pixels.
-        turn = _TURNS.get(_orientation(picture))
-        pixels = _to_rgb(picture.transpose(turn) if turn is not None else picture, name)
+        orientation = _orientation(picture)
+        turn = _TURNS.get(orientation)
+        pixels = _to_rgb(picture if turn is None else picture.transpose(turn), name)
     except ImageError:
         raise
     except _BROKEN as error:
         raise ImageError(f"{name}: expected a whole picture, found a broken or truncated one ({error})") from error
-    if pixels.size == 0:
+    if 0 in pixels.size:
         raise ImageError(f"{name}: expected at least one pixel, found {picture.width} x {picture.height}")
-    return pixels
+    if reduction == 1:
+        return Picture(pixels)
+    if orientation in _SIDEWAYS:
+        width, height = height, width
+    left = reduction * pixels.width - width if orientation in _MIRRORED_X else 0
+    top = reduction * pixels.height - height if orientation in _MIRRORED_Y else 0
+    return Picture(pixels, reduction, (left, top))
+
+
+def _drafted(picture: PIL.Image.Image, reduction: int) -> int:
+    """Prepare to decode at a part of the size; the answer is how much it will really be reduced."""
+    if reduction == 1 or min(picture.size) < reduction:
+        return 1
+    # Formats that cannot do it answer None.
+    drafted = picture.draft(None, (picture.width // reduction, picture.height // reduction))
+    return 1 if drafted is None else reduction
 
 
 def _orientation(picture: PIL.Image.Image) -> int:
@@ -160,14 +232,14 @@ def _orientation(picture: PIL.Image.Image) -> int:
         return 1
 
 
-def _to_rgb(picture: PIL.Image.Image, name: str) -> Image:
+def _to_rgb(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
     if picture.mode in _DEEP_GREY:
-        return _grey_to_rgb(_eight_bits(np.asarray(picture), name))
+        picture = PIL.Image.fromarray(_eight_bits(np.asarray(picture), name))
     if picture.mode == "F":
         raise ImageError(f"{name}: expected 8 or 16 bits a channel, found 32-bit floating point")
     if picture.has_transparency_data:
         picture = _on_white(picture.convert("RGBA"))
-    return np.array(picture.convert("RGB"))
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _eight_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], name: str) -> Image:
@@ -175,10 +247,6 @@ def _eight_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], name:
     if wide.size and (wide.min() < 0 or wide.max() > np.iinfo(np.uint16).max):
         raise ImageError(f"{name}: expected 8 or 16 bits a channel, found values {wide.min()} to {wide.max()}")
     return ((wide + 128) // 257).astype(np.uint8)
-
-
-def _grey_to_rgb(grey: Image) -> Image:
-    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def _on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
@@ -191,7 +259,7 @@ def _from_array(array: Image, color: Color) -> Image:
     if array.ndim not in {2, 3} or array.size == 0 or (array.ndim == 3 and array.shape[2] not in {1, 3, 4}):  # noqa: PLR2004 - axes and channels
         raise ImageError(f"array: expected shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), found {array.shape}")
     if array.ndim == 2 or array.shape[2] == 1:  # noqa: PLR2004 - axes
-        return _grey_to_rgb(array.reshape(array.shape[:2]))
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
     if color == "bgr":
         array = array[:, :, [2, 1, 0, 3][: array.shape[2]]]
     if array.shape[2] == 4:  # noqa: PLR2004 - opacity is the fourth channel

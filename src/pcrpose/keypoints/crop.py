@@ -5,22 +5,19 @@ An integer is a pixel's centre, in the picture as in the crop.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-import torch
-from torch.nn.functional import grid_sample
 
 from pcrpose.keypoints.arrays import Bools, Floats, Image, Indices, as_floats
 from pcrpose.keypoints.boxes import Size, check_boxes, windows
+from pcrpose.keypoints.warp import fill_crop
 
 Alignment: TypeAlias = Literal["centre", "edge"]
 
 _SIMILARITY_TOLERANCE = 1e-3  # matrices written down elsewhere are often rounded to float32
-_LARGEST_REGION = 2**29  # pixels; a window that needs more is a mistake, not a person
-_SLACK = 1e-6  # pixels; rounding noise must not decide which whole pixels are touched
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,31 +126,26 @@ class Crop:
         """Take ``(N, ..., 2)`` points, x then y, from crop pixels to image pixels, float64."""
         return _apply(_inverted(self.matrices), points_crop, "points_crop")
 
-    def warp(self, image: Image) -> Image:
+    def warp(self, image: Image | PIL.Image.Image) -> Image:
         """Cut the crops out of the picture.
 
-        Only the part of the picture that a crop touches is read. A crop that is not rotated is resized by a filter
-        that widens as the picture shrinks; a rotated one is shrunk first and then sampled bilinearly. The crop of a
-        mirrored picture at the mirrored window is the mirrored crop, bit for bit where nothing is rotated.
+        Only the part of the picture that a crop touches is read and copied. A crop that is not rotated is resized by
+        a filter that widens as the picture shrinks; a rotated one is shrunk first and then sampled bilinearly. The
+        crop of a mirrored picture at the mirrored window is the mirrored crop, bit for bit where nothing is rotated.
 
         Args:
-            image: ``(H, W, 3)`` uint8, not empty; any colour order.
+            image: ``(H, W, 3)`` uint8, any colour order, or a PIL picture of mode RGB; not empty.
 
         Returns:
             ``(N, size.height, size.width, 3)`` uint8, the same colour order; 0 outside the picture.
 
         Raises:
-            ValueError: if ``image`` has another shape or type, or a window is absurdly larger than the picture.
+            ValueError: if ``image`` is another thing, or a window is absurdly larger than the picture.
         """
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
-            found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise ValueError(f"image: expected uint8 (H, W, 3), not empty, found {found}")
+        _check_image(image)
         crops = np.zeros((len(self), self.size.height, self.size.width, 3), dtype=np.uint8)
         for crop, matrix in zip(crops, self.matrices, strict=True):
-            if self.antialias and matrix[0, 1] == 0 and matrix[1, 0] == 0:
-                _resize(image, matrix, crop)
-            else:
-                _sample(image, matrix, crop, antialias=self.antialias)
+            fill_crop(image, matrix, crop, antialias=self.antialias)
         return crops
 
 
@@ -171,6 +163,18 @@ def mirror_keypoints(keypoints: npt.ArrayLike, width: int, flip_indices: Indices
     mirrored: Floats = np.asarray(keypoints, dtype=np.float64)[..., flip_indices, :]  # a copy: the index is an array
     mirrored[..., 0] = width - 1 - mirrored[..., 0]
     return mirrored
+
+
+def _check_image(image: object) -> None:
+    if isinstance(image, PIL.Image.Image):
+        fits, found = image.mode == "RGB" and 0 not in image.size, f"PIL picture {image.mode} {image.size}"
+    elif isinstance(image, np.ndarray):
+        fits = image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size > 0
+        found = f"{image.dtype} {image.shape}"
+    else:
+        fits, found = False, type(image).__name__
+    if not fits:
+        raise ValueError(f"image: expected uint8 (H, W, 3), not empty, found {found}")
 
 
 def _similar(matrices: Floats) -> Bools:
@@ -210,86 +214,3 @@ def _apply(matrices: Floats, points: npt.ArrayLike, name: str) -> Floats:
     flat = array.reshape(len(matrices), -1, 2) if array.size else array.reshape(len(matrices), 0, 2)
     moved: Floats = flat @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
     return moved.reshape(array.shape)
-
-
-class _Axis(NamedTuple):
-    """What one axis of an unrotated crop takes from the picture."""
-
-    crop: slice  # crop pixels that see anything of the picture
-    region: tuple[int, int]  # picture pixels needed for them, perhaps beyond the border
-    box: tuple[float, float]  # edges of those crop pixels, counted from the region's edge
-
-
-def _axis(zoom: float, offset: float, length: int, picture: int) -> _Axis | None:
-    """Lay one axis out; ``zoom`` is positive, ``offset`` the crop position of image pixel 0."""
-    step = 1 / zoom
-    start = (-0.5 - offset) * step + 0.5  # from here on positions count from the picture's edge
-    reach = max(step, 1.0)  # half-width of the filter
-    first = max(0, math.floor((-reach - start) * zoom - 0.5 - _SLACK))
-    last = min(length, math.ceil((picture + reach - start) * zoom + 0.5 + _SLACK))
-    if first >= last:
-        return None
-    box = (start + first * step, start + last * step)
-    low, high = math.floor(box[0] - reach - _SLACK), math.ceil(box[1] + reach + _SLACK)
-    # The resizer takes float32: on this grid the numbers are exact, and so are those of the mirrored picture.
-    grid = 2.0 ** (23 - (high - low).bit_length())
-    left, right = (round((edge - low) * grid) / grid for edge in box)
-    return _Axis(slice(first, last), (low, high), (left, max(right, left + 1 / grid)))
-
-
-def _resize(image: Image, matrix: Floats, crop: Image) -> None:
-    """Fill one unrotated crop by a resize of the region that it touches."""
-    axes = []
-    for index, (length, picture) in enumerate(zip(crop.shape[1::-1], image.shape[1::-1], strict=True)):
-        zoom, offset = float(matrix[index, index]), float(matrix[index, 2])
-        axes.append(_axis(abs(zoom), offset if zoom > 0 else length - 1 - offset, length, picture))
-    across, down = axes
-    if across is None or down is None:
-        return
-    region = PIL.Image.fromarray(_region(image, across.region, down.region))
-    size = (across.crop.stop - across.crop.start, down.crop.stop - down.crop.start)
-    box = (across.box[0], down.box[0], across.box[1], down.box[1])
-    upright = crop[:: 1 if matrix[1, 1] > 0 else -1, :: 1 if matrix[0, 0] > 0 else -1]
-    upright[down.crop, across.crop] = np.asarray(region.resize(size, PIL.Image.Resampling.BILINEAR, box=box))
-
-
-def _region(image: Image, columns: tuple[int, int], rows: tuple[int, int]) -> Image:
-    """Copy a rectangle that may leave the picture; zeros outside."""
-    (left, right), (top, bottom) = columns, rows
-    if (right - left) * (bottom - top) > _LARGEST_REGION:
-        raise ValueError(f"a window needs {right - left} x {bottom - top} pixels; the picture has {image.shape[:2]}")
-    height, width = image.shape[:2]
-    if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        return np.ascontiguousarray(image[top:bottom, left:right])
-    region = np.zeros((bottom - top, right - left, 3), dtype=np.uint8)
-    inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    y, x = max(-top, 0), max(-left, 0)
-    region[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-    return region
-
-
-def _sample(image: Image, matrix: Floats, crop: Image, *, antialias: bool) -> None:
-    """Fill one crop by bilinear sampling, of the shrunk region if ``antialias`` asks for it."""
-    height, width = crop.shape[:2]
-    to_image = _inverted(matrix[None])[0]
-    zoom = math.sqrt(abs(np.linalg.det(matrix[:, :2]))) if antialias else 1.0
-    reach = math.ceil(2 * max(1 / zoom, 1.0)) + 1
-    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]])
-    touched = corners @ to_image[:, :2].T + to_image[:, 2]
-    limits = np.array([image.shape[1], image.shape[0]])
-    low = np.maximum(np.floor(touched.min(axis=0)) - reach, -reach).astype(int)
-    high = np.minimum(np.ceil(touched.max(axis=0)) + 1 + reach, limits + reach).astype(int)
-    if (low >= limits).any() or (high <= 0).any():
-        return
-    region = _region(image, (low[0], high[0]), (low[1], high[1]))
-    if zoom < 1:
-        shrunk = (max(1, math.ceil(region.shape[1] * zoom)), max(1, math.ceil(region.shape[0] * zoom)))
-        region = np.asarray(PIL.Image.fromarray(region).resize(shrunk, PIL.Image.Resampling.BILINEAR))
-    # grid_sample counts from -1 to 1 between the region's edges, whatever its resolution.
-    span = (high - low)[:, None]
-    linear, offset = 2 * to_image[:, :2] / span, 2 * (to_image[:, 2] - low + 0.5) / span[:, 0] - 1
-    columns, rows = np.arange(width), np.arange(height)[:, None]
-    grid = np.stack([linear[i, 0] * columns + linear[i, 1] * rows + offset[i] for i in range(2)], axis=-1)
-    source = torch.from_numpy(region.astype(np.float32)).permute(2, 0, 1)[None]
-    sampled = grid_sample(source, torch.from_numpy(grid)[None].float(), padding_mode="zeros", align_corners=False)
-    crop[:] = sampled[0].round_().to(torch.uint8).permute(1, 2, 0).numpy()

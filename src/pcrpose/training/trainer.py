@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.checkpoint import (
     Progress,
@@ -192,7 +193,7 @@ class Trainer:
             figures = {"step": done, "loss": value, "learning_rate": self._learning_rate(done - 1)}
             if self.progress.validation is not None:
                 figures["last_validation"] = self.progress.validation
-            self._log(figures)
+            self._log(figures, data_wait=self.batches.wait.share())
         if validates:
             self._validate(done)
         if saves:
@@ -265,10 +266,10 @@ class Trainer:
             write_record(self.output_dir, self.config, self.sampler.sizes)
         self.log.open(self.progress)
 
-    def _log(self, values: dict[str, float]) -> None:
-        self.log.write(values)
+    def _log(self, values: dict[str, float], *, data_wait: float | None = None) -> None:
+        self.log.write(values, data_wait=data_wait)
         if self.processes.rank == 0:
-            logger.info("%s", values)
+            logger.info("%s", values if data_wait is None else {**values, "data_wait": round(data_wait, 3)})
 
     def _require_finite(self) -> None:
         """Stop before a broken weight reaches a file: the model's, its statistics' or the average's."""

@@ -10,12 +10,21 @@ import pytest
 import torch
 
 from pcrpose.data.coco import read_coco
-from pcrpose.data.dataset import EpochSampler, Item, KeypointDataset, MixedDataset, SampleKey
+from pcrpose.data.dataset import Item, KeypointDataset
 from pcrpose.data.images import ImageError
+from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.engine.batches import Batch, BatchStream, PartSampler, SampleError, whole_batches
+from pcrpose.training.engine.batches import (
+    Batch,
+    BatchStream,
+    PartSampler,
+    RunSampler,
+    SampleError,
+    whole_batches,
+)
 
 CPU = torch.device("cpu")
 MakeConfig = Callable[..., TrainConfig]
@@ -76,6 +85,19 @@ def test_steps_go_on_anywhere(dataset: KeypointDataset, make_config: MakeConfig)
     assert later == steps[4:]
 
 
+@pytest.mark.parametrize("first", [0, 2, 5])
+def test_epochs_are_one_row(first: int) -> None:
+    """A run's batches are those of its epochs one after the other, so that workers never wait for an epoch's end."""
+    whole = EpochSampler([25], batch_size=8, drop_last=True)
+    expected: list[list[SampleKey]] = []
+    for epoch in range(3):
+        whole.set_epoch(epoch)
+        expected.extend(PartSampler(whole, parts=2))
+    whole.set_epoch(1, first_batch=2)  # wherever it stood
+
+    assert list(RunSampler(PartSampler(whole, parts=2), epochs=3, first=first)) == expected[2 * first :]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_broken_picture_is_replaced(
     on_disk: KeypointDataset, make_config: MakeConfig, caplog: pytest.LogCaptureFixture, workers: int
@@ -94,8 +116,8 @@ def test_a_broken_picture_is_replaced(
     assert not {0, 1} & set(seen)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
-    assert any("sample 0 is replaced" in line and "no such picture file" in line for line in told)
-    assert any("sample 1 is replaced" in line and "truncated" in line for line in told)
+    assert any("no such picture file; another sample takes its place" in line for line in told)
+    assert any("truncated" in line and line.endswith("; another sample takes its place") for line in told)
     assert indices(on_disk, config, first=1) == found[1:]
 
 
@@ -149,7 +171,7 @@ def test_a_raising_data_set_is_one_line(dataset: KeypointDataset, make_config: M
     """The error names the sample and the cause, without the worker's traceback."""
     faulty = FaultyDataset(dataset.samples, source_skeleton=dataset.skeleton, input_size=dataset.input_size)
 
-    with pytest.raises(SampleError, match=r"^sample \{'index': 3, .*KeyError: 'colour'$") as raised:
+    with pytest.raises(SampleError, match=r"^picture 3 \(sample 3\): KeyError: 'colour'$") as raised:
         indices(faulty, make_config(num_workers=workers))
 
     assert "\n" not in str(raised.value)

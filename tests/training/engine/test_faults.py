@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pcrpose.data.dataset import Item, KeypointDataset, SampleKey
+from pcrpose.data.dataset import Item, KeypointDataset
+from pcrpose.data.sampler import SampleKey
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PCROutput
 from pcrpose.training import checkpoint

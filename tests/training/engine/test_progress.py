@@ -29,10 +29,10 @@ def test_the_line_tells_speed_and_time_left() -> None:
     stream, clock = Terminal(), Clock()
     line = ProgressLine(100, 32, stream=stream, clock=clock)
     line.show(0)
-    clock.now, line.loss, line.validation = 2.0, 2.3456789, 0.4123
+    clock.now, line.loss, line.validation, line.data_wait = 2.0, 2.3456789, 0.4123, 0.024
     line.show(4)
 
-    expected = "step 4/100, loss 2.346, 64 persons/s, 0:00:48 left, validation 0.412"
+    expected = "step 4/100, loss 2.346, 64 persons/s, 0:00:48 left, 2% waiting for data, validation 0.412"
     assert stream.getvalue() == expected
     line.clear()
     assert stream.getvalue() == f"{expected}\r{' ' * len(expected)}\r"

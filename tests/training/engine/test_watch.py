@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
 from pcrpose.training.engine.watch import LossWatch, NotFinite, first_not_finite, write_not_finite
 
 

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pcrpose.data.dataset import EpochSampler, Item, KeypointDataset, MixedDataset, SampleKey
+from pcrpose.data.dataset import Item, KeypointDataset
 from pcrpose.data.images import ImageError
+from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.engine.waiting import DataWait
 from pcrpose.training.engine.watch import describe_sample
 
 logger = logging.getLogger(__name__)
@@ -105,8 +108,35 @@ class PartSampler(Sampler[list[SampleKey]]):
                 yield keys[first : first + size]
 
 
+class RunSampler(Sampler[list[SampleKey]]):
+    """The parts of all batches of a run, epoch after epoch.
+
+    One row of them, so that workers prepare the next epoch's first batches while the last ones are trained on.
+
+    Args:
+        sampler: the parts of one epoch.
+        epochs: of the run.
+        first: optimiser step to begin with.
+    """
+
+    def __init__(self, sampler: PartSampler, *, epochs: int, first: int) -> None:
+        self.sampler, self.epochs, self.first = sampler, epochs, first
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        whole = self.sampler.sampler
+        whole.set_epoch(0)
+        first_epoch, first_batch = divmod(self.first, len(whole))
+        for epoch in range(first_epoch, self.epochs):
+            whole.set_epoch(epoch, first_batch=first_batch if epoch == first_epoch else 0)
+            yield from self.sampler
+
+
 class BatchStream:
     """The batches of a run, from any step on.
+
+    Attributes:
+        broken: why pictures could not be opened, by sample.
+        wait: the share of the time spent waiting for batches.
 
     Args:
         dataset: what is trained on.
@@ -124,32 +154,27 @@ class BatchStream:
     ) -> None:
         self.dataset, self.sampler, self.config, self.device = dataset, sampler, config, device
         self.broken: dict[int, str] = {}
+        self.wait = DataWait()
 
     def steps(self, first: int) -> Iterator[tuple[int, list[Batch]]]:
         """Give the optimiser steps from ``first`` on, each with its parts."""
-        whole = self.sampler.sampler
-        whole.set_epoch(0)
-        first_epoch, first_batch = divmod(first, len(whole))
         loader: DataLoader[Any] = DataLoader(
             ReplacingDataset(self.dataset),
-            batch_sampler=self.sampler,
+            batch_sampler=RunSampler(self.sampler, epochs=self.config.epochs, first=first),
             num_workers=self.config.num_workers,
-            persistent_workers=self.config.num_workers > 0,
             pin_memory=self.device.type == "cuda",
             collate_fn=collate,
         )
         step, parts = first, list[Batch]()
-        for epoch in range(first_epoch, self.config.epochs):
-            whole.set_epoch(epoch, first_batch=first_batch if epoch == first_epoch else 0)
-            for loaded in loader:
-                parts.append(self._accept(loaded))
-                if len(parts) == self.sampler.parts:
-                    yield step, parts
-                    step, parts = step + 1, []
+        for loaded in self.wait.watch(loader):
+            parts.append(self._accept(loaded))
+            if len(parts) == self.sampler.parts:
+                yield step, parts
+                step, parts = step + 1, []
 
     def _accept(self, loaded: "tuple[Batch, Sequence[Broken]] | Failure") -> Batch:
         if isinstance(loaded, Failure):
-            raise SampleError(f"sample {describe_sample(self.dataset, loaded.sample)}: {loaded.reason}")
+            raise SampleError(f"{_place(self.dataset, loaded.sample)}: {loaded.reason}")
         batch, broken = loaded
         for index, reason in broken:
             self._count(index, reason)
@@ -163,7 +188,7 @@ class BatchStream:
         if index in self.broken:
             return
         self.broken[index] = reason
-        logger.warning("sample %d is replaced by another: %s", index, reason)
+        logger.warning("%s; another sample takes its place", reason)
         if len(self.broken) > self.config.max_broken:
             listed = "; ".join(list(self.broken.values())[:LISTED])
             more = len(self.broken) - LISTED
@@ -171,6 +196,14 @@ class BatchStream:
                 f"expected at most {self.config.max_broken} samples whose picture cannot be opened (max_broken), "
                 f"found {len(self.broken)}: {listed}{f'; and {more} more, which the log names' if more > 0 else ''}"
             )
+
+
+def _place(dataset: KeypointDataset | MixedDataset, index: int) -> str:
+    """Name a sample for people who have files, not indices."""
+    facts = describe_sample(dataset, index)
+    picture = facts["image"] or f"picture {facts['image_id']}"
+    person = "" if facts["annotation_id"] is None else f", annotation {facts['annotation_id']}"
+    return f"{picture}{person} (sample {index})"
 
 
 def collate(loaded: Sequence[Loaded]) -> "tuple[Batch, list[Broken]] | Failure":

@@ -58,17 +58,24 @@ class RunLog:
         if self._writer is not None:
             self._board = self._writer(str(self.path.parent / BOARD_FOLDER), purge_step=progress.step + 1)
 
-    def write(self, values: dict[str, float]) -> None:
-        """Add one line of figures; ``step`` is one of them."""
+    def write(self, values: dict[str, float], *, data_wait: float | None = None) -> None:
+        """Add one line of figures.
+
+        Args:
+            values: what the same run gives again; ``step`` is one of them.
+            data_wait: share of the time spent waiting for data. No two runs have the same, so it is not in the file.
+        """
         if not self.active:
             return
         with self.path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(values) + "\n")
         if self._board is not None:
-            for name in values.keys() - {"step", "last_validation"}:
-                self._board.add_scalar(name, values[name], int(values["step"]))
+            points = values if data_wait is None else {**values, "data_wait": data_wait}
+            for name in points.keys() - {"step", "last_validation"}:
+                self._board.add_scalar(name, points[name], int(values["step"]))
         if self.line is not None:
             self.line.validation = values.get("validation", self.line.validation)
+            self.line.data_wait = self.line.data_wait if data_wait is None else data_wait
             self.line.clear()
 
     def picture(self, step: int, image: Image) -> None:

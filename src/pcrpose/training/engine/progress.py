@@ -10,7 +10,7 @@ _MEMORY = 0.9  # share of the old speed that stays at each refresh
 
 
 class ProgressLine:
-    """Step, loss, speed, time left and the last validation figure; nothing where the stream is no terminal.
+    """Step, loss, speed, time left, waiting and the last validation figure; nothing where the stream is no terminal.
 
     Args:
         total_steps: of the run.
@@ -30,6 +30,7 @@ class ProgressLine:
         self.total_steps, self.batch_size = total_steps, batch_size
         self.loss: float | None = None
         self.validation: float | None = None
+        self.data_wait: float | None = None
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
         self._rate: float | None = None
@@ -58,7 +59,7 @@ class ProgressLine:
         self._stream.flush()
 
     def text(self, step: int) -> str:
-        """Write the line, as ``step 50/400, loss 2.31, 120 persons/s, 0:12:30 left, validation 0.412``."""
+        """Write the line, as ``step 50/400, loss 2.31, 120 persons/s, 0:12:30 left, 2% waiting for data``."""
         parts = [f"step {step}/{self.total_steps}"]
         if self.loss is not None:
             parts.append(f"loss {self.loss:.4g}")
@@ -66,6 +67,8 @@ class ProgressLine:
             left = round((self.total_steps - step) / self._rate)
             parts.append(f"{self._rate * self.batch_size:.0f} persons/s")
             parts.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+        if self.data_wait is not None:
+            parts.append(f"{self.data_wait:.0%} waiting for data")
         if self.validation is not None:
             parts.append(f"validation {self.validation:.3f}")
         return ", ".join(parts)

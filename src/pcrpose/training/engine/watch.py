@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
 
 BATCH_FILE = "not_finite.json"
 
