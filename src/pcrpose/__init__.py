@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pcrpose.evaluation.coco import CocoEvaluator
+    from pcrpose.inference.ensemble import Ensemble
     from pcrpose.inference.predictor import PosePredictor
     from pcrpose.keypoints.oks import oks, oks_nms
     from pcrpose.keypoints.poses import Poses
@@ -28,6 +29,7 @@ __all__ = [
     "COCO_17",
     "PCR",
     "CocoEvaluator",
+    "Ensemble",
     "PCRConfig",
     "PosePredictor",
     "Poses",
@@ -46,6 +48,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "PCR": "pcrpose.models.pcr",
         "CocoEvaluator": "pcrpose.evaluation.coco",
         "PCRConfig": "pcrpose.models.config",
+        "Ensemble": "pcrpose.inference.ensemble",
         "PosePredictor": "pcrpose.inference.predictor",
         "Poses": "pcrpose.keypoints.poses",
         "Recipe": "pcrpose.training.recipe",

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pcrpose.cli.options import at_least, device, existing_file, path, share
+from pcrpose.cli.options import add_model_options, at_least, device, existing_file, load_models, path, share
+from pcrpose.inference.ensemble import Ensemble
+from pcrpose.models.pcr import PCR
 
 
 def test_values() -> None:
@@ -73,3 +75,28 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         existing_file("~/other")
     with pytest.raises(argparse.ArgumentTypeError, match="found a folder"):
         existing_file("~")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("", ["pcr-nano"]), ("--model a", ["a"]), ("--model a --model b", ["a", "b"])]
+)
+def test_several_models(given: str, expected: list[str]) -> None:
+    """What is given takes the place of the default, and the next parser has the default again."""
+    parser = argparse.ArgumentParser()
+    add_model_options(parser, several=True)
+
+    assert parser.parse_args(given.split()).model == expected
+    assert parser.parse_args([]).model == ["pcr-nano"]
+
+
+def test_models_are_loaded(model_folder: Path, tmp_path: Path) -> None:
+    """One is itself, two are an ensemble, the same one twice is a mistake."""
+    other = tmp_path / "other"
+    PCR.from_pretrained(model_folder).save_pretrained(other)
+
+    assert isinstance(load_models([model_folder]), PCR)
+    both = load_models([str(model_folder), str(other)])
+    assert isinstance(both, Ensemble)
+    assert len(both.members) == 2
+    with pytest.raises(ValueError, match=r"tiny: expected different models, found it 2 times"):
+        load_models([model_folder, other, model_folder])

@@ -14,6 +14,7 @@ from pcrpose.cli import pseudo_label
 from pcrpose.data.coco import read_coco
 from pcrpose.data.images import open_image
 from pcrpose.inference.predictor import PosePredictor
+from pcrpose.models.load import load_model
 from pcrpose.training.label_work import Shard
 
 Command: TypeAlias = Callable[..., int]
@@ -240,3 +241,38 @@ def test_shard_of_other_settings_is_not_merged(label: Command, folder: Path, mod
 
     with pytest.raises(ValueError, match=r"was made with other settings than .*: model: .*tiny.* and .*other"):
         label("--out", "a.json", "--merge", "a.json.1-of-2.work", "a.json.2-of-2.work")
+
+
+def test_labels_of_several_models(
+    label: Command, folder: Path, model_folder: Path, made: Callable[[str], dict[str, Any]]
+) -> None:
+    """Their mean is labelled, the provenance lists them all, and a work file of one of them is not gone on with."""
+    other = load_model(model_folder)
+    for name, tensor in other.state_dict().items():
+        if name.startswith("heads"):
+            tensor.neg_()
+    other.save_pretrained("other")
+    arguments = (folder, "--detector", "boxes.json", *ALWAYS, "--model", "other")
+
+    assert label(*arguments, "--out", "both.json") == 0
+
+    found = made("both.json")["predictions"]
+    assert [each["name"] for each in found["models"]] == ["other", "tiny"]
+    assert {len(each["sha256"]) for each in found["models"]} == {64}
+    assert found["models"][0]["sha256"] != found["models"][1]["sha256"]
+    assert "model" not in found
+    annotations = json.loads(Path("both.json").read_text())["annotations"]
+    assert {entry["score"] for entry in annotations} == {0.0}  # what one finds the other denies
+    with pytest.raises(ValueError, match="other settings"):
+        label(folder, "--detector", "boxes.json", *ALWAYS, "--out", "both.json")
+
+
+def test_the_provenance_of_one_model_stays(label: Command, folder: Path) -> None:
+    """Work files of earlier runs go on: one model is told as it always was."""
+    assert label(folder, "--detector", "boxes.json", "--out", "a.json", *ALWAYS) == 0
+
+    settings = json.loads(Path("a.json.work").read_text().splitlines()[0])["settings"]
+    assert list(settings) == [
+        "pcrpose", "model", "flip", "decode", "detector", "box_threshold", "never_in", "pictures"
+    ]  # fmt: skip
+    assert list(settings["model"]) == ["name", "sha256"]

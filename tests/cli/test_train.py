@@ -23,7 +23,7 @@ from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.trainer import Trainer, Validate
+from pcrpose.training.trainer import Validate
 
 CONFIG = PCRConfig(
     encoder="resnet_nano",
@@ -159,13 +159,26 @@ def test_the_same_command_goes_on(
     assert main(arguments) == 0
     first = load_model(tmp_path / "run/final").state_dict()
 
+    capsys.readouterr()
     assert main(arguments) == 0
-    assert "going on from step 4 of 4" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "going on from step 4 of 4" in captured.err
+    final = tmp_path / "run/final"
+    assert captured.out.splitlines()[:2] == [
+        "this training is finished: 2 of 2 epochs; nothing was left to do",
+        f"the model is in {final}",
+    ]
+    assert captured.out.endswith(f"to train it further, begin another run from it: --start {final} --out ANOTHER\n")
     again = load_model(tmp_path / "run/final").state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
 
     assert main([*arguments, "--learning-rate", "0.01"]) == 2
     assert "another configuration (learning_rate" in capsys.readouterr().err
+    assert main([*arguments, "--epochs", "3"]) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'run'}: holds a training of 2 epochs, found 3" in told
+    assert f"--start {final} --out ANOTHER" in told
+    assert main([*arguments, "--start", str(final), "--out", str(tmp_path / "further"), "--epochs", "1"]) == 0
 
 
 def test_options_reach_the_training(drawn: list[str], start: Path, tmp_path: Path, planned: list[Planned]) -> None:
@@ -214,17 +227,6 @@ def test_a_skeleton_of_ones_own(faces: list[str], start: Path, tmp_path: Path, p
     assert planned[0].model.config.skeleton == planned[0].dataset.skeleton == FACE
 
 
-def test_a_models_own_skeleton_is_kept() -> None:
-    """The same names from a file that says no more leave the model's sigmas; a skeleton that is given does not."""
-    from_file = Skeleton("face", FACE.keypoints, [(1, 2)], [], [0.07] * 3)
-    model = PCR(replace(CONFIG, skeleton=FACE))
-
-    assert train.prepare_model(model, from_file) is model
-    assert train.prepare_model(model, from_file, size=CONFIG.input_size) is model
-    assert train.prepare_model(model, from_file, keep=False).config.skeleton == from_file
-    assert train.prepare_model(model, from_file, size=Size(width=32, height=64)).config.skeleton == FACE
-
-
 def test_trouble_is_told_beforehand(
     drawn: list[str], start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], planned: list[Planned]
 ) -> None:
@@ -239,7 +241,7 @@ def test_trouble_is_told_beforehand(
     assert [line.split(":")[1] for line in lines] == [
         " persons whose num_keypoints is wrong",
         " pictures that the other file has too",
-        " training goes on with what can be read; better mend the file first",
+        " these are errors; better mend the file before a long training",
     ]
     assert len(planned) == 1
 
@@ -266,6 +268,8 @@ def test_what_is_missing_is_told_at_once(
         (["--epochs", "0"], "at least 1"),
         (["--learning-rate", "-1"], "positive"),
         (["--val", "none.json", "photos"], "none.json: no such annotation file"),
+        (["--network", "PCR (R50), SE"], "--network: expected with --recipe"),
+        (["--per-epoch", "C=5"], "--per-epoch: expected with --recipe"),
     ],
 )
 def test_mistakes(
@@ -305,22 +309,3 @@ def test_the_example_does_the_same(
 
     assert capsys.readouterr().out == f"{tmp_path / 'run/final'}\n"
     assert load_model(tmp_path / "run/best").config.skeleton.keypoints == FACE.keypoints
-
-
-def test_short_lines(caplog: pytest.LogCaptureFixture) -> None:
-    """The trainer's figures become a line for people, other messages and other loggers stay as they are."""
-    trainer, other = logging.getLogger(Trainer.__module__), logging.getLogger("pcrpose.models")
-    figures = {"step": 50, "loss": 2.34567, "learning_rate": 0.0005}
-    with caplog.at_level(logging.INFO, "pcrpose"):
-        with train.short_lines(400):
-            trainer.info("%s", figures)
-            trainer.info("going on from step %d of %d", 50, 400)
-            other.info("%s", figures)
-        trainer.info("%s", figures)
-
-    assert caplog.messages == [
-        "step 50 of 400: loss 2.35, learning rate 0.0005",
-        "going on from step 50 of 400",
-        str(figures),
-        str(figures),
-    ]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.samples import Sample
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.keypoints.boxes import Size
@@ -222,6 +223,94 @@ def test_the_first_stage_may_start_from_an_encoder(sources: dict[str, Source], t
     assert run_recipe(recipe, sources, MODEL, tmp_path / "run", base=still(), initial_encoder=encoder) == final
     with pytest.raises(FileNotFoundError, match="pretrained"):
         run_recipe(recipe, sources, MODEL, tmp_path / "other", base=still(), initial_encoder=encoder)
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """Save a network of COCO's keypoints, for larger crops, whose heads are not near zero."""
+    torch.manual_seed(7)
+    model = PCR(replace(MODEL, input_size=Size(width=64, height=96), sigma=8.0))
+    for name, tensor in model.state_dict().items():
+        if "heads" in name:
+            torch.nn.init.normal_(tensor)
+    model.save_pretrained(tmp_path / "trained")
+    return tmp_path / "trained"
+
+
+def test_the_first_stage_may_start_from_a_model(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
+    """All of its weights arrive, the common keypoints' rows of the heads too; the stages' files name it."""
+    before = tensors(trained)
+
+    final = run_recipe(
+        Recipe.parse("A->C"), sources, MODEL, tmp_path / "run", base=still(), fine_tune=still(), initial_model=trained
+    )
+
+    first = tmp_path / "run/stage-1-A/final"
+    assert load_model(first).config == replace(MODEL, skeleton=AIC_14)
+    after = tensors(first)
+    learnt = [name for name in before if "heads" not in name and "running" not in name and "tracked" not in name]
+    assert all(torch.allclose(before[name], after[name]) for name in learnt)
+    there, here = map(torch.from_numpy, COCO_17.shared_with(AIC_14))
+    assert torch.allclose(before["heads.0.weight"][there], after["heads.0.weight"][here])
+    assert tensors(final)["heads.0.weight"].abs().max() < 0.01  # the paper's new heads between the stages
+    for place in (first, first.parent, final):
+        noted = json.loads((place / "recipe.json").read_text())["initial_model"]
+        assert (noted["name"], len(noted["sha256"])) == ("trained", 64)
+
+
+def test_a_run_that_started_from_a_model_goes_on(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
+    """Bit for bit, wherever it was cut off; with other weights it is another run."""
+    recipe, base = Recipe.parse("AC->C"), replace(BASE, checkpoint_every=3)
+    whole = run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, initial_model=trained)
+
+    for stop_at in (1, 3):
+        cut = tmp_path / f"cut-{stop_at}"
+        with pytest.raises(InterruptedRunError):
+            run_recipe(recipe, sources, MODEL, cut, base=base, initial_model=trained, validate=Recorder(stop_at))
+        resumed = run_recipe(recipe, sources, MODEL, cut, base=base, initial_model=trained)
+        assert same(whole, resumed)
+        assert losses(resumed.parent) == losses(whole.parent)
+
+    renamed = trained.rename(tmp_path / "renamed")
+    assert run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, initial_model=renamed) == whole
+    PCR(MODEL).save_pretrained(renamed)
+    for start in (renamed, None):
+        with pytest.raises(ValueError, match=r"stage-1-AC: began with initial_model .*trained.*another folder"):
+            run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, initial_model=start)
+
+
+def test_a_model_to_start_from_has_to_fit(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
+    """Another network is refused with what is different about it; so are two beginnings."""
+    recipe, out = Recipe.parse("C"), tmp_path / "run"
+    with pytest.raises(ValueError, match=r"trained: expected the network .*, found \['channels \(8, 8, 8\)'\]"):
+        run_recipe(recipe, sources, replace(MODEL, channels=(16, 16, 16)), out, base=BASE, initial_model=trained)
+    with pytest.raises(ValueError, match="found both"):
+        run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=trained, initial_encoder=trained)
+    with pytest.raises(FileNotFoundError):
+        run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=tmp_path / "none")
+    assert not out.exists()
+
+
+def test_another_encoder_is_another_run(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
+    """A run does not go on under the name of an encoder that it did not start from."""
+    run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE, initial_encoder=trained)
+    with pytest.raises(ValueError, match="began with initial_encoder trained, found None now"):
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE)
+
+
+def test_pictures_are_opened_once(
+    sources: dict[str, Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where they are to be kept in memory, before the stage begins; what an epoch takes is told in words."""
+    kept: list[int] = []
+    monkeypatch.setattr(KeypointDataset, "preload", lambda self: kept.append(len(self)))
+    some = {"C": replace(sources["C"], cache_images=True), "U": sources["U"]}
+
+    with caplog.at_level("INFO", "pcrpose.training.stages"):
+        run_recipe(Recipe.parse("CU"), some, MODEL, tmp_path, base=BASE)
+
+    assert kept == [8]
+    assert "CU: stage 1 of 1, samples of an epoch: 8 of 8 from C, 4 of 8 from U" in caplog.messages
 
 
 def test_the_seed_decides_alone(sources: dict[str, Source], tmp_path: Path) -> None:

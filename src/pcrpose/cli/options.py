@@ -1,24 +1,34 @@
 """Options that several commands take, and the types that check them before anything slow begins."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from pcrpose.inference.ensemble import Ensemble
+from pcrpose.models.load import load_model
+from pcrpose.models.pose_model import PoseModel
 
 BATCH = 16
 MODEL = "pcr-nano"
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add which model runs, where and how."""
+def add_model_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add which model runs, where and how.
+
+    Args:
+        parser: of a command.
+        several: ``--model`` can be given more than once: ``options.model`` is then a list for `load_models`.
+    """
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        default=MODEL,
-        metavar="NAME",
-        help='name in the zoo, folder, or owner/name on the Hugging Face Hub (%(default)s); see "pcrpose zoo"',
-    )
+    name = f'name in the zoo, folder, or owner/name on the Hugging Face Hub ({MODEL}); see "pcrpose zoo"'
+    if several:
+        more = f"{name}; given several times, the mean of the models' heatmaps"
+        group.add_argument("--model", action=_Several, default=[MODEL], metavar="NAME", help=more)
+    else:
+        group.add_argument("--model", default=MODEL, metavar="NAME", help=name)
     group.add_argument(
         "--device", type=device, default="auto", help="cpu, cuda, cuda:1, mps; by default cuda if there is one, or cpu"
     )
@@ -28,6 +38,34 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-flip", dest="flip", action="store_false", help="do without the mirrored crop: twice as fast, less exact"
     )
+
+
+class _Several(argparse.Action):
+    """Collect what is given; the first one takes the place of the default."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        _option: str | None = None,
+    ) -> None:
+        given = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [values] if given is self.default else [*given, values])
+
+
+def load_models(names: Sequence[str | Path]) -> PoseModel[Any]:
+    """Load the model that is named, or several as an `Ensemble`.
+
+    Raises:
+        ValueError: as `load_model`, if a model is named twice, or if the models do not go together.
+        FileNotFoundError: as `load_model`.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"--model {name}: expected different models, found it {names.count(name)} times")
+    models = [load_model(name) for name in names]
+    return models[0] if len(models) == 1 else Ensemble(models)
 
 
 def device(text: str) -> torch.device:

@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.options import add_model_options, at_least, existing_file, path, share
+from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
 from pcrpose.cli.persons import find_persons
 from pcrpose.cli.pictures import Picture, find_pictures
 from pcrpose.cli.progress import ProgressLine, counted
+from pcrpose.cli.targets import new_file
 from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.check_pictures import picture_files
 from pcrpose.data.leaks import MAX_DISTANCE, GuardedPictures
 from pcrpose.inference.detectors import Detector
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.models.hub import WEIGHTS_FILE, find_folder
-from pcrpose.models.load import load_model
 from pcrpose.training.label_selection import (
     THRESHOLD,
     Content,
@@ -28,6 +27,7 @@ from pcrpose.training.label_selection import (
     write_pseudo_labels,
 )
 from pcrpose.training.label_work import Shard, file_sha256
+from pcrpose.training.provenance import describe_weights
 from pcrpose.training.pseudo_label import BOX_THRESHOLD, Boxes, PictureLabeller, UnlabelledPicture, number_pictures
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ EPILOG = """\
 examples:
   pcrpose pseudo-label photos --detector yolox_nano.onnx --out pseudo.json
   pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --keep-share 0.3 --never-in val.json val
+  pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --model runs/a/final --model runs/b/final
   pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --shard 2/4
   pcrpose pseudo-label --merge pseudo.json.*.work --out pseudo.json
 
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="leave out boxes that the detector scores below it (%(default)s)",
     )
-    add_model_options(parser)
+    add_model_options(parser, several=True)
     _add_selection(parser)
     leaks = parser.add_argument_group("leaks")
     leaks.add_argument(
@@ -98,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     leaks.add_argument("--mirrored", action="store_true", help="mirrored copies count as alike too")
     results = parser.add_argument_group("results")
-    results.add_argument("--out", type=path, required=True, metavar="JSON", help="annotation file to write")
+    results.add_argument("--out", type=new_file, required=True, metavar="JSON", help="annotation file to write")
     results.add_argument("--shard", type=_shard, metavar="K/N", help="do the K-th of N shares; then --merge them")
     results.add_argument("--date", metavar="TEXT", help="written into the file; by default none is")
 
@@ -165,14 +166,14 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
         )
     files = find_pictures([str(options.images)], recursive=options.recursive, outside=options.out)
     pictures = number_pictures(options.images, [file.path for file in files])
-    folder = find_folder(options.model)
-    predictor = PosePredictor(load_model(folder).to(options.device), flip=options.flip, batch_size=options.batch)
+    model = load_models(options.model).to(options.device)
+    predictor = PosePredictor(model, flip=options.flip, batch_size=options.batch)
     selection.check(predictor.model.config.skeleton)
     labeller = PictureLabeller(
         predictor=predictor,
         detector=_boxes(options, files, pictures),
         skeleton=predictor.model.config.skeleton,
-        made_with=_provenance(options, folder, predictor),
+        made_with=_provenance(options, predictor),
         box_threshold=options.score_threshold,
         guarded=_guarded(options),
     )
@@ -194,10 +195,10 @@ def _boxes(
     return {names[file.path]: found for file, found in (persons.detections or {}).items()}
 
 
-def _provenance(options: argparse.Namespace, folder: Path, predictor: PosePredictor) -> dict[str, Any]:
-    name = options.model if Path(options.model) != folder else folder.resolve().name
+def _provenance(options: argparse.Namespace, predictor: PosePredictor) -> dict[str, Any]:
+    weights = [describe_weights(name) for name in options.model]
     return {
-        "model": {"name": name, "sha256": file_sha256(folder / WEIGHTS_FILE)},
+        **({"model": weights[0]} if len(weights) == 1 else {"models": weights}),
         "flip": options.flip,
         "decode": predictor.codec.decoding,
         "detector": {"name": options.detector.name, "sha256": file_sha256(options.detector)},
@@ -271,5 +272,7 @@ def _score(text: str) -> float:
 
 
 def _named_score(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
+    name, sign, number = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"expected a keypoint, = and a score, such as nose=0.8, found {text!r}")
     return name, _score(number)

@@ -1,5 +1,6 @@
 """Run a recipe: one training after the other, each starting from what the one before has learnt."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.dataset import KeypointDataset, MixedDataset
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.skeleton import AIC_14, Skeleton
 from pcrpose.models.config import PoseConfig
@@ -20,6 +22,7 @@ from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.transfer import replace_skeleton
 from pcrpose.training.checkpoint import find_checkpoint
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.provenance import describe_weights
 from pcrpose.training.recipe import LETTERS, RECIPE_FILE, Recipe, read_recipe, write_recipe
 from pcrpose.training.trainer import Trainer, Validate
 
@@ -39,7 +42,7 @@ class Source:
         per_epoch: how many of them an epoch takes, in turn; more than there are repeats some. By default all once, and
             of the hard negatives (H) one to eight persons, which is ours.
         augmentation: None shows every box as it stands.
-        cache_images: see `KeypointDataset`.
+        cache_images: open every picture before a stage begins and keep it in memory, decoded.
 
     Raises:
         ValueError: if there is no sample, or an epoch would take none.
@@ -67,6 +70,7 @@ def run_recipe(
     base: TrainConfig | None = None,
     fine_tune: TrainConfig | None = None,
     initial_encoder: str | Path | None = None,
+    initial_model: str | Path | None = None,
     validate: Validate | None = None,
 ) -> Path:
     """Train stage after stage, each in a folder of its own; an interrupted run goes on where it stopped.
@@ -85,6 +89,9 @@ def run_recipe(
         fine_tune: of all stages but the first, in place of that proportion.
         initial_encoder: what the first stage's encoder starts from, see `load_encoder`; by default it is random, which
             is not as the paper trains.
+        initial_model: what the whole network of the first stage starts from, in place of an encoder: what `load_model`
+            takes. Its configuration has to be ``model_config``, but for keypoints, input size and spread of the
+            targets; heads keep the rows of keypoints of the same name, see `replace_skeleton`.
         validate: see `Trainer`; called in the stages that predict what the last one does.
 
     Returns:
@@ -92,16 +99,17 @@ def run_recipe(
 
     Raises:
         ImportError: without the ``train`` extra.
-        ValueError: if a letter has no source, H holds persons or another source holds negatives, or ``output_dir``
-            holds stages of another recipe.
+        ValueError: if a letter has no source, H holds persons or another source holds negatives, ``initial_model`` is
+            another network, or ``output_dir`` holds stages of another recipe or with another beginning.
     """
     base = TrainConfig() if base is None else base
     configs = (base, base if fine_tune is None else fine_tune)
     if any(config.quotas is not None for config in configs):
         raise ValueError("quotas: expected None: per_epoch of a source says how many of its samples an epoch takes")
     _check_sources(recipe, sources)
+    beginning = _beginning(initial_encoder, initial_model)
     folder = Path(output_dir)
-    _refuse_other_runs(folder, recipe)
+    _refuse_other_runs(folder, recipe, beginning)
     own = sources["A"].skeleton if "A" in sources else AIC_14
     stages = recipe.plan(own=own, merged=model_config.skeleton)
     final = folder
@@ -109,15 +117,16 @@ def run_recipe(
         config = fine_tune if fine_tune is not None and stage.number > 1 else stage.configure(base)
         config = replace(config, seed=config.seed + stage.number - 1)
         begun = find_checkpoint(folder / stage.name / "last") is not None
-        if stage.number == 1:
-            encoder = None if begun else initial_encoder  # a checkpoint holds what became of it
-            model = _first_model(replace(model_config, skeleton=stage.skeleton), encoder, config.seed)
-        else:
+        if stage.number > 1:
             model = _carry_over(load_model(final), stage.skeleton, config.seed)
+        else:
+            wanted = replace(model_config, skeleton=stage.skeleton)
+            starts = (None, None) if begun else (initial_encoder, initial_model)  # a checkpoint holds what became of it
+            model = _first_model(wanted, *starts, config.seed)
         chosen = {letter: sources[letter] for letter in stage.sources}
-        facts = _facts(chosen, initial_encoder)
+        facts = _facts(chosen) | beginning
         measured = stage.skeleton.keypoints == stages[-1].skeleton.keypoints
-        logger.info("%s: stage %d of %d, %s", recipe, stage.number, len(stages), facts)
+        logger.info("%s: stage %d of %d, %s", recipe, stage.number, len(stages), _shares_in_words(facts))
         (folder / stage.name).mkdir(parents=True, exist_ok=True)
         if not begun:  # otherwise the trainer refuses to go on with other data
             write_recipe(folder / stage.name, recipe, stage, facts)
@@ -139,21 +148,56 @@ def _check_sources(recipe: Recipe, sources: Mapping[str, Source]) -> None:
             raise ValueError(f"source {letter}: expected {expected}, found {wrong} {found}")
 
 
-def _refuse_other_runs(folder: Path, recipe: Recipe) -> None:
+def _beginning(encoder: str | Path | None, model: str | Path | None) -> dict[str, Any]:
+    """Say what the first stage starts from, for the stages' files."""
+    if encoder is not None and model is not None:
+        raise ValueError("expected initial_encoder or initial_model, found both")
+    return {
+        "initial_encoder": None if encoder is None else Path(encoder).name,
+        "initial_model": None if model is None else describe_weights(model),
+    }
+
+
+def _refuse_other_runs(folder: Path, recipe: Recipe, beginning: Mapping[str, Any]) -> None:
     for stage in sorted(folder.glob("stage-*")):
+        begun = find_checkpoint(stage / "last") is not None
         if (stage / RECIPE_FILE).is_file():
             if (other := read_recipe(stage)) != recipe:
                 raise ValueError(f"{stage}: expected a stage of {recipe}, found one of {other}; choose another folder")
-        elif find_checkpoint(stage / "last") is not None:
+            if begun:
+                _refuse_other_beginning(stage, beginning)
+        elif begun:
             raise ValueError(f"{stage}: holds a training without {RECIPE_FILE}; choose another folder")
 
 
-def _first_model(config: PoseConfig, encoder: str | Path | None, seed: int) -> PoseModel[Any]:
+def _refuse_other_beginning(stage: Path, beginning: Mapping[str, Any]) -> None:
+    noted = json.loads((stage / RECIPE_FILE).read_text(encoding="utf-8"))
+    for name, now in beginning.items():
+        then = noted.get(name)
+        if _mark(then) != _mark(now):
+            raise ValueError(f"{stage}: began with {name} {then}, found {now} now; choose another folder")
+
+
+def _mark(fact: Any) -> Any:  # noqa: ANN401 - a name, or what `describe_weights` says
+    """Tell what has to stay: the weights where they are known, whatever their folder is called by now."""
+    return fact["sha256"] if isinstance(fact, dict) else fact
+
+
+def _first_model(config: PoseConfig, encoder: str | Path | None, start: str | Path | None, seed: int) -> PoseModel[Any]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = build_model(config)
+        if start is None:
+            model = build_model(config)
+        else:
+            given = load_model(start)
+            model = replace_skeleton(given, config.skeleton, input_size=config.input_size, sigma=config.sigma)
     if encoder is not None:
         load_encoder(model, encoder)
+    if model.config != config:
+        ours, its = config.to_dict(), model.config.to_dict()
+        other = [f"{name} {its.get(name)}" for name in {**its, **ours} if its.get(name) != ours.get(name)]
+        kind = type(config).__name__
+        raise ValueError(f"initial_model {start}: expected the network of {kind} that is asked for, found {other}")
     return model
 
 
@@ -166,13 +210,17 @@ def _carry_over(model: PoseModel[Any], skeleton: Skeleton, seed: int) -> PoseMod
         return replace_skeleton(model, skeleton)
 
 
-def _facts(sources: Mapping[str, Source], encoder: str | Path | None) -> dict[str, Any]:
-    """Say what a stage saw, for its file."""
+def _facts(sources: Mapping[str, Source]) -> dict[str, Any]:
+    """Say what a stage sees, for its file."""
     return {
         "samples": {letter: len(source.samples) for letter, source in sources.items()},
         "per_epoch": epoch_counts(sources),
-        "initial_encoder": None if encoder is None else Path(encoder).name,
     }
+
+
+def _shares_in_words(facts: Mapping[str, Any]) -> str:
+    shares = [f"{count} of {facts['samples'][letter]} from {letter}" for letter, count in facts["per_epoch"].items()]
+    return f"samples of an epoch: {', '.join(shares)}"
 
 
 def _train(
@@ -200,7 +248,7 @@ def _crops(source: Source, letter: str, config: PoseConfig, seed: int) -> Keypoi
         skeleton = config.skeleton
         points, labels = np.zeros((skeleton.num_keypoints, 2)), np.zeros(skeleton.num_keypoints, dtype=np.int64)
         samples = [replace(sample, keypoints=points, visibility=labels) for sample in samples]
-    return KeypointDataset(
+    crops = KeypointDataset(
         samples,
         source_skeleton=skeleton,
         skeleton=config.skeleton,
@@ -211,3 +259,6 @@ def _crops(source: Source, letter: str, config: PoseConfig, seed: int) -> Keypoi
         seed=seed,
         cache_images=source.cache_images,
     )
+    if source.cache_images:
+        crops.preload()  # worker processes share what is decoded before they start
+    return crops

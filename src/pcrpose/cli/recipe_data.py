@@ -1,0 +1,161 @@
+"""What the letters of a recipe stand for on the command line: files and folders, checked and read."""
+
+import argparse
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pcrpose.cli.options import path
+from pcrpose.cli.training import fit_memory, warn_of_errors
+from pcrpose.data.augment import Augmentation
+from pcrpose.data.coco import read_coco
+from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.negatives import read_negatives
+from pcrpose.data.persons import FORMATS, FileFormat, read_persons
+from pcrpose.data.samples import AnnotatedPersons, Sample
+from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+from pcrpose.training.recipe import LETTERS, Recipe
+from pcrpose.training.stages import Source
+
+logger = logging.getLogger(__name__)
+
+NEGATIVES = "H"
+ANY_FORMAT = "AC"
+MAIN = "CUA"  # the first of these that there is says what the model predicts in the end
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeData:
+    """Files and folders by letter, and how they are to be read.
+
+    Attributes:
+        files: what a letter stands for.
+        folders: of the pictures.
+        formats: of files, where they are not to be told from their content.
+        per_epoch: samples of a letter that an epoch takes, where that is asked for.
+        verified_only: see `read_negatives`.
+        val: annotations and folder of what is measured on.
+    """
+
+    files: Mapping[str, Path]
+    folders: Mapping[str, Path]
+    formats: Mapping[str, FileFormat]
+    per_epoch: Mapping[str, int]
+    verified_only: bool
+    val: tuple[Path, Path] | None
+
+    @classmethod
+    def check(cls, options: argparse.Namespace) -> Self:
+        """Take the options of a command; what they cannot mean is refused before anything is read.
+
+        Raises:
+            ValueError: if a letter has no data, has them twice, or is none of the recipe's.
+            FileNotFoundError: if a file or folder is not there.
+        """
+        recipe: Recipe = options.recipe
+        files: dict[str, Path] = {}
+        folders: dict[str, Path] = {}
+        for letter, file, images in options.data:
+            given = f"--data {letter} {file}"
+            if letter not in recipe.letters:
+                raise ValueError(f"{given}: expected a letter of {recipe}, found {letter!r}")
+            if letter in files:
+                raise ValueError(f"{given}: expected one file a letter, found {files[letter]} for {letter} too")
+            files[letter], folders[letter] = path(file), path(images)
+            if not files[letter].is_file():
+                raise FileNotFoundError(f"{given}: expected a file, found none")
+            if not folders[letter].is_dir():
+                raise FileNotFoundError(f"{given}: expected {images} to be the folder of its pictures, found none")
+        if missing := [letter for letter in recipe.letters if letter not in files]:
+            wanted = ", ".join(f"--data {letter} FILE IMAGES ({LETTERS[letter]})" for letter in missing)
+            raise ValueError(f"--recipe {recipe}: expected data for every letter; {wanted} is missing")
+        _check_settings(options, files)
+        return cls(
+            files=files,
+            folders=folders,
+            formats=dict(options.format),
+            per_epoch=dict(options.per_epoch),
+            verified_only=options.verified_only,
+            val=None if options.val is None else tuple(options.val),
+        )
+
+    @property
+    def main(self) -> str:
+        """The letter whose data say what the model predicts in the end."""
+        return next(letter for letter in MAIN if letter in self.files)
+
+    def read_persons(self, skeleton: Skeleton | None = None) -> dict[str, AnnotatedPersons]:
+        """Read the persons of every letter that stands for some.
+
+        Args:
+            skeleton: of the main data; by default what their file says.
+
+        Raises:
+            ValueError: naming the letter, if a file cannot be read or holds nobody with keypoints.
+        """
+        self._warn(skeleton)
+        found: dict[str, AnnotatedPersons] = {}
+        for letter in self.files:
+            if letter == NEGATIVES:
+                continue
+            own = skeleton if letter == self.main else None
+            file, images = self.files[letter], self.folders[letter]
+            try:
+                if letter in ANY_FORMAT:
+                    found[letter] = read_persons(file, images, file_format=self.formats.get(letter), skeleton=own)
+                else:
+                    found[letter] = read_coco(file, images, skeleton=own)
+            except ValueError as error:
+                raise ValueError(f"--data {letter}: {error}") from error
+            if not found[letter].samples:
+                raise ValueError(f"--data {letter} {file}: expected persons with keypoints, found none")
+        return found
+
+    def sources(self, persons: Mapping[str, AnnotatedPersons], augmentation: Augmentation) -> dict[str, Source]:
+        """Make of persons, and of the negatives if there are, what a recipe runs on."""
+        cached = fit_memory(persons.values())
+        skeletons = {letter: part.skeleton for letter, part in persons.items()} | {NEGATIVES: COCO_17}
+        samples = {letter: part.samples for letter, part in persons.items()}
+        if NEGATIVES in self.files:
+            samples[NEGATIVES] = tuple(self._negatives())
+        return {
+            letter: Source(
+                samples=samples[letter],
+                skeleton=skeletons[letter],
+                per_epoch=self.per_epoch.get(letter),
+                augmentation=augmentation,
+                cache_images=cached and letter != NEGATIVES,
+            )
+            for letter in self.files
+        }
+
+    def _negatives(self) -> list[Sample]:
+        file = self.files[NEGATIVES]
+        try:
+            found = read_negatives(file, self.folders[NEGATIVES], verified_only=self.verified_only)
+        except ValueError as error:
+            raise ValueError(f"--data {NEGATIVES}: {error}; pcrpose mine makes such a file") from error
+        if not found:
+            kind = "verified boxes" if self.verified_only else "boxes"
+            raise ValueError(f"--data {NEGATIVES} {file}: expected {kind} without a person, found none")
+        return found
+
+    def _warn(self, skeleton: Skeleton | None) -> None:
+        """Ask the doctor about the main data, where they are in the form that the doctor knows."""
+        file = AnnotationFile.read(self.files[self.main])
+        if self.formats.get(self.main, "coco") == "coco" and file.content is not None and not file.findings:
+            warn_of_errors(self.files[self.main], self.folders[self.main], skeleton=skeleton, val=self.val)
+
+
+def _check_settings(options: argparse.Namespace, files: Mapping[str, Path]) -> None:
+    """Refuse what is said about a letter that has no data, and formats that are not read."""
+    for name, settings in (("--per-epoch", options.per_epoch), ("--format", options.format)):
+        for letter, value in settings:
+            if letter not in files:
+                raise ValueError(f"{name} {letter}={value}: expected a letter of {options.recipe}, found {letter!r}")
+    for letter, value in options.format:
+        if letter not in ANY_FORMAT or value not in FORMATS:
+            known = f"A or C and one of {', '.join(FORMATS)}"
+            raise ValueError(f"--format {letter}={value}: expected {known}")

@@ -1,0 +1,260 @@
+"""``pcrpose train --recipe``: the paper's stages on data of the user's."""
+
+import argparse
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pcrpose.cli.options import MODEL, at_least, path
+from pcrpose.cli.recipe_data import RecipeData
+from pcrpose.cli.training import (
+    COLOR_JITTER,
+    EPOCHS,
+    LOG_LINES,
+    VALIDATIONS,
+    average_precision,
+    fine_tuning,
+    loss_for,
+    prepare_config,
+    refuse_other_length,
+    say_result,
+    short_lines,
+    steps_done,
+)
+from pcrpose.data.augment import Augmentation
+from pcrpose.data.persons import FORMATS
+from pcrpose.data.skeleton_file import read_skeleton
+from pcrpose.keypoints.skeleton import AIC_14
+from pcrpose.models.config import PoseConfig
+from pcrpose.models.hub import find_folder, read_config
+from pcrpose.models.load import ARCHITECTURES
+from pcrpose.models.tables import TABLE_1, TABLE_3
+from pcrpose.training.config import TrainConfig
+from pcrpose.training.recipe import LETTERS, WHOLE_EPOCHS, Recipe, Stage
+from pcrpose.training.stages import Source, epoch_counts, run_recipe
+
+T = TypeVar("T")
+
+NETWORKS: Mapping[str, PoseConfig] = MappingProxyType({**TABLE_1, **TABLE_3})
+
+
+class _RecipeAction(argparse.Action):
+    """Take the recipe; with it the arguments of the plain form are not asked for."""
+
+    def __init__(self, *arguments: Any, instead_of: Sequence[argparse.Action], **options: Any) -> None:  # noqa: ANN401 - argparse's
+        super().__init__(*arguments, **options)
+        self.instead_of = instead_of
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        _option: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        for place in self.instead_of:
+            place.required = False
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser, *, instead_of: Sequence[argparse.Action]) -> None:
+    """Describe the arguments of a recipe.
+
+    Args:
+        parser: of the command.
+        instead_of: what the plain form needs and a recipe does not.
+    """
+    group = parser.add_argument_group("recipe", "Train on several kinds of data, one stage after the other.")
+    group.add_argument(
+        "--recipe",
+        action=_RecipeAction,
+        instead_of=instead_of,
+        type=_recipe,
+        metavar="TEXT",
+        help=f'such as "ACHU->CH": {", ".join(f"{letter} {meaning}" for letter, meaning in LETTERS.items())}',
+    )
+    group.add_argument(
+        "--data",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("LETTER", "FILE", "IMAGES"),
+        help="what a letter stands for, once for each: annotations for A, C and U, a file of pcrpose mine for H, and "
+        "the folder of their pictures",
+    )
+    group.add_argument(
+        "--format",
+        type=_of_letter(str),
+        action="append",
+        default=[],
+        metavar="LETTER=NAME",
+        help=f"format of a file of A or C: {', '.join(FORMATS)}; by default it is told from the file",
+    )
+    group.add_argument(
+        "--per-epoch",
+        type=_of_letter(at_least(1)),
+        action="append",
+        default=[],
+        metavar="LETTER=N",
+        help="samples of a letter that an epoch takes; by default all once, of H one to eight persons",
+    )
+    group.add_argument(
+        "--verified-only", action="store_true", help="leave out negatives at which nobody has looked on the sheets"
+    )
+    group.add_argument(
+        "--network",
+        metavar="NAME",
+        help="train this network from the beginning instead of --start, as the paper does: a name of its tables such "
+        'as "PCR (R50), SE + HDC + AD", or a model whose configuration is taken',
+    )
+    group.add_argument(
+        "--encoder",
+        type=path,
+        metavar="FILE",
+        help="weights that the encoder of --network starts from, ImageNet's mostly",
+    )
+    group.add_argument(
+        "--fine-tune-epochs",
+        type=at_least(1),
+        metavar="N",
+        help="of each stage after the first; by default 20 to 210 of the first",
+    )
+
+
+def _recipe(text: str) -> Recipe:
+    try:
+        return Recipe.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _of_letter(kind: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
+    """Give the type of ``LETTER=VALUE``."""
+
+    def pair(text: str) -> tuple[str, T]:
+        letter, sign, value = text.partition("=")
+        if not sign or letter not in LETTERS:
+            raise argparse.ArgumentTypeError(f"expected one of {', '.join(LETTERS)}, = and a value, found {text!r}")
+        return letter, kind(value)
+
+    return pair
+
+
+def train_recipe(options: argparse.Namespace) -> None:
+    """Run the stages, or what is left of them, and say where the model is."""
+    _check_model(options)
+    recipe: Recipe = options.recipe
+    data = RecipeData.check(options)
+    epochs = _epochs(options)
+    folders = [options.out / stage.name for stage in recipe.stages]
+    models = [folder / "final" for folder in folders if (folder / "final").is_dir()]
+    for folder, count in zip(folders, epochs, strict=True):
+        refuse_other_length(folder, count, newest=models[-1] if models else None)
+    network = read_network(options.network or options.start or MODEL)
+    skeleton = None if options.skeleton is None else read_skeleton(options.skeleton)
+    persons = data.read_persons(skeleton)
+    config = prepare_config(network, persons[data.main].skeleton, size=options.size, keep=skeleton is None)
+    sources = data.sources(persons, _augmentation(options))
+    plan = recipe.plan(own=persons["A"].skeleton if "A" in persons else AIC_14, merged=config.skeleton)
+    validate = None if options.val is None else average_precision(options.val[0], options.val[1], plan[-1].skeleton)
+    base, later = _schedules(options, plan, sources, config, epochs)
+    before = steps_done(folders[-1])
+    with short_lines():
+        final = run_recipe(
+            recipe,
+            sources,
+            config,
+            options.out,
+            base=base,
+            fine_tune=later,
+            initial_encoder=options.encoder,
+            initial_model=None if options.network else options.start or MODEL,
+            validate=validate,
+        )
+    finished = 0 < before == steps_done(final.parent)
+    told = f"{len(plan)} of {len(plan)} stages, {' + '.join(map(str, epochs))} epochs" if finished else None
+    say_result(final.parent, finished=told, val=options.val and options.val[0])
+
+
+def _check_model(options: argparse.Namespace) -> None:
+    """Check what can be checked before anything is read."""
+    if options.annotations is not None:
+        raise ValueError(f"expected all data as --data LETTER FILE IMAGES beside --recipe, found {options.annotations}")
+    if options.network is not None and options.start is not None:
+        raise ValueError("expected --start, whose weights are trained on, or --network, which begins anew; found both")
+    if options.fine_tune_epochs is not None and len(options.recipe.stages) == 1:
+        raise ValueError(f"--fine-tune-epochs: expected a recipe of several stages, found {options.recipe}")
+    if options.encoder is not None and options.network is None:
+        raise ValueError("--encoder: expected with --network; what --start names brings its own encoder")
+    if options.encoder is not None and not options.encoder.exists() and not options.out.exists():
+        raise FileNotFoundError(f"--encoder {options.encoder}: expected a file of weights, found none")
+
+
+def read_network(name: str) -> PoseConfig:
+    """Give the network of a name: one of the paper's tables, or that of a saved model, whose weights are not read."""
+    if name in NETWORKS:
+        return NETWORKS[name]
+    try:
+        folder = find_folder(name)
+    except ValueError as error:
+        close = difflib.get_close_matches(name, NETWORKS, n=2) or list(NETWORKS)
+        raise ValueError(
+            f"{error}; the networks of the paper's tables are for --network: {', '.join(close)}"
+        ) from error
+    architecture, values = read_config(folder)
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"{name}: expected one of {list(ARCHITECTURES)}, found the architecture {architecture!r}")
+    return ARCHITECTURES[architecture].config_class.from_dict(values)
+
+
+def _augmentation(options: argparse.Namespace) -> Augmentation:
+    """Vary as the paper's baselines do; where a model is trained on, colours too, as with one annotation file."""
+    jitter = 0.0 if options.network else COLOR_JITTER
+    return Augmentation(mirror_probability=0.5 if options.mirror else 0.0, color_jitter=jitter)
+
+
+def _epochs(options: argparse.Namespace) -> list[int]:
+    """Say how long each stage is."""
+    first = options.epochs or (WHOLE_EPOCHS if options.network else EPOCHS)
+    stages: tuple[Stage, ...] = options.recipe.stages
+    later = [options.fine_tune_epochs or stage.configure(TrainConfig(epochs=first)).epochs for stage in stages[1:]]
+    return [first, *later]
+
+
+def _schedules(
+    options: argparse.Namespace,
+    plan: Sequence[Stage],
+    sources: Mapping[str, Source],
+    config: PoseConfig,
+    epochs: Sequence[int],
+) -> tuple[TrainConfig, TrainConfig | None]:
+    """Say how the first stage is trained, and how all others."""
+    seen = [sum(epoch_counts({letter: sources[letter] for letter in stage.sources}).values()) for stage in plan]
+    batch = min(options.batch, *seen)
+    if options.network is None:
+        base = replace(fine_tuning(options, seen[0], config), batch_size=batch)
+    else:
+        base = TrainConfig(
+            batch_size=batch,
+            learning_rate=options.learning_rate,
+            loss=loss_for(config),
+            precision=options.precision,
+            num_workers=options.workers,
+            seed=options.seed,
+        )
+    base = _with_epochs(base, epochs[0], seen[0])
+    return base, _with_epochs(plan[1].configure(base), epochs[1], min(seen[1:])) if len(plan) > 1 else None
+
+
+def _with_epochs(config: TrainConfig, epochs: int, samples: int) -> TrainConfig:
+    """Give a schedule its length, and let it be told and measured about as often as any other."""
+    steps = epochs * (samples // config.batch_size)
+    return replace(
+        config,
+        epochs=epochs,
+        warmup_steps=min(config.warmup_steps, steps // 10),
+        validate_every=max(1, epochs // VALIDATIONS),
+        log_every=min(TrainConfig.log_every, max(1, steps // LOG_LINES)),
+    )

@@ -1,0 +1,123 @@
+"""Several models as one: the mean of their heatmaps."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from torch import Tensor, nn
+
+from pcrpose.models.config import PoseConfig
+from pcrpose.models.pose_model import PCROutput, PoseModel
+
+
+class Ensemble(PoseModel[PoseConfig]):
+    """The mean of several models' heatmaps, each weighing the same; a model wherever models are used to predict.
+
+    Members see the same crops, so they have to agree in ``input_size``, ``padding``, ``alignment`` and the names and
+    order of their keypoints. They may differ in everything else: architecture, encoder, the mean and deviation that
+    pictures are normalised with, the spread of their targets, and the kind of their heatmaps. ``"gaussian"`` and
+    ``"probability"`` heatmaps are both scaled so that a prediction equal to its target peaks at 1, so they are
+    averaged as they are. Peaks of members that disagree do not add up: a mean is lower there, and so is its score.
+
+    Args:
+        models: two or more, or one, which then predicts as it does alone. They become part of this model, are put into
+            evaluation mode, and keep their weights.
+
+    Attributes:
+        config: the first member's. Crops are to be normalised as it says; other members' normalisation is made of that.
+        members: the models, in order.
+
+    Raises:
+        TypeError: if one of them is not a model, a name for example.
+        ValueError: if there is none, or they do not agree; also in precision or device.
+
+    Source:
+        Section 3.2 calls two networks together PCR+, without saying how they are merged; the mean is ours.
+
+    Examples:
+        >>> import torch
+        >>> from pcrpose.models.config import PCRConfig
+        >>> from pcrpose.models.pcr import PCR
+        >>> small = PCRConfig(encoder="resnet_nano", channels=(16, 16, 16), se_norm="none")
+        >>> both = Ensemble([PCR(small), PCR(small)])
+        >>> both(torch.zeros(1, 3, 256, 192)).final.shape
+        torch.Size([1, 17, 64, 48])
+    """
+
+    def __init__(self, models: Sequence[PoseModel[Any]]) -> None:
+        if isinstance(models, PoseModel) or not isinstance(models, Iterable):
+            raise TypeError(f"models: expected several models in a list, found {type(models).__name__}")
+        given = list(models)
+        for model in given:
+            if not isinstance(model, PoseModel):
+                raise TypeError(f"models: expected those of load_model or PCR.from_pretrained, found {model!r:.60}")
+        if not given:
+            raise ValueError("models: expected one at least, found none")
+        for number, model in enumerate(given[1:], start=2):
+            _check_agreement(given[0], model, number)
+        super().__init__(given[0].config)
+        self.members = nn.ModuleList(given)
+        self._configs = [model.config for model in given]
+        self.eval()
+
+    def forward(self, crops: Tensor) -> PCROutput:
+        """Predict heatmaps.
+
+        Args:
+            crops: ``(B, 3, H, W)`` float, normalised as ``config`` says.
+
+        Returns:
+            ``final`` alone: ``(B, J, H/4, W/4)``, the mean of the members'.
+
+        Raises:
+            ValueError: if ``crops`` has another shape.
+        """
+        pairs = zip(self.members, self._configs, strict=True)
+        first, *others = (member(_renormalised(crops, self.config, config)).final for member, config in pairs)
+        return PCROutput(sum(others, start=first) / len(self.members))
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
+        """Stay in evaluation mode; raises ValueError where training is asked for."""
+        if mode:
+            raise ValueError("an ensemble is not trained: train its members, then put them together")
+        return super().train(mode)
+
+    def save_pretrained(self, save_directory: str | Path) -> NoReturn:  # type: ignore[override] # refuses, whatever else the mixin takes
+        """Refuse, with a ValueError: an ensemble is made anew of models that were saved."""
+        raise ValueError(f"{save_directory}: an ensemble is not saved; save its members and put them together again")
+
+    def push_to_hub(self, repo_id: str) -> NoReturn:  # type: ignore[override] # as above
+        """Refuse, as `save_pretrained`."""
+        self.save_pretrained(repo_id)
+
+
+def _to_agree_in(model: PoseModel[Any]) -> dict[str, object]:
+    """Say which pixels a cell stands for, whose keypoints the heatmaps are, and where and how the weights are held."""
+    config, parameter = model.config, next(model.parameters())
+    return {
+        "input size": config.input_size,
+        "padding": config.padding,
+        "alignment": config.alignment,
+        "keypoints": list(config.skeleton.keypoints),
+        "flip partners": config.skeleton.flip_indices.tolist(),
+        "precision": parameter.dtype,
+        "device": parameter.device,
+    }
+
+
+def _check_agreement(first: PoseModel[Any], other: PoseModel[Any], number: int) -> None:
+    found = _to_agree_in(other)
+    for name, expected in _to_agree_in(first).items():
+        if found[name] != expected:
+            raise ValueError(f"models: expected the {name} of the first, {expected}; model {number} has {found[name]}")
+
+
+def _renormalised(crops: Tensor, given: PoseConfig, wanted: PoseConfig) -> Tensor:
+    """Turn crops normalised for one model into those of another; the same ones where both do it alike."""
+    if (given.pixel_mean, given.pixel_std) == (wanted.pixel_mean, wanted.pixel_std):
+        return crops
+    mean, std, other_mean, other_std = (
+        crops.new_tensor(values).view(3, 1, 1)
+        for values in (given.pixel_mean, given.pixel_std, wanted.pixel_mean, wanted.pixel_std)
+    )
+    return crops * (std / other_std) + (mean - other_mean) / other_std

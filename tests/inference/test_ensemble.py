@@ -1,0 +1,177 @@
+"""Several models as one: what is averaged, who may be together, and where an ensemble is a model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.predictor import PosePredictor
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+from pcrpose.models.load import build_model
+from pcrpose.models.pcr import PCR
+from pcrpose.models.pose_model import PoseModel
+
+BOXES = np.array([[20.0, 15.0, 90.0, 140.0], [100.5, 30.25, 190.0, 120.0]])
+LITE: dict[str, Any] = {"pixel_mean": (127 / 255,) * 3, "pixel_std": (128 / 255,) * 3}
+
+
+def another(model: PCR, seed: int = 4, **changes: Any) -> PoseModel[Any]:  # noqa: ANN401 - any field
+    """Give a network like a model's with other weights, and whatever else is changed."""
+    torch.manual_seed(seed)
+    network = build_model(replace(model.config, **changes)).double()
+    for parameter in network.parameters():
+        if parameter.dim() == 4 and parameter.shape[2:] == (1, 1):
+            nn.init.normal_(parameter, std=0.2)
+    return network.eval()
+
+
+@pytest.fixture
+def crops(model: PCR) -> Tensor:
+    """Give normalised noise of the model's input size."""
+    torch.manual_seed(9)
+    return model.config.normalise(torch.randint(0, 256, (2, 3, 96, 64), dtype=torch.uint8), torch.float64)
+
+
+def test_one_model_is_that_model(model: PCR, crops: Tensor, picture: Image) -> None:
+    """Alone it predicts the same bits, heatmaps and poses, with the mirrored crop too."""
+    alone = Ensemble([model])
+
+    assert torch.equal(alone(crops).final, model(crops).final)
+    for flip in (True, False):
+        ours, its = (PosePredictor(each, flip=flip).predict(picture, BOXES) for each in (alone, model))
+        np.testing.assert_array_equal(ours.keypoints, its.keypoints)
+        np.testing.assert_array_equal(ours.pose_scores, its.pose_scores)
+
+
+def test_the_mean_of_heatmaps(model: PCR, crops: Tensor) -> None:
+    """Each member weighs the same, whatever its architecture's details and the kind of its heatmaps."""
+    members = [model, another(model, channels=(8, 8, 8)), another(model, heatmaps="probability", sigma=6.0)]
+
+    together = Ensemble(members)
+
+    expected = torch.stack([member(crops).final for member in members]).mean(dim=0)
+    torch.testing.assert_close(together(crops).final, expected)
+    assert together(crops).auxiliary == ()
+    assert together.config == model.config
+
+
+def test_mirrored_crops_are_seen_by_all(model: PCR, picture: Image) -> None:
+    """With ``flip`` the heatmaps are the mean of the members', each averaged with its own mirrored ones."""
+    members = [model, another(model)]
+
+    heatmaps, _ = PosePredictor(Ensemble(members)).heatmaps(picture, BOXES[0])
+
+    each = [PosePredictor(member).heatmaps(picture, BOXES[0])[0] for member in members]
+    np.testing.assert_allclose(heatmaps, np.mean(each, axis=0), atol=1e-6)
+
+
+def test_members_normalise_as_they_were_trained(model: PCR, picture: Image) -> None:
+    """Members with another mean and deviation see what they would see alone, whoever comes first."""
+    members = [model, another(model, **LITE)]
+    each = [PosePredictor(member).heatmaps(picture, BOXES[1])[0] for member in members]
+
+    for order in (members, members[::-1]):
+        heatmaps, _ = PosePredictor(Ensemble(order)).heatmaps(picture, BOXES[1])
+        np.testing.assert_allclose(heatmaps, np.mean(each, axis=0), atol=1e-6)
+    wrong = another(model)
+    wrong.load_state_dict(members[1].state_dict())
+    other, _ = PosePredictor(Ensemble([model, wrong])).heatmaps(picture, BOXES[1])
+    assert np.abs(other - heatmaps).max() > 1e-3
+
+
+def test_peaks_that_disagree_do_not_add_up(model: PCR, crops: Tensor) -> None:
+    """The mean is scored lower than the surer member where the other one sees nothing there."""
+
+    class Seen(PCR):
+        peak: tuple[int, int]
+
+        def forward(self, crops: Tensor) -> Any:  # noqa: ANN401 - the base's
+            heatmaps = crops.new_zeros(len(crops), 17, 24, 16)
+            heatmaps[..., self.peak[0], self.peak[1]] = 1
+            return super().forward(crops)._replace(final=heatmaps)
+
+    first, second = Seen(model.config).double(), Seen(model.config).double()
+    first.peak, second.peak = (3, 4), (20, 10)
+    _, scores = model.config.codec().decode(Ensemble([first, second])(crops).final)
+    assert torch.equal(scores, torch.full_like(scores, 0.5))
+    second.peak = first.peak
+    _, scores = model.config.codec().decode(Ensemble([first, second])(crops).final)
+    assert torch.equal(scores, torch.ones_like(scores))
+
+
+BACKWARDS = Skeleton("backwards", COCO_17.keypoints[::-1], [], [], COCO_17.sigmas)
+UNPAIRED = Skeleton("unpaired", COCO_17.keypoints, [], [], COCO_17.sigmas)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_size": Size(width=96, height=128)}, "input size of the first, 96x64; model 2 has 128x96"),
+        ({"padding": 1.1}, "padding of the first, 1.25; model 2 has 1.1"),
+        ({"alignment": "edge"}, "alignment of the first, centre; model 2 has edge"),
+        ({"skeleton": BACKWARDS}, "keypoints of the first"),
+        ({"skeleton": UNPAIRED}, "flip partners of the first"),
+    ],
+)
+def test_members_that_do_not_fit(changes: dict[str, Any], message: str, model: PCR) -> None:
+    """Cells of other pixels, or maps of other keypoints, cannot be averaged."""
+    with pytest.raises(ValueError, match=message):
+        Ensemble([model, another(model, **changes)])
+
+
+def test_precisions_are_not_mixed(model: PCR) -> None:
+    """One precision for all; afterwards it is changed for all."""
+    with pytest.raises(ValueError, match=r"precision of the first, torch\.float64; model 2 has torch\.float32"):
+        Ensemble([model, another(model).float()])
+    assert {parameter.dtype for parameter in Ensemble([model, another(model)]).float().parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda _: Ensemble("pcr-nano"), "found 'p'"),  # type: ignore[arg-type]
+        (lambda _: Ensemble(["pcr-nano"]), "found 'pcr-nano'"),  # type: ignore[list-item]
+        (Ensemble, "expected several models in a list, found PCR"),
+        (lambda model: Ensemble(model.config), "expected several models in a list, found PCRConfig"),
+    ],
+)
+def test_what_is_no_list_of_models(build: Callable[[PCR], Ensemble], message: str, model: PCR) -> None:
+    """Names are to be loaded first."""
+    with pytest.raises(TypeError, match=message):
+        build(model)
+
+
+def test_nothing_to_put_together() -> None:
+    """No model is no ensemble."""
+    nobody: Sequence[PoseModel[Any]] = []
+    with pytest.raises(ValueError, match="one at least, found none"):
+        Ensemble(nobody)
+
+
+def test_members_are_put_into_evaluation_mode(model: PCR) -> None:
+    """As they predict; an ensemble cannot be trained."""
+    together = Ensemble([model.train(), another(model)])
+
+    assert not any(module.training for module in together.modules())
+    assert together.eval() is together
+    with pytest.raises(ValueError, match="train its members"):
+        together.train()
+    assert not together.training
+
+
+def test_it_is_not_saved(model: PCR, tmp_path: Path) -> None:
+    """Saving says what to do, and leaves nothing behind."""
+    together = Ensemble([model])
+    with pytest.raises(ValueError, match="save its members"):
+        together.save_pretrained(tmp_path / "folder")
+    with pytest.raises(ValueError, match="save its members"):
+        together.push_to_hub("owner/name")
+    assert list(tmp_path.iterdir()) == []
