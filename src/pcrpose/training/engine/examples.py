@@ -3,19 +3,36 @@
 from typing import Any
 
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 import torch
 from torch import Tensor
 
-from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.arrays import Floats, Image
+from pcrpose.keypoints.draw import draw_poses
 from pcrpose.keypoints.poses import Poses
+from pcrpose.keypoints.skeleton import Skeleton
+from pcrpose.keypoints.strokes import Colour, Stroke, blend
 from pcrpose.models.pose_model import PoseModel
 
 SHOWN = 8
+HEIGHT = 256  # pixels, about: smaller crops are enlarged before they are drawn on
+GAP = 4  # pixels between crops
+CAPTIONS = ("labelled", "found")
+
+_GROUND: Colour = (40, 40, 40)
+_MISS: Colour = (255, 75, 105)
+_NOBODY = "nobody"
+_LETTERS = 14.0
 
 
 @torch.no_grad()
 def draw_examples(model: PoseModel[Any], batch: dict[str, Tensor], logits: Tensor) -> Image:
     """Draw the first crops of a batch.
+
+    Below, a thin rose line leads from every labelled keypoint to where the model puts it: long lines are mistakes. A
+    background crop is marked as holding nobody; what is drawn in it below is wrong.
 
     Args:
         model: whose output it is; its mode does not matter.
@@ -23,28 +40,69 @@ def draw_examples(model: PoseModel[Any], batch: dict[str, Tensor], logits: Tenso
         logits: ``(B, J, H/4, W/4)`` float, the final head's output in training.
 
     Returns:
-        ``(2 * H, n * W, 3)`` uint8, RGB, of ``n`` crops, 8 at most.
+        Two rows of ``n`` crops, 8 at most, ``(2 * (f * H + 4), n * (f * W + 4), 3)`` uint8, RGB; small crops are
+        enlarged by a whole factor ``f``.
     """
-    crops, labelled, weights = (batch[name][:SHOWN].cpu() for name in ("crop", "keypoints_crop", "keypoint_weights"))
-    weights = weights * ~batch["is_background"][:SHOWN, None].cpu()
-    heatmaps = model.finish(logits[:SHOWN].float())
-    found, scores = (tensor.cpu() for tensor in model.config.codec().decode(heatmaps))
-    rows = [
-        [_draw(model, *person) for person in zip(crops, *values, strict=True)]
-        for values in ((labelled, weights), (found, scores))
-    ]
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    crops, labelled, weights, nobody = (
+        batch[name][:SHOWN].cpu().numpy() for name in ("crop", "keypoints_crop", "keypoint_weights", "is_background")
+    )
+    labelled = np.where((weights > 0)[..., None] & ~nobody[:, None, None], labelled, np.nan)
+    decoded = model.config.codec().decode(model.finish(logits[:SHOWN].float()))
+    found, scores = (tensor.cpu().numpy() for tensor in decoded)
+    factor = max(1, round(HEIGHT / crops.shape[2]))
+    columns = []
+    for place, crop in enumerate(crops):
+        above = below = _enlarged(crop, factor)
+        there, here = ((points[place] + 0.5) * factor - 0.5 for points in (labelled, found))
+        above = _pose(above, there, weights[place], model.config.skeleton)
+        below = _misses(_pose(below, here, scores[place], model.config.skeleton), there, here)
+        if nobody[place]:
+            above = _written(above, _NOBODY)
+        elif not place:
+            above, below = (_written(cell, caption) for cell, caption in zip((above, below), CAPTIONS, strict=True))
+        columns.append(np.concatenate([_framed(above), _framed(below)]))
+    return np.concatenate(columns, axis=1)
 
 
-def _draw(model: PoseModel[Any], crop: Tensor, keypoints: Tensor, scores: Tensor) -> Image:
-    pixels = np.ascontiguousarray(crop.permute(1, 2, 0).numpy())
-    height, width = pixels.shape[:2]
+def _enlarged(crop: Image, factor: int) -> Image:
+    """``(3, H, W)`` to ``(factor * H, factor * W, 3)``."""
+    picture = PIL.Image.fromarray(np.ascontiguousarray(crop.transpose(1, 2, 0)))
+    return np.asarray(picture.resize((factor * picture.width, factor * picture.height), PIL.Image.Resampling.BICUBIC))
+
+
+def _pose(cell: Image, keypoints: Floats, scores: Floats, skeleton: Skeleton) -> Image:
+    height, width = cell.shape[:2]
     pose = Poses(
-        keypoints=keypoints[None].float().numpy(),
-        keypoint_scores=scores[None].float().numpy(),
+        keypoints=keypoints[None],
+        keypoint_scores=scores[None],
         boxes_xyxy=np.array([[0.0, 0.0, width - 1, height - 1]]),
         box_scores=np.ones(1),
         pose_scores=np.ones(1),
-        skeleton=model.config.skeleton,
+        skeleton=skeleton,
     )
-    return np.asarray(pose.draw(pixels))
+    return np.array(draw_poses(cell, pose))
+
+
+def _misses(cell: Image, labelled: Floats, found: Floats) -> Image:
+    """Draw into a cell how far the keypoints are from where they should be; NaN is not labelled."""
+    known = np.isfinite(labelled).all(axis=1)
+    for start, end in zip(labelled[known], found[known], strict=True):
+        blend(cell, Stroke(start=start, end=end, radius=0.75, colour=_MISS))
+    return cell
+
+
+def _written(cell: Image, text: str) -> Image:
+    """Write a caption into the upper left corner."""
+    picture, font = PIL.Image.fromarray(cell), PIL.ImageFont.load_default(_LETTERS)
+    pen = PIL.ImageDraw.Draw(picture)
+    pen.rectangle((0, 0, font.getlength(text) + 8, 1.4 * _LETTERS), fill=_GROUND)
+    pen.text((4, 0.7 * _LETTERS), text, fill="white", font=font, anchor="lm")
+    return np.asarray(picture)
+
+
+def _framed(cell: Image) -> Image:
+    """Set a cell on a dark ground that parts it from its neighbours."""
+    height, width = cell.shape[:2]
+    ground = np.full((height + GAP, width + GAP, 3), _GROUND, dtype=np.uint8)
+    ground[GAP // 2 : GAP // 2 + height, GAP // 2 : GAP // 2 + width] = cell
+    return ground
