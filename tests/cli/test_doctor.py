@@ -29,6 +29,21 @@ def test_pictures_that_were_not_looked_at(drawn: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.endswith("nothing wrong found; the pictures were not looked at: give their folder\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"), [("[]", "is a list of 0"), ("null", "holds no object"), ("{", "is not JSON")]
+)
+def test_what_is_no_annotation_file(text: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line counts nothing that could not be read; a folder is a mistake in what was asked for."""
+    (tmp_path / "file.json").write_text(text)
+
+    assert main(["doctor", str(tmp_path / "file.json")]) == 1
+    finding, last = capsys.readouterr().out.splitlines()
+    assert f"file.json {reason}" in finding
+    assert last == "nothing could be read: 1 error"
+    assert main(["doctor", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"pcrpose doctor: {tmp_path}: expected an annotation file, found a folder\n"
+
+
 def test_errors_come_first(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each finding is one line; the last one counts them; an error makes the exit code 1."""
     content = json.loads(drawn.read_text())
@@ -85,7 +100,7 @@ def test_json(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", str(drawn), "--json"]) == 1
 
     content = json.loads(capsys.readouterr().out)
-    assert content["summary"] == "0 pictures, 0 persons of 'no category' (0 keypoints)"
+    assert content["summary"] == "nothing could be read"
     assert [(entry["severity"], entry["check"], entry["count"]) for entry in content["findings"]] == [
         ("error", "json", 1)
     ]

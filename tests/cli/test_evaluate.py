@@ -65,7 +65,7 @@ def test_figures(evaluate: Command, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_files(evaluate: Command, annotations: Path, read_record: Reader, capsys: pytest.CaptureFixture[str]) -> None:
     """Results and figures are written, and the results file measures like the model."""
-    assert evaluate("--results", "poses.json", "--json", "new/figures.json", "--bootstrap", "20") == 0
+    assert evaluate("--results", "also/poses.json", "--json", "new/figures.json", "--bootstrap", "20") == 0
 
     out = capsys.readouterr().out
     figures = read_record("new/figures.json")
@@ -74,7 +74,7 @@ def test_files(evaluate: Command, annotations: Path, read_record: Reader, capsys
     assert low <= figures["ap"] <= high
     assert f"AP         {figures['ap']:6.3f}  ({low:.3f} to {high:.3f})\n" in out
     assert "20 redraws" in out
-    assert main(["evaluate", str(annotations), "--from-results", "poses.json", "--json", "again.json"]) == 0
+    assert main(["evaluate", str(annotations), "--from-results", "also/poses.json", "--json", "again.json"]) == 0
     assert read_record("again.json")["ap"] == pytest.approx(figures["ap"])
 
 

@@ -101,12 +101,52 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"pcrpose {version('pcrpose')}\n"
 
 
-@pytest.mark.parametrize("arguments", [["unknown"], ["zoo", "--unknown"], ["zoo", "a", "b"]])
-def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Unknown commands and options are named."""
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["zoo", "--unknown", "-x"], "pcrpose zoo: error: unknown arguments: --unknown -x"),
+        (["zoo", "a", "b"], "pcrpose zoo: error: unknown argument: b"),
+        (["doctor"], "pcrpose doctor: error: the following arguments are required: FILE"),
+        (["train", "x", "y"], "pcrpose train: error: argument ANNOTATIONS.json: x: expected a file, found none"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake is one line that says where to read on, not a dozen lines of usage."""
     assert main(arguments) == 2
 
-    assert arguments[-1] in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f'{message}; "pcrpose {arguments[0]} --help" shows how\n')
+
+
+@pytest.mark.parametrize(
+    ("name", "offer"),
+    [
+        ("banana", ""),
+        ("pedict", "; did you mean 'predict'?"),
+        ("Train", "; did you mean 'train'?"),
+        ("photo.jpg", '; "pcrpose predict photo.jpg" finds people in pictures'),
+    ],
+)
+def test_unknown_commands(
+    name: str, offer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The known ones are listed; only what is near is offered, and for a file the command that takes files."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").touch()
+
+    assert main([name]) == 2
+
+    listed = ", ".join(COMMANDS)
+    said = f"pcrpose: error: expected one of {listed}, found {name!r}{offer}"
+    assert capsys.readouterr().err == f'{said}; "pcrpose --help" shows how\n'
+
+
+def test_options_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Options of a command come behind it."""
+    assert main(["-v", "zoo"]) == 2
+    assert "unknown argument: -v; options stand behind the command;" in capsys.readouterr().err
+    assert main(["--unknown"]) == 2
+    assert "pcrpose: error: the following arguments are required: COMMAND;" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", [ValueError, FileNotFoundError, ImportError, FloatingPointError])
@@ -129,6 +169,15 @@ def test_errors_without_words(broken: Callable[[BaseException], None], capsys: p
     assert main(["zoo"]) == 2
 
     assert capsys.readouterr().err == "pcrpose zoo: ValueError\n"
+
+
+def test_errors_of_the_system(broken: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """They name the file first, and no number."""
+    broken(OSError(28, "the disk is full", "runs/mine"))
+
+    assert main(["zoo"]) == 2
+
+    assert capsys.readouterr().err == "pcrpose zoo: runs/mine: the disk is full\n"
 
 
 def test_mistakes_of_ours_show_where(broken: Callable[[BaseException], None]) -> None:

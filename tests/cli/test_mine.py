@@ -126,13 +126,14 @@ def test_incomplete_pictures(drawn: dict[str, Any]) -> None:
     ("arguments", "message"),
     [
         (["--sheets", "sheets"], "--sheets: expected --images"),
+        (["--sheets", "sheets", "--images", "nowhere"], "--images nowhere: expected the folder of the pictures"),
         (["--incomplete", "--complete-only"], "contradict each other"),
         (["--duplicate-iou", "0"], "duplicate_iou: expected a number above 0"),
     ],
 )
 def test_mistakes(arguments: list[str], message: str) -> None:
     """Named before anything is written."""
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         run(*arguments)
     assert not Path("negatives.json").exists()
 

@@ -39,8 +39,8 @@ def test_one_picture(
     assert out[0].startswith("1 picture, 1 person, ")
     assert [Path(line) for line in out[1:3]] == [Path("pcrpose-out/a.jpg"), Path("pcrpose-out/a.json")]
     assert "--detector FILE.onnx" in out[3]
-    assert captured.err.count("no boxes and no detector") == 1
-    assert captured.err.splitlines()[-1].startswith("1/1 picture, 1 person, ")
+    (progress,) = captured.err.splitlines()  # no warning besides, in words of the library
+    assert progress.startswith("1/1 picture, 1 person, ")
 
 
 def test_boxes(photos: Path, predict: Command, read_record: Reader, capsys: pytest.CaptureFixture[str]) -> None:

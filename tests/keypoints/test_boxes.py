@@ -112,6 +112,8 @@ def test_boxes_that_cannot_be_cropped_are_refused(box: Box, message: str) -> Non
     """The first bad box is named with what is wrong with it."""
     with pytest.raises(ValueError, match=message):
         check_boxes([(0, 0, 9, 9), box, box], PICTURE if "outside" in message else None)
+    with pytest.raises(ValueError, match=message.replace("box 1", "^box")):  # one alone needs no number
+        check_boxes([box], PICTURE if "outside" in message else None)
 
 
 def test_good_boxes_are_copied() -> None:

@@ -61,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
         content = {"summary": file.summary(), "findings": [asdict(finding) for finding in findings]}
         text = json.dumps(content, indent=2)
     else:
-        unseen = "" if options.images else "; the pictures were not looked at: give their folder"
+        unseen = (
+            "" if options.images or file.content is None else "; the pictures were not looked at: give their folder"
+        )
         text = "\n".join([*map(str, findings), f"{file.summary()}: {verdict(findings)}{unseen}"])
     sys.stdout.write(text + "\n")
     return int(any(finding.severity == "error" for finding in findings))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pcrpose.cli.files import write_text
 from pcrpose.cli.options import add_model_options, at_least, existing_file, path, share
 from pcrpose.cli.progress import ProgressLine
+from pcrpose.cli.targets import new_file
 from pcrpose.data.coco import Detections, read_coco, read_detections
 from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.data.samples import AnnotatedPersons
@@ -85,8 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="95 %% intervals, from N redraws of the pictures",
     )
-    results.add_argument("--results", type=path, metavar="FILE.json", help="write the poses as COCO takes them")
-    results.add_argument("--json", type=path, metavar="FILE.json", help="write the figures")
+    results.add_argument("--results", type=new_file, metavar="FILE.json", help="write the poses as COCO takes them")
+    results.add_argument("--json", type=new_file, metavar="FILE.json", help="write the figures")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -99,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
         evaluator, metrics = _of_model(options)
         intervals = bootstrap_interval(evaluator, draws=options.bootstrap) if options.bootstrap else {}
         if options.results is not None:
+            options.results.parent.mkdir(parents=True, exist_ok=True)
             evaluator.save_results(options.results)
     title = f"{source} on {options.annotations}" + (f", {boxes}" if boxes else "")
     sys.stdout.write(_report(title, metrics, intervals, options.bootstrap))

@@ -4,14 +4,16 @@
 
 import argparse
 import contextlib
+import difflib
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from pcrpose.cli.progress import LINE_WIDTH
 
@@ -23,7 +25,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "find the keypoints of the people in pictures: drawings and JSON files",
         "evaluate": "measure a model, or a results file, on annotations in COCO's form",
-        "train": "train or fine-tune a model on annotations in COCO's form",
+        "train": "train or fine-tune a model on your annotations, or by a recipe of the paper",
         "doctor": "look through annotations for what spoils training and measuring",
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
         "pseudo-label": "label unlabelled pictures with what a model is sure of, for training",
@@ -54,6 +56,14 @@ class Command(Protocol):
 
     def run(self, options: argparse.Namespace) -> int:
         """Do the work; the exit code."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Names a mistake in one line: the usage, a dozen lines for some commands, would bury it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and who knows better, and leave."""
+        self.exit(USAGE, f'{self.prog}: error: {message}; "{self.prog} --help" shows how\n')
 
 
 def load_command(name: str) -> Command:
@@ -103,7 +113,7 @@ def _main(given: list[str]) -> int:
     name = next((argument for argument in given if not argument.startswith("-")), None)
     command = load_command(name) if name is not None and name in COMMANDS else None
     try:
-        options = _parser(name, command).parse_args(given)
+        options = _parse(given, name, command)
     except SystemExit as stop:  # argparse has said what is wrong, or has helped
         return stop.code if isinstance(stop.code, int) else 0
     if command is None:  # argparse refuses this before
@@ -112,9 +122,29 @@ def _main(given: list[str]) -> int:
         return _run(command, options)
 
 
+def _parse(given: list[str], name: str | None, command: Command | None) -> argparse.Namespace:
+    parser = _parser(name, command)
+    if name is not None and name not in COMMANDS and name == given[0]:
+        parser.error(f"expected one of {', '.join(COMMANDS)}, found {name!r}{_offer(name)}")
+    options, unknown = parser.parse_known_args(given)
+    if unknown:
+        parser.prog = f"{parser.prog} {options.command}"  # whose help lists what there is
+        early = "; options stand behind the command" if given[0] in unknown else ""
+        parser.error(f"unknown argument{'s' * (len(unknown) > 1)}: {' '.join(unknown)}{early}")
+    return options
+
+
+def _offer(name: str) -> str:
+    """Offer what may be meant by an unknown command, if anything is near."""
+    if Path(name).exists():
+        return f'; "pcrpose predict {name}" finds people in pictures'
+    close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def _parser(name: str | None, command: Command | None = None) -> argparse.ArgumentParser:
     """Build the parser: every command by name, one of them with its arguments."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pcrpose",
         description="Find the keypoints of people in pictures, and train and measure models that do.",
         epilog=EPILOG,
@@ -148,10 +178,17 @@ def _run(command: Command, options: argparse.Namespace) -> int:
     except EXPECTED_ERRORS as error:
         if options.debug:
             traceback.print_exc()
-        message = " ".join(str(error).split()) or type(error).__name__
-        sys.stderr.write(f"pcrpose {options.command}: {message}\n")
+        sys.stderr.write(f"pcrpose {options.command}: {_told(error)}\n")
         return USAGE
     return code
+
+
+def _told(error: Exception) -> str:
+    """Write an error on one line; those of the system without their number, the file in front."""
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        message = f"{error.filename}: {error.strerror}"
+    return " ".join(message.split()) or type(error).__name__
 
 
 class _LineFormatter(logging.Formatter):

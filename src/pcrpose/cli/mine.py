@@ -8,6 +8,7 @@ from typing import Any
 from pcrpose.cli.files import mark_of_file
 from pcrpose.cli.options import at_least, existing_file, path, share
 from pcrpose.cli.progress import counted
+from pcrpose.cli.targets import new_file, new_folder
 from pcrpose.data.coco import read_detections
 from pcrpose.data.negatives import Negative, NegativesFile, with_verdicts, write_negatives
 from pcrpose.data.person_boxes import PersonBoxes
@@ -37,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "detections", type=existing_file, metavar="DETECTIONS.json", help="boxes in COCO's results form"
     )
     parser.add_argument("--images", type=path, metavar="FOLDER", help="folder of the pictures, for --sheets")
-    parser.add_argument("--out", type=path, required=True, metavar="FILE.json", help="file of negatives to write")
-    parser.add_argument("--sheets", type=path, metavar="FOLDER", help="write contact sheets to look at")
+    parser.add_argument("--out", type=new_file, required=True, metavar="FILE.json", help="file of negatives to write")
+    parser.add_argument("--sheets", type=new_folder, metavar="FOLDER", help="write contact sheets to look at")
     parser.add_argument(
         "--rejected",
         type=numbers,
@@ -83,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
     """Mine, write, and say what became of the detections."""
     if options.sheets is not None and options.images is None:
         raise ValueError("--sheets: expected --images, the folder of the pictures, as well")
+    if options.sheets is not None and not options.images.is_dir():
+        raise FileNotFoundError(f"--images {options.images}: expected the folder of the pictures")
     if options.incomplete and options.complete_only:
         raise ValueError("--incomplete and --complete-only contradict each other")
     rules = MiningRules(

@@ -12,9 +12,11 @@ from pcrpose.cli.files import mark_of_file
 from pcrpose.cli.pictures import Picture
 from pcrpose.data.coco import Detections, read_detections
 from pcrpose.inference.detectors import Detector, YoloxDetector
+from pcrpose.inference.places import picture_size
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import NO_DETECTIONS
 from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import whole_image_box
 from pcrpose.keypoints.poses import Poses
 
 Box: TypeAlias = tuple[float, ...]
@@ -45,6 +47,8 @@ class Persons:
         if self.detections is not None:
             found = [self.detections.get(picture, NO_DETECTIONS) for picture in pictures]
             return predictor.predict_detections(images, found)
+        if self.detector is None:  # said in the command's own words, so not left to the predictor, which would warn
+            return predictor.predict_batch(images, [whole_image_box(picture_size(image)) for image in images])
         return predictor.predict_batch(images)
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pcrpose.cli.files import mark_of_file
-from pcrpose.cli.options import add_model_options, existing_file, path, share
+from pcrpose.cli.options import add_model_options, existing_file, share
 from pcrpose.cli.outputs import FORMATS, SETTINGS_NAME, ResultsFolder
 from pcrpose.cli.persons import WHOLE_PICTURE, Persons, box, find_persons
 from pcrpose.cli.pictures import Picture, find_pictures
 from pcrpose.cli.progress import ProgressLine, counted
+from pcrpose.cli.targets import new_folder
 from pcrpose.data.images import open_image
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
@@ -75,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     results = parser.add_argument_group("results")
     results.add_argument(
-        "--out", type=path, default=Path("pcrpose-out"), metavar="DIR", help="folder to write into (%(default)s)"
+        "--out", type=new_folder, default=Path("pcrpose-out"), metavar="DIR", help="folder to write into (%(default)s)"
     )
     formats = results.add_mutually_exclusive_group()
     formats.add_argument(

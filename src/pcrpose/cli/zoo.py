@@ -47,7 +47,7 @@ def _details(entry: ZooEntry) -> str:
 def _card(name: str) -> str:
     """Give a model's card without its head, which is for machines."""
     if name not in ZOO:
-        close = difflib.get_close_matches(name, ZOO, n=1, cutoff=0.4)
+        close = difflib.get_close_matches(name.lower(), ZOO, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise ValueError(f"expected one of {', '.join(ZOO)}, found {name!r}{hint}")
     text = (pretrained_folder(name) / CARD_FILE).read_text(encoding="utf-8")

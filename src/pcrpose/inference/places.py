@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -10,11 +10,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.keypoints.arrays import Floats, Image, as_floats
 from pcrpose.keypoints.boxes import Size, check_boxes, croppable
 
 logger = logging.getLogger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -38,7 +40,15 @@ def check_many(images: object) -> None:
         raise TypeError(f"images: expected several pictures, found one {type(images).__name__}; see predict")
 
 
-def paired(images: Iterator[Image], others: Iterable[T], what: str) -> Iterator[tuple[Image, T]]:
+def open_named(images: Iterable[ImageSource], color: Color) -> Iterator[tuple[str, Image]]:
+    """Open pictures as they are needed, each with what errors call it: its path, else its number; one alone nothing."""
+    alone = isinstance(images, Sized) and len(images) == 1
+    for number, source in enumerate(images):
+        name = str(source) if isinstance(source, str | Path) else f"picture {number}"
+        yield "" if alone else name, open_image(source, color=color)
+
+
+def paired(images: Iterator[S], others: Iterable[T], what: str) -> Iterator[tuple[S, T]]:
     """Give each picture what belongs to it; raises ValueError where one of the two ends early."""
     rest = iter(others)
     number = 0
@@ -52,12 +62,12 @@ def paired(images: Iterator[Image], others: Iterable[T], what: str) -> Iterator[
         raise ValueError(f"{what}: expected an entry for each of {number} pictures, found more")
 
 
-def given_places(image: Image, boxes_xyxy: npt.ArrayLike, number: int) -> Places:
-    """Take the caller's boxes as they are; raises ValueError naming the picture's number and the box."""
+def given_places(image: Image, boxes_xyxy: npt.ArrayLike, name: str = "") -> Places:
+    """Take the caller's boxes as they are; raises ValueError naming the picture, if it has a name, and the box."""
     try:
         checked = check_boxes(boxes_xyxy, picture_size(image))
     except ValueError as error:
-        raise ValueError(f"picture {number}: {error}") from error
+        raise ValueError(f"{name}: {error}" if name else str(error)) from error
     return Places(boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
 
 

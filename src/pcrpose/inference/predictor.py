@@ -12,7 +12,15 @@ from torch import Tensor
 
 from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.inference.detectors import Detector
-from pcrpose.inference.places import Places, check_many, detected_places, given_places, paired, picture_size
+from pcrpose.inference.places import (
+    Places,
+    check_many,
+    detected_places,
+    given_places,
+    open_named,
+    paired,
+    picture_size,
+)
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import whole_image_box, windows
 from pcrpose.keypoints.crop import Crop
@@ -129,11 +137,11 @@ class PosePredictor:
             FileNotFoundError: as for `predict`.
         """
         check_many(images)
-        opened = (open_image(image, color=color) for image in images)
+        opened = open_named(images, color)
         if boxes is None:
-            return self._run((image, self._places(image)) for image in opened)
-        pairs = enumerate(paired(opened, boxes, "boxes"))
-        return self._run((image, given_places(image, given, number)) for number, (image, given) in pairs)
+            return self._run((image, self._places(image)) for _, image in opened)
+        pairs = paired(opened, boxes, "boxes")
+        return self._run((image, given_places(image, given, name)) for (name, image), given in pairs)
 
     def predict_detections(
         self,
@@ -158,9 +166,8 @@ class PosePredictor:
             FileNotFoundError: for a path that does not exist.
         """
         check_many(images)
-        opened = (open_image(image, color=color) for image in images)
-        pairs = paired(opened, detections, "detections")
-        return self._run((image, detected_places(image, found)) for image, found in pairs)
+        pairs = paired(open_named(images, color), detections, "detections")
+        return self._run((image, detected_places(image, found)) for (_, image), found in pairs)
 
     def heatmaps(
         self, image: ImageSource, box_xyxy: npt.ArrayLike | None = None, *, color: Color = "rgb"
@@ -182,7 +189,7 @@ class PosePredictor:
         """
         config, opened = self.model.config, open_image(image, color=color)
         box = whole_image_box(picture_size(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
-        boxes = given_places(opened, box, 0).boxes_xyxy
+        boxes = given_places(opened, box).boxes_xyxy
         crop = Crop.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
         return self._heatmaps(crop.warp(opened))[0].float().cpu().numpy(), crop
 
@@ -195,7 +202,7 @@ class PosePredictor:
                 "give boxes_xyxy, or PosePredictor(model, detector=...)"
             )
             self._warned = True
-        return given_places(image, whole_image_box(picture_size(image)), 0)
+        return given_places(image, whole_image_box(picture_size(image)))
 
     def _run(self, pictures: Iterable[tuple[Image, Places]]) -> list[Poses]:
         """Fill batches across pictures, run them, and put each picture's poses together again.

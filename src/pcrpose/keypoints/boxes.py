@@ -98,18 +98,21 @@ def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
 
     Raises:
         ValueError: naming the first box that is not finite, has no width or height, is inverted,
-            or lies outside the picture.
+            or lies outside the picture; by its index, where there are several.
     """
     boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy").copy()
+    name = "box" if len(boxes) == 1 else "box {}"
     for index in np.flatnonzero(~np.isfinite(boxes).all(axis=1))[:1]:
-        raise ValueError(f"box {index}: expected finite x1, y1, x2, y2, found {boxes[index].tolist()}")
+        raise ValueError(f"{name.format(index)}: expected finite x1, y1, x2, y2, found {boxes[index].tolist()}")
     for index in np.flatnonzero((boxes[:, 2:] <= boxes[:, :2]).any(axis=1))[:1]:
-        raise ValueError(f"box {index}: expected x1 < x2 and y1 < y2, not widths, found {boxes[index].tolist()}")
+        expected = f"{name.format(index)}: expected x1 < x2 and y1 < y2, not widths"
+        raise ValueError(f"{expected}, found {boxes[index].tolist()}")
     if size is not None:
         last = (size.width - 1.0, size.height - 1.0)
         outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, :2] > last).any(axis=1)
         for index in np.flatnonzero(outside)[:1]:
-            raise ValueError(f"box {index}: {boxes[index].tolist()} lies outside the {size} (height x width) picture")
+            found = f"{name.format(index)}: {boxes[index].tolist()}"
+            raise ValueError(f"{found} lies outside the {size} (height x width) picture")
     return boxes
 
 

@@ -66,8 +66,8 @@ def find_folder(
     if isinstance(name, Path) or Path(name).is_file():
         raise FileNotFoundError(f"{name}: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        close = difflib.get_close_matches(name, ZOO, cutoff=0.4) or list(ZOO)
-        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+        close = difflib.get_close_matches(name, ZOO)
+        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; pretrained are {', '.join(ZOO)}"
         raise ValueError(f"{name!r} is no folder, no pretrained model and no Hub repository (owner/name){hint}")
 
     def fetch(file: str, commit: str | None) -> Path:

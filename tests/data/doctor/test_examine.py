@@ -133,7 +133,12 @@ TROUBLES: list[tuple[str, Change, str, str, int, str]] = [
     ("two categories", lambda c: c["categories"][1].update(keypoints=["a"]), "error", "category", 2, "racket"),
     ("name twice", named("tip", "Tip", "left_edge", "right_edge"), "error", "names", 1, "tip"),
     ("nearly COCO's", named("nose", "tip", "left_shoudler", "right_shoudler"), "warning", "names", 2, "left_shoulder?"),
-    ("misspelt side", named("a", "b", "left_edge", "rihgt_edge"), "error", "flip_pairs", 1, "left_edge"),
+    ("misspelt side", named("a", "b", "left_edge", "rihgt_edge"), "error", "flip_pairs", 1, "rihgt_edge (right_edge?)"),
+    ("misspelt left", named("a", "b", "letf_hip", "right_hip"), "error", "flip_pairs", 1, "letf_hip (left_hip?)"),
+    ("misspelt hump", named("a", "b", "LetfKnee", "RightKnee"), "error", "flip_pairs", 1, "LetfKnee (LeftKnee?)"),
+    ("misspelt part", named("a", "b", "left_knee", "right_kne"), "error", "flip_pairs", 1, "right_kne (right_knee?)"),
+    ("on the left", named("a", "b", "left_elbwo", "right_elbow"), "error", "flip_pairs", 1, "left_elbwo (left_elbow?)"),
+    ("nothing near", named("a", "b", "left_edge", "tip"), "error", "flip_pairs", 1, "left_edge"),
     ("misspelt partner", named("a", "b", "left_edge", "right_egde"), "error", "flip_pairs", 2, "right_egde?"),
     (
         "suffixed sides",

@@ -53,6 +53,8 @@ class AnnotationFile:
             return cls._of(json.loads(Path(source).read_bytes()), str(source))
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{source}: no such annotation file") from error
+        except IsADirectoryError as error:
+            raise IsADirectoryError(f"{source}: expected an annotation file, found a folder") from error
         except (ValueError, RecursionError) as error:
             what = f"{source} is not JSON ({error}); write it again, or look for a download that broke off"
             return cls._broken(str(source), Finding(severity="error", check="json", message=what))
@@ -60,8 +62,8 @@ class AnnotationFile:
     @classmethod
     def _of(cls, content: Any, name: str) -> "AnnotationFile":  # noqa: ANN401 - whatever JSON holds
         if not isinstance(content, Mapping):
-            kind = f"a list of {len(content)}" if isinstance(content, list) else f"a {type(content).__name__}"
-            what = f"{name} is {kind}, as results and detections are; give an object with {', '.join(SECTIONS)}"
+            kind = f"is a list of {len(content)}, as detections are" if isinstance(content, list) else "holds no object"
+            what = f"{name} {kind}; give an object with {', '.join(SECTIONS)}"
             return cls._broken(name, Finding(severity="error", check="sections", message=what))
         parts = {key: tuple(value for value in _list(content, key) if isinstance(value, Mapping)) for key in SECTIONS}
         return cls(
@@ -113,6 +115,8 @@ class AnnotationFile:
 
     def summary(self) -> str:
         """Count what is there, as ``12 pictures, 40 persons of 'racket' (5 keypoints)``."""
+        if self.content is None:
+            return "nothing could be read"
         pictures, persons = len(self.pictures), len(self.persons)
         return (
             f"{pictures} picture{'s' * (pictures != 1)}, {persons} person{'s' * (persons != 1)} "

@@ -47,7 +47,7 @@ def examine(
         ... }
         >>> for finding in examine(content):
         ...     print(finding.check, finding.examples)
-        flip_pairs ('left_end',)
+        flip_pairs ('rihgt_end (right_end?)',)
     """
     file = annotations if isinstance(annotations, AnnotationFile) else AnnotationFile.read(annotations)
     other = against if against is None or isinstance(against, AnnotationFile) else AnnotationFile.read(against)
