@@ -13,6 +13,7 @@ from pcrpose.cli.main import main
 from pcrpose.data.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.arrays import Floats, Image
+from pcrpose.models.pcr import PCR
 
 Command = Callable[..., int]
 Reader = Callable[[str], dict[str, Any]]
@@ -76,6 +77,14 @@ def test_files(evaluate: Command, annotations: Path, read_record: Reader, capsys
     assert "20 redraws" in out
     assert main(["evaluate", str(annotations), "--from-results", "also/poses.json", "--json", "again.json"]) == 0
     assert read_record("again.json")["ap"] == pytest.approx(figures["ap"])
+
+
+def test_several_models(evaluate: Command, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Models are measured together, under both names."""
+    PCR.from_pretrained(model_folder).save_pretrained("other")
+
+    assert evaluate("--model", "other") == 0
+    assert capsys.readouterr().out.startswith(f"{model_folder} + other on ")
 
 
 def test_perfect_results(annotations: Path, perfect: Path, capsys: pytest.CaptureFixture[str]) -> None:

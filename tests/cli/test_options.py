@@ -83,7 +83,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_several_models(given: str, expected: list[str]) -> None:
     """What is given takes the place of the default, and the next parser has the default again."""
     parser = argparse.ArgumentParser()
-    add_model_options(parser, several=True)
+    add_model_options(parser)
 
     assert parser.parse_args(given.split()).model == expected
     assert parser.parse_args([]).model == ["pcr-nano"]

@@ -7,12 +7,14 @@ from typing import Any
 
 import PIL.Image
 import pytest
+import torch
 
 from pcrpose.cli import predict as predict_module
 from pcrpose.cli.main import main
 from pcrpose.data.images import open_image
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.poses import Poses
+from pcrpose.models.pcr import PCR
 
 Command = Callable[..., int]
 Listing = Callable[[str], list[str]]
@@ -204,6 +206,24 @@ def test_other_settings(photos: Path, predict: Command, capsys: pytest.CaptureFi
     assert "flip was True, is False; choose another --out, or --overwrite" in capsys.readouterr().err
     assert predict(photos, "--no-flip", "--overwrite") == 0
     assert json.loads(Path("pcrpose-out/predict.json").read_text(encoding="utf-8"))["flip"] is False
+
+
+def test_several_models(
+    photos: Path, predict: Command, model_folder: Path, read_record: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two models find the poses together, and their results go into a folder of their own."""
+    torch.manual_seed(4)
+    PCR(PCR.from_pretrained(model_folder).config).save_pretrained("other")
+
+    assert predict(photos / "a.png", "--out", "one") == 0
+    assert predict(photos / "a.png", "--out", "two", "--model", "other") == 0
+    assert read_record("one/a.json")["poses"] != read_record("two/a.json")["poses"]
+    marks = read_record("two/predict.json")["model"].split(" + ")
+    assert [mark.split()[0] for mark in marks] == ["other", "tiny"]
+    assert marks[1] == read_record("one/predict.json")["model"]
+    capsys.readouterr()
+    assert predict(photos / "a.png", "--out", "two") == 2
+    assert "two was made with other settings: model was 'other " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

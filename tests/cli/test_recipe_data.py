@@ -27,7 +27,7 @@ def check(here: Path) -> Check:
     assert here == Path.cwd()
 
     def run(recipe: str, *data: str, **options: Any) -> RecipeData:  # noqa: ANN401 - any option
-        usual = {"format": [], "per_epoch": [], "verified_only": False, "val": None}
+        usual = {"format": [], "per_epoch": [], "verified_only": False, "reduce_jpegs": False, "val": None}
         given = [tuple(each.split()) for each in data]
         return RecipeData.check(argparse.Namespace(recipe=Recipe.parse(recipe), data=given, **{**usual, **options}))
 
@@ -49,6 +49,7 @@ def test_what_is_read(check: Check) -> None:
     assert {letter: len(source.samples) for letter, source in sources.items()} == {"U": 2, "H": 1, "C": 3}
     assert {letter: source.per_epoch for letter, source in sources.items()} == {"U": 5, "H": None, "C": None}
     assert sources["C"].cache_images
+    assert not sources["C"].reduce_jpegs
 
 
 def test_a_home_folder(check: Check, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,18 @@ def test_options_reach_the_training(drawn: list[str], start: Path, tmp_path: Pat
     assert trainer.dataset.augmentation.mirror_probability == 0
     assert trainer.validate is None
     assert trainer.output_dir == tmp_path / "run"
+    assert not trainer.dataset.reduce_jpegs
+
+
+def test_large_pictures_are_decoded_smaller(
+    drawn: list[str], start: Path, tmp_path: Path, planned: list[Planned]
+) -> None:
+    """Asked for, and then they are not kept in memory whole."""
+    assert main(["train", *drawn, "--start", str(start), "--out", str(tmp_path / "run"), "--reduce-jpegs"]) == 0
+
+    assert planned[0].dataset.reduce_jpegs
+    with pytest.raises(ValueError, match="cache_images"):
+        planned[0].dataset.preload()
 
 
 def test_a_model_that_fits_is_taken_as_it_is(

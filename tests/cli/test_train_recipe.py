@@ -172,6 +172,14 @@ def test_a_pretrained_model_is_trained_on_as_by_one_file(train: Command, start: 
         assert (source.augmentation.mirror_probability, source.augmentation.color_jitter) == (0, 0.2)
 
 
+def test_large_pictures_are_decoded_smaller(train: Command, asked: list[Asked]) -> None:
+    """Every letter's, and none is kept in memory whole."""
+    assert train("CHU->CH", "--reduce-jpegs") == 0
+
+    sources = asked[0]["sources"].values()
+    assert [(source.reduce_jpegs, source.cache_images) for source in sources] == [(True, False)] * 3
+
+
 def test_a_network_of_the_paper_is_trained_as_its_baselines(train: Command, asked: list[Asked]) -> None:
     """210 epochs in steps, then 20; a batch is no larger than what the smallest stage has."""
     assert train("AC->C", "--network", "PCR (R50), SE + HDC + AD", "--size", "128x96") == 0

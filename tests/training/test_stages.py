@@ -310,6 +310,8 @@ def test_pictures_are_opened_once(
         run_recipe(Recipe.parse("CU"), some, MODEL, tmp_path, base=BASE)
 
     assert kept == [8]
+    with pytest.raises(ValueError, match="expected reduce_jpegs or cache_images, found both"):
+        run_recipe(Recipe.parse("C"), {"C": replace(some["C"], reduce_jpegs=True)}, MODEL, tmp_path / "b", base=BASE)
     assert "CU: stage 1 of 1, samples of an epoch: 8 of 8 from C, 4 of 8 from U" in caplog.messages
 
 

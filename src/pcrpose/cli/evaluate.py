@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcrpose.cli.files import write_text
-from pcrpose.cli.options import add_model_options, at_least, existing_file, path, share
+from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
 from pcrpose.cli.progress import ProgressLine
 from pcrpose.cli.targets import new_file
 from pcrpose.data.coco import Detections, read_coco, read_detections
@@ -23,7 +23,6 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.peaks import Decoding
 from pcrpose.keypoints.poses import Poses
-from pcrpose.models.load import load_model
 
 HELP = "measure a model, or a results file, on annotations in COCO's form"
 EPILOG = """\
@@ -96,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
         source, boxes, intervals = str(options.from_results), "", dict[str, Interval]()
         metrics = _of_file(options)
     else:
-        source, boxes = options.model, _boxes_in_words(options)
+        source, boxes = " + ".join(options.model), _boxes_in_words(options)
         evaluator, metrics = _of_model(options)
         intervals = bootstrap_interval(evaluator, draws=options.bootstrap) if options.bootstrap else {}
         if options.results is not None:
@@ -124,7 +123,7 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
         raise ValueError("expected the folder of the pictures after the annotations, or --from-results")
     detections = None if options.detections is None else read_detections(options.detections)
     detector = None if options.detector is None else _detector(options)
-    model = load_model(options.model).to(options.device)
+    model = load_models(options.model).to(options.device)
     skeleton = model.config.skeleton
     dataset = read_coco(options.annotations, options.images, skeleton=skeleton)
     evaluator = CocoEvaluator(options.annotations, skeleton=skeleton)

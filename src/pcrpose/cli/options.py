@@ -15,20 +15,17 @@ BATCH = 16
 MODEL = "pcr-nano"
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Add which model runs, where and how.
-
-    Args:
-        parser: of a command.
-        several: ``--model`` can be given more than once: ``options.model`` is then a list for `load_models`.
-    """
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add which models run, where and how; ``options.model`` is a list for `load_models`."""
     group = parser.add_argument_group("model")
-    name = f'name in the zoo, folder, or owner/name on the Hugging Face Hub ({MODEL}); see "pcrpose zoo"'
-    if several:
-        more = f"{name}; given several times, the mean of the models' heatmaps"
-        group.add_argument("--model", action=_Several, default=[MODEL], metavar="NAME", help=more)
-    else:
-        group.add_argument("--model", default=MODEL, metavar="NAME", help=name)
+    group.add_argument(
+        "--model",
+        action=_Several,
+        default=[MODEL],
+        metavar="NAME",
+        help=f'name in the zoo, folder, or owner/name on the Hugging Face Hub ({MODEL}); see "pcrpose zoo"; given '
+        "several times, the mean of the models' heatmaps",
+    )
     group.add_argument(
         "--device", type=device, default="auto", help="cpu, cuda, cuda:1, mps; by default cuda if there is one, or cpu"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pcrpose.cli.files import mark_of_file
-from pcrpose.cli.options import add_model_options, existing_file, share
+from pcrpose.cli.options import add_model_options, existing_file, load_models, share
 from pcrpose.cli.outputs import FORMATS, SETTINGS_NAME, ResultsFolder
 from pcrpose.cli.persons import WHOLE_PICTURE, Persons, box, find_persons
 from pcrpose.cli.pictures import Picture, find_pictures
@@ -20,7 +20,6 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.poses import Poses
 from pcrpose.models.hub import WEIGHTS_FILE, find_folder
-from pcrpose.models.load import load_model
 
 logger = logging.getLogger(__name__)
 
@@ -99,11 +98,11 @@ def run(options: argparse.Namespace) -> int:
     persons = find_persons(
         pictures, boxes=options.boxes, detector=options.detector, score_threshold=options.score_threshold
     )
-    model_folder = find_folder(options.model)
-    model = load_model(model_folder)
+    model_folders = [find_folder(name) for name in options.model]
+    model = load_models(model_folders)
     results = ResultsFolder(
         folder=options.out,
-        settings=_settings(options, persons, model_folder),
+        settings=_settings(options, persons, model_folders),
         suffix=None if options.format == "none" else options.format,
         overwrite=options.overwrite,
     )
@@ -115,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     predictor = PosePredictor(
         model.to(options.device), detector=persons.detector, flip=options.flip, batch_size=options.batch
     )
-    logger.info("%s on %s, %d pictures to do", options.model, options.device, len(left))
+    logger.info("%s on %s, %d pictures to do", " + ".join(options.model), options.device, len(left))
     with ProgressLine(len(left)) as progress:
         drawing = {"threshold": options.threshold, "boxes": options.draw_boxes, "scores": options.draw_scores}
         work = _Work(predictor=predictor, persons=persons, results=results, progress=progress, drawing=drawing)
@@ -124,11 +123,15 @@ def run(options: argparse.Namespace) -> int:
     return 1 if work.failed else 0
 
 
-def _settings(options: argparse.Namespace, persons: Persons, model_folder: Path) -> dict[str, Any]:
+def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequence[Path]) -> dict[str, Any]:
     """Collect what the results depend on, in the words of the options."""
-    name = options.model if Path(options.model) != model_folder else model_folder.resolve().name
+    pairs = zip(options.model, model_folders, strict=True)
+    models = [
+        f"{name if Path(name) != folder else folder.resolve().name} {mark_of_file(folder / WEIGHTS_FILE)}"
+        for name, folder in pairs
+    ]
     settings = {
-        "model": f"{name} {mark_of_file(model_folder / WEIGHTS_FILE)}",
+        "model": " + ".join(models),
         "persons": persons.description,
         "flip": options.flip,
         "format": options.format,

@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="leave out boxes that the detector scores below it (%(default)s)",
     )
-    add_model_options(parser, several=True)
+    add_model_options(parser)
     _add_selection(parser)
     leaks = parser.add_argument_group("leaks")
     leaks.add_argument(

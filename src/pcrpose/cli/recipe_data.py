@@ -36,6 +36,7 @@ class RecipeData:
         formats: of files, where they are not to be told from their content.
         per_epoch: samples of a letter that an epoch takes, where that is asked for.
         verified_only: see `read_negatives`.
+        reduce_jpegs: see `Source`; pictures are then not kept in memory.
         val: annotations and folder of what is measured on.
     """
 
@@ -44,6 +45,7 @@ class RecipeData:
     formats: Mapping[str, FileFormat]
     per_epoch: Mapping[str, int]
     verified_only: bool
+    reduce_jpegs: bool
     val: tuple[Path, Path] | None
 
     @classmethod
@@ -78,6 +80,7 @@ class RecipeData:
             formats=dict(options.format),
             per_epoch=dict(options.per_epoch),
             verified_only=options.verified_only,
+            reduce_jpegs=options.reduce_jpegs,
             val=None if options.val is None else tuple(options.val),
         )
 
@@ -115,7 +118,7 @@ class RecipeData:
 
     def sources(self, persons: Mapping[str, AnnotatedPersons], augmentation: Augmentation) -> dict[str, Source]:
         """Make of persons, and of the negatives if there are, what a recipe runs on."""
-        cached = fit_memory(persons.values())
+        cached = fit_memory(persons.values()) and not self.reduce_jpegs
         skeletons = {letter: part.skeleton for letter, part in persons.items()} | {NEGATIVES: COCO_17}
         samples = {letter: part.samples for letter, part in persons.items()}
         if NEGATIVES in self.files:
@@ -127,6 +130,7 @@ class RecipeData:
                 per_epoch=self.per_epoch.get(letter),
                 augmentation=augmentation,
                 cache_images=cached and letter != NEGATIVES,
+                reduce_jpegs=self.reduce_jpegs,
             )
             for letter in self.files
         }

@@ -107,6 +107,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--workers", type=at_least(0), default=2, metavar="N", help="processes that prepare crops (%(default)s)"
     )
+    training.add_argument(
+        "--reduce-jpegs",
+        action="store_true",
+        help="decode JPEG files of many megapixels at a part of their size: quicker, colours differ a little",
+    )
     training.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of everything random (%(default)s)")
 
 
@@ -147,7 +152,7 @@ def _fine_tune(options: argparse.Namespace) -> None:
         raise ValueError(f"{options.annotations}: expected persons with keypoints, found none; see pcrpose doctor")
     start = load_model(options.start or MODEL)
     model = prepare_model(start, data.skeleton, size=options.size, keep=skeleton is None)
-    people = _crops(data, model, mirror=options.mirror, seed=options.seed)
+    people = _crops(data, model, options)
     config = fine_tuning(options, len(people), model.config)
     measure = None if options.val is None else average_precision(options.val[0], options.val[1], model.config.skeleton)
     trainer = Trainer(model, people, options.out, config, validate=measure)
@@ -159,8 +164,8 @@ def _fine_tune(options: argparse.Namespace) -> None:
     say_result(options.out, finished=told, val=options.val and options.val[0])
 
 
-def _crops(data: AnnotatedPersons, model: PoseModel[Any], *, mirror: bool, seed: int) -> KeypointDataset:
-    cached = fit_memory([data])
+def _crops(data: AnnotatedPersons, model: PoseModel[Any], options: argparse.Namespace) -> KeypointDataset:
+    cached = fit_memory([data]) and not options.reduce_jpegs
     people = KeypointDataset(
         data.samples,
         source_skeleton=data.skeleton,
@@ -168,9 +173,10 @@ def _crops(data: AnnotatedPersons, model: PoseModel[Any], *, mirror: bool, seed:
         input_size=model.config.input_size,
         padding=model.config.padding,
         alignment=model.config.alignment,
-        augmentation=Augmentation(mirror_probability=0.5 if mirror else 0.0, color_jitter=COLOR_JITTER),
-        seed=seed,
+        augmentation=Augmentation(mirror_probability=0.5 if options.mirror else 0.0, color_jitter=COLOR_JITTER),
+        seed=options.seed,
         cache_images=cached,
+        reduce_jpegs=options.reduce_jpegs,
     )
     if cached:
         people.preload()  # worker processes share what is decoded before they start

@@ -43,6 +43,7 @@ class Source:
             of the hard negatives (H) one to eight persons, which is ours.
         augmentation: None shows every box as it stands.
         cache_images: open every picture before a stage begins and keep it in memory, decoded.
+        reduce_jpegs: decode large JPEG files at a part of their size, see `KeypointDataset`; not with ``cache_images``.
 
     Raises:
         ValueError: if there is no sample, or an epoch would take none.
@@ -53,6 +54,7 @@ class Source:
     per_epoch: int | None = None
     augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 - frozen
     cache_images: bool = False
+    reduce_jpegs: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.samples):
@@ -258,6 +260,7 @@ def _crops(source: Source, letter: str, config: PoseConfig, seed: int) -> Keypoi
         augmentation=source.augmentation,
         seed=seed,
         cache_images=source.cache_images,
+        reduce_jpegs=source.reduce_jpegs,
     )
     if source.cache_images:
         crops.preload()  # worker processes share what is decoded before they start
