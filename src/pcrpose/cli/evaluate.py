@@ -9,13 +9,13 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from pcrpose.cli.files import write_text
 from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
 from pcrpose.cli.progress import ProgressLine
 from pcrpose.cli.targets import new_file
 from pcrpose.data.coco import Detections, read_coco, read_detections
 from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.data.samples import AnnotatedPersons
+from pcrpose.data.whole_file import write_text
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.detectors import YoloxDetector

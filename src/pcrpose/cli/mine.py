@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.files import mark_of_file
+from pcrpose.cli.marks import mark_of_file
 from pcrpose.cli.options import at_least, existing_file, path, share
 from pcrpose.cli.progress import counted
 from pcrpose.cli.targets import new_file, new_folder

@@ -9,8 +9,9 @@ from typing import Any
 
 import PIL.Image
 
-from pcrpose.cli.files import mark_of_text, write_text, write_whole
+from pcrpose.cli.marks import mark_of_text
 from pcrpose.cli.pictures import Picture
+from pcrpose.data.whole_file import write_text, write_whole
 from pcrpose.inference.places import picture_size
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.poses import Poses

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from pcrpose.cli.files import mark_of_file
+from pcrpose.cli.marks import mark_of_file
 from pcrpose.cli.pictures import Picture
 from pcrpose.data.coco import Detections, read_detections
 from pcrpose.inference.detectors import Detector, YoloxDetector

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pcrpose.cli.files import mark_of_file
+from pcrpose.cli.marks import mark_of_file
 from pcrpose.cli.options import add_model_options, existing_file, load_models, share
 from pcrpose.cli.outputs import FORMATS, SETTINGS_NAME, ResultsFolder
 from pcrpose.cli.persons import WHOLE_PICTURE, Persons, box, find_persons

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pcrpose.data.samples import Sample
+from pcrpose.data.whole_file import write_text
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
@@ -113,14 +113,7 @@ def write_negatives(path: str | Path, negatives: Iterable[Negative], source: Map
         raise ValueError(f"source: expected what JSON can hold, found {error}") from error
     rows = ",\n  ".join(json.dumps(each.to_dict()) for each in negatives)  # a line a box: it can be read and diffed
     text = head.removesuffix("[]\n}") + (f"[\n  {rows}\n ]\n}}\n" if rows else "[]\n}\n")
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(Path(path), text)
 
 
 def read_negatives(

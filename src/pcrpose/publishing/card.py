@@ -5,7 +5,6 @@ zoo that no measurement shows, a picture that is not there. ``benchmarks/zoo_fig
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from pcrpose.data.whole_file import write_text
 from pcrpose.evaluation.bootstrap import Interval
 from pcrpose.models.config import PoseConfig
 from pcrpose.models.zoo import ZooEntry
@@ -204,12 +204,7 @@ def write_card(folder: str | Path, card: Card) -> Path:
             raise ValueError(f"picture: expected a name inside {folder}, found {card.picture!r}")
         if not (target.parent / name).is_file():
             raise FileNotFoundError(f"{folder}: expected the card's picture {card.picture!r} in it")
-    part = target.with_name(f".{CARD_FILE}.{os.getpid()}.part")
-    try:
-        part.write_text(str(card), encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(target, str(card))
     return target
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pcrpose.data.whole_file import write_text
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.optimization.average import WeightAverage
 
@@ -51,7 +52,7 @@ def save_checkpoint(
     with replacing(folder) as fresh:
         model.save_pretrained(fresh)
         save_file(contiguous, fresh / TRAINING_FILE)
-        write_whole(fresh / PROGRESS_FILE, json.dumps(asdict(progress)))  # last: now it is whole
+        write_text(fresh / PROGRESS_FILE, json.dumps(asdict(progress)))  # last: now it is whole
 
 
 @contextlib.contextmanager
@@ -72,13 +73,6 @@ def replacing(folder: Path) -> Iterator[Path]:
         folder.replace(old)
     fresh.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def find_checkpoint(folder: Path) -> Path | None:

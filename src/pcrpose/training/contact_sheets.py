@@ -1,7 +1,7 @@
 """Pages of small crops, to look at before a mined box is trusted."""
 
-import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import PIL.ImageFont
 
 from pcrpose.data.images import open_image
 from pcrpose.data.negatives import Negative
+from pcrpose.data.whole_file import write_whole
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Crop
@@ -54,7 +55,7 @@ def write_contact_sheets(
     for start in range(0, len(negatives), size):
         page = draw_sheet(negatives[start : start + size], Path(images), first=start, columns=columns, padding=padding)
         pages.append(target / f"sheet_{start // size:03}.png")
-        _save_whole(page, pages[-1])
+        write_whole(pages[-1], partial(page.save, format="PNG"))
     for stale in set(target.glob("sheet_[0-9][0-9][0-9].png")) - set(pages):
         stale.unlink()
     return pages
@@ -84,12 +85,3 @@ def draw_tile(image: Image, negative: Negative, padding: float = 1.6) -> PIL.Ima
     corners = np.clip(crop.forward(box.reshape(1, 2, 2)), 0, TILE - 1).reshape(4)
     PIL.ImageDraw.Draw(tile).rectangle(corners.tolist(), outline=BOX_COLOR)
     return tile
-
-
-def _save_whole(page: PIL.Image.Image, path: Path) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        page.save(part, format="PNG")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

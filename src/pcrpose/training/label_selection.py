@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pcrpose.data.coco import PERSON
+from pcrpose.data.whole_file import write_text
 from pcrpose.keypoints.arrays import Bools, Floats, as_floats
 from pcrpose.keypoints.boxes import xyxy_to_xywh
 from pcrpose.keypoints.skeleton import Skeleton
@@ -140,13 +140,7 @@ def write_pseudo_labels(path: str | Path, content: Content) -> None:
     """
     target = Path(path)
     check_target(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(target, json.dumps(content, allow_nan=False))
 
 
 def check_target(path: str | Path) -> None:

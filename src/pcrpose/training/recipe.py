@@ -5,7 +5,6 @@ Source:
 """
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
+from pcrpose.data.whole_file import write_text
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
 from pcrpose.models.config import PoseConfig
 from pcrpose.models.tables import TABLE_3 as NETWORKS
@@ -181,9 +181,7 @@ def write_recipe(folder: Path, recipe: Recipe, stage: Stage, facts: Mapping[str,
         facts: more to keep, by name; what JSON can hold.
     """
     content = {"version": VERSION, "recipe": str(recipe), "stage": stage.number, **facts}
-    temporary = folder / f".{RECIPE_FILE}.{os.getpid()}"  # several processes may write the same at once
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / RECIPE_FILE)
+    write_text(folder / RECIPE_FILE, json.dumps(content, indent=2) + "\n")
 
 
 def read_recipe(folder: str | Path) -> Recipe:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pcrpose.training.checkpoint import write_whole
+from pcrpose.data.whole_file import write_text
 from pcrpose.training.config import TrainConfig
 
 RECORD_FILE = "train_config.json"
@@ -15,7 +15,7 @@ FREE = ("num_workers", "log_every", "checkpoint_every", "validate_every", "max_b
 
 def write_record(folder: Path, config: TrainConfig, sizes: Sequence[int]) -> None:
     """Write how a run is trained, and how many samples each of its data sets has."""
-    write_whole(folder / RECORD_FILE, _text(config, sizes))
+    write_text(folder / RECORD_FILE, _text(config, sizes))
 
 
 def check_record(folder: Path, config: TrainConfig, sizes: Sequence[int]) -> None:

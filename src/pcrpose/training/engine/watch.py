@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.whole_file import write_text
 
 BATCH_FILE = "not_finite.json"
 
@@ -76,7 +77,7 @@ def write_not_finite(path: Path, found: NotFinite, dataset: KeypointDataset | Mi
         found.what: str(found.value),
         "samples": [describe_sample(dataset, index) for index in found.samples],
     }
-    path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2))
 
 
 def describe_sample(dataset: KeypointDataset | MixedDataset, index: int) -> dict[str, Any]:

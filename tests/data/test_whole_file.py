@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pcrpose.cli.files import mark_of_file, mark_of_text, write_text, write_whole
+from pcrpose.data.whole_file import write_text, write_whole
 
 
 def test_write_text(tmp_path: Path) -> None:
@@ -32,11 +32,3 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
     assert target.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [target]
-
-
-def test_marks(tmp_path: Path) -> None:
-    """Equal contents have equal marks, others others."""
-    write_text(tmp_path / "file", "same")
-
-    assert mark_of_file(tmp_path / "file") == mark_of_text("same")
-    assert mark_of_text("same") != mark_of_text("other")
