@@ -141,6 +141,16 @@ def test_unknown_commands(
     assert capsys.readouterr().err == f'{said}; "pcrpose --help" shows how\n'
 
 
+@pytest.mark.parametrize(
+    "arguments", [["a" * 300], ["predict", "x.jpg", "--out", "a" * 300], ["doctor", "a" * 300, "."]]
+)
+def test_paths_that_the_system_refuses(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, as for any other mistake."""
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "name too long" in line.lower()
+
+
 def test_options_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     """Options of a command come behind it."""
     assert main(["-v", "zoo"]) == 2

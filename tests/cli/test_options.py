@@ -100,3 +100,5 @@ def test_models_are_loaded(model_folder: Path, tmp_path: Path) -> None:
     assert len(both.members) == 2
     with pytest.raises(ValueError, match=r"tiny: expected different models, found it 2 times"):
         load_models([model_folder, other, model_folder])
+    with pytest.raises(ValueError, match=r"tiny: expected different models"):
+        load_models([model_folder, f"{model_folder}/"])

@@ -92,9 +92,11 @@ def test_another_format(check: Check, here: Path) -> None:
         ("C", [C, U], {}, r"--data U u/annotations\.json: expected a letter of C, found 'U'"),
         ("C", [C, "c c/annotations.json c/images"], {}, "expected a letter of C, found 'c'"),
         ("C", [C, "C u/annotations.json u/images"], {}, r"expected one file a letter, found c/annotations\.json for C"),
+        ("C", [C], {"per_epoch": [("C", 4), ("C", 2)]}, "--per-epoch C=4: expected one value a letter, found 2"),
         ("C", [C], {"per_epoch": [("U", 4)]}, "--per-epoch U=4: expected a letter of C, found 'U'"),
         ("C", [C], {"format": [("A", "aic")]}, "--format A=aic: expected a letter of C, found 'A'"),
         ("C", [C], {"format": [("C", "voc")]}, "--format C=voc: expected A or C and one of coco, aic"),
+        ("C", [C], {"verified_only": True}, "--verified-only: expected with H in the recipe, found C"),
         ("CU", [C, U], {"format": [("U", "coco")]}, "--format U=coco: expected A or C"),
     ],
 )
@@ -110,8 +112,33 @@ def test_what_is_not_there(check: Check) -> None:
     """Files and folders are looked for at once."""
     with pytest.raises(FileNotFoundError, match=r"--data C none\.json: expected a file, found none"):
         check("C", "C none.json c/images")
+    with pytest.raises(FileNotFoundError, match="--data C c/images: expected a file, found a folder"):
+        check("C", "C c/images c/annotations.json")
     with pytest.raises(FileNotFoundError, match=r"--data C c/annotations\.json: expected none to be the folder"):
         check("C", "C c/annotations.json none")
+
+
+@pytest.mark.parametrize("letter", "CHU")
+def test_a_wrong_folder_of_pictures(letter: str, check: Check, caplog: pytest.LogCaptureFixture) -> None:
+    """None of the pictures there is a mistake, one that is missing is told."""
+    folder = {"C": "c/images", "H": "c/images", "U": "u/images"}[letter]
+    data = [each.replace(folder, ".") if each.startswith(letter) else each for each in (C, H, U)]
+    with pytest.raises(
+        FileNotFoundError, match=rf"--data {letter} .*: expected its pictures, found none of [123], such"
+    ):
+        wrong = check("CHU", *data)
+        wrong.sources(wrong.read_persons(), Augmentation())
+
+    Path("u/images/000001.png").unlink()
+    check("CHU", C, H, U).read_persons()
+    assert any("--data U u/annotations.json: 1 of 2 pictures are missing" in message for message in caplog.messages)
+
+
+def test_negatives_that_nobody_has_seen(check: Check, caplog: pytest.LogCaptureFixture) -> None:
+    """They are used, but not without a word."""
+    data = check("CH", C, H)
+    data.sources(data.read_persons(), Augmentation())
+    assert "h.json: nobody has looked at 1 of 1 negatives; --verified-only leaves them out" in caplog.messages
 
 
 def test_files_of_another_kind(check: Check) -> None:

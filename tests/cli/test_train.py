@@ -279,7 +279,8 @@ def test_what_is_missing_is_told_at_once(
         (["--start", "pcr-giant"], "no pretrained model"),
         (["--epochs", "0"], "at least 1"),
         (["--learning-rate", "-1"], "positive"),
-        (["--val", "none.json", "photos"], "none.json: no such annotation file"),
+        (["--val", "none.json", "photos"], "--val none.json: expected an annotation file"),
+        (["--val", __file__, "photos"], "expected photos to be the folder of its pictures"),
         (["--network", "PCR (R50), SE"], "--network: expected with --recipe"),
         (["--per-epoch", "C=5"], "--per-epoch: expected with --recipe"),
     ],
@@ -294,6 +295,31 @@ def test_mistakes(
 
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_pictures_to_measure_on_are_looked_for_first(
+    drawn: list[str], start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not after the first epochs; the file is named where its keypoints are not the model's."""
+    (tmp_path / "empty").mkdir()
+    command = ["train", *drawn, "--start", str(start), "--out", str(tmp_path / "run"), *QUICK, "--val"]
+    assert main([*command, drawn[0], str(tmp_path / "empty")]) == 2
+    assert "8 of 8 pictures are missing" in capsys.readouterr().err
+
+    content = json.loads(Path(drawn[0]).read_text())
+    content["categories"][0]["keypoints"][0] = "snout"
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    assert main([*command, str(tmp_path / "other.json"), drawn[1]]) == 2
+    assert "other.json: category 'person': expected the keypoints" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipes_folder_is_refused(drawn: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One annotation file's training does not mix with stages."""
+    (tmp_path / "run/stage-1-C").mkdir(parents=True)
+
+    assert main(["train", *drawn, "--out", str(tmp_path / "run")]) == 2
+    assert "run: holds the stages of a recipe; choose another --out" in capsys.readouterr().err
 
 
 def test_data_without_persons(

@@ -147,7 +147,7 @@ def test_from_the_beginning_with_an_encoder(train: Command, start: str) -> None:
     decoder = next(name for name in given if name.startswith("decoders") and name.endswith("weight"))
     assert not torch.allclose(first.state_dict()[decoder], given[decoder])
     noted = json.loads(Path("run/stage-1-A/recipe.json").read_text())
-    assert (noted["initial_encoder"], noted["initial_model"]) == ("start", None)
+    assert (noted["initial_encoder"]["name"], noted["initial_model"]) == ("start", None)
 
 
 def test_a_pretrained_model_is_trained_on_as_by_one_file(train: Command, start: str, asked: list[Asked]) -> None:

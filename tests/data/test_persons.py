@@ -144,6 +144,30 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_persons(tmp_path / "x.mat", tmp_path, file_format="voc")  # type: ignore[arg-type]  # wrong on purpose
 
 
+def test_matlab_files_of_another_version(tmp_path: Path) -> None:
+    """Said or told by its name, a file of MATLAB 4 is refused with what it has to be."""
+    savemat(tmp_path / "joints.mat", {"joints": LSPET[:, :, 0]}, format="4")
+    (tmp_path / "joints.bin").write_bytes((tmp_path / "joints.mat").read_bytes())
+    asked = r"those of version 5 to 7 are read, as MATLAB's save writes them with -v7$"
+
+    for name in ("joints.mat", "joints.bin"):
+        with pytest.raises(ValueError, match=rf"{name}: expected a MATLAB file, .*; {asked}"):
+            read_persons(tmp_path / name, tmp_path, file_format="lsp")
+    formats: tuple[FileFormat | None, ...] = (None, "mpii")
+    for file_format in formats:
+        with pytest.raises(ValueError, match=rf"joints\.mat: expected JSON, .*; if it is a MATLAB file: {asked}"):
+            read_persons(tmp_path / "joints.mat", tmp_path, file_format=file_format)
+
+
+@pytest.mark.parametrize("file_format", [None, "coco", "lsp"])
+def test_files_that_are_folders_or_missing(file_format: FileFormat | None, tmp_path: Path) -> None:
+    """Whatever is expected, the message says which of the two it is."""
+    with pytest.raises(IsADirectoryError, match="expected an annotation file, found a folder"):
+        read_persons(tmp_path, tmp_path, file_format=file_format)
+    with pytest.raises(FileNotFoundError, match="none: no such annotation file"):
+        read_persons(tmp_path / "none", tmp_path, file_format=file_format)
+
+
 @pytest.mark.parametrize(
     ("content", "file_format", "message"),
     [

@@ -167,6 +167,16 @@ def test_members_are_put_into_evaluation_mode(model: PCR) -> None:
     assert not together.training
 
 
+def test_a_member_that_was_trained_since(model: PCR, crops: Tensor) -> None:
+    """It is back in evaluation mode before it predicts."""
+    both = Ensemble([model, model])
+    expected = both(crops).final
+    model.train()
+
+    assert torch.equal(both(crops).final, expected)
+    assert not model.training
+
+
 def test_it_is_not_saved(model: PCR, tmp_path: Path) -> None:
     """Saving says what to do, and leaves nothing behind."""
     together = Ensemble([model])

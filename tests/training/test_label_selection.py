@@ -168,7 +168,7 @@ def test_thresholds_above_everything(write: Write, caplog: pytest.LogCaptureFixt
     content = pseudo_labels(write([picture(0, person(0.5, 0.625, 0.1))]), Selection())
 
     assert content["annotations"] == []
-    assert caplog.messages == ["nothing is kept: the highest score is 0.625; see Selection.share"]
+    assert caplog.messages == ["nothing is kept: the highest score is 0.625; see Selection(share=...), or --keep-share"]
 
 
 def test_pictures_without_persons(write: Write) -> None:

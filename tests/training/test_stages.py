@@ -218,7 +218,8 @@ def test_the_first_stage_may_start_from_an_encoder(sources: dict[str, Source], t
     found = tensors(final)
     assert torch.allclose(found["encoder.conv1.weight"], given["encoder.conv1.weight"])
     assert not torch.allclose(found["heads.0.weight"], given["heads.0.weight"])
-    assert json.loads((final / "recipe.json").read_text())["initial_encoder"] == "pretrained"
+    noted = json.loads((final / "recipe.json").read_text())["initial_encoder"]
+    assert (noted["name"], len(noted["sha256"])) == ("pretrained", 64)
     encoder.rename(tmp_path / "elsewhere")
     assert run_recipe(recipe, sources, MODEL, tmp_path / "run", base=still(), initial_encoder=encoder) == final
     with pytest.raises(FileNotFoundError, match="pretrained"):
@@ -294,8 +295,29 @@ def test_a_model_to_start_from_has_to_fit(sources: dict[str, Source], trained: P
 def test_another_encoder_is_another_run(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
     """A run does not go on under the name of an encoder that it did not start from."""
     run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE, initial_encoder=trained)
-    with pytest.raises(ValueError, match="began with initial_encoder trained, found None now"):
+    with pytest.raises(ValueError, match=r"began with initial_encoder trained \([0-9a-f]{12}\), found none now"):
         run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE)
+    PCR(MODEL).save_pretrained(trained)  # of the same name, but other weights
+    with pytest.raises(ValueError, match="began with initial_encoder"):
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE, initial_encoder=trained)
+
+
+def test_a_start_that_is_gone_is_known_by_its_name(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
+    """A run goes on without what it started from, but not under another name."""
+    recipe, out = Recipe.parse("C"), tmp_path / "run"
+    final = run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=trained)
+    trained.rename(tmp_path / "elsewhere")
+
+    assert run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=trained) == final
+    with pytest.raises(ValueError, match="began with initial_model"):
+        run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=tmp_path / "another")
+
+
+def test_stages_and_a_training_do_not_share_a_folder(sources: dict[str, Source], tmp_path: Path) -> None:
+    """A recipe does not put its stages beside a training."""
+    final = run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=BASE)
+    with pytest.raises(ValueError, match=r"expected a folder for the stages of C, found a training"):
+        run_recipe(Recipe.parse("C"), sources, MODEL, final.parent, base=BASE)
 
 
 def test_pictures_are_opened_once(

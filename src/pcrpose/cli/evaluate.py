@@ -127,7 +127,7 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
     skeleton = model.config.skeleton
     dataset = read_coco(options.annotations, options.images, skeleton=skeleton)
     evaluator = CocoEvaluator(options.annotations, skeleton=skeleton)
-    _check_pictures(dataset)
+    dataset.require_pictures()
     if detector is not None:
         detections = _detect(detector, dataset)
     with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
@@ -175,13 +175,6 @@ def _detect(detector: YoloxDetector, dataset: AnnotatedPersons) -> dict[int, Det
             found[image_id] = Detections(*detector(open_image(file)))
             progress.advance(persons=len(found[image_id].scores))
     return found
-
-
-def _check_pictures(dataset: AnnotatedPersons) -> None:
-    missing = [file for file in dataset.image_paths.values() if not file.is_file()]
-    if missing:
-        number = f"{len(missing)} of {len(dataset.image_paths)}"
-        raise FileNotFoundError(f"{missing[0]}: no such picture file; {number} pictures are missing")
 
 
 def _boxes_in_words(options: argparse.Namespace) -> str:

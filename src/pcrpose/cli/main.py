@@ -116,6 +116,9 @@ def _main(given: list[str]) -> int:
         options = _parse(given, name, command)
     except SystemExit as stop:  # argparse has said what is wrong, or has helped
         return stop.code if isinstance(stop.code, int) else 0
+    except OSError as error:  # a path that the system refuses
+        sys.stderr.write(f"pcrpose: {_told(error)}\n")
+        return USAGE
     if command is None:  # argparse refuses this before
         return USAGE
     with logging_to_stderr(verbose=options.verbose):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pcrpose.inference.ensemble import Ensemble
+from pcrpose.models.hub import find_folder
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
 
@@ -58,9 +59,10 @@ def load_models(names: Sequence[str | Path]) -> PoseModel[Any]:
         ValueError: as `load_model`, if a model is named twice, or if the models do not go together.
         FileNotFoundError: as `load_model`.
     """
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"--model {name}: expected different models, found it {names.count(name)} times")
+    folders = [find_folder(name).resolve() for name in names]
+    for name, folder in zip(names, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise ValueError(f"--model {name}: expected different models, found it {folders.count(folder)} times")
     models = [load_model(name) for name in names]
     return models[0] if len(models) == 1 else Ensemble(models)
 

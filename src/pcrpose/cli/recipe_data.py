@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,9 +12,10 @@ from pcrpose.cli.training import fit_memory, warn_of_errors
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.coco import read_coco
 from pcrpose.data.doctor.annotation_file import AnnotationFile
-from pcrpose.data.negatives import read_negatives
+from pcrpose.data.negatives import NegativesFile, read_negatives
 from pcrpose.data.persons import FORMATS, FileFormat, read_persons
 from pcrpose.data.samples import AnnotatedPersons, Sample
+from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.training.recipe import LETTERS, Recipe
 from pcrpose.training.stages import Source
@@ -67,7 +68,8 @@ class RecipeData:
                 raise ValueError(f"{given}: expected one file a letter, found {files[letter]} for {letter} too")
             files[letter], folders[letter] = path(file), path(images)
             if not files[letter].is_file():
-                raise FileNotFoundError(f"{given}: expected a file, found none")
+                found = "a folder" if files[letter].is_dir() else "none"
+                raise FileNotFoundError(f"{given}: expected a file, found {found}")
             if not folders[letter].is_dir():
                 raise FileNotFoundError(f"{given}: expected {images} to be the folder of its pictures, found none")
         if missing := [letter for letter in recipe.letters if letter not in files]:
@@ -114,6 +116,7 @@ class RecipeData:
                 raise ValueError(f"--data {letter}: {error}") from error
             if not found[letter].samples:
                 raise ValueError(f"--data {letter} {file}: expected persons with keypoints, found none")
+            check_pictures(f"--data {letter} {file}", [sample.image for sample in found[letter].samples])
         return found
 
     def sources(self, persons: Mapping[str, AnnotatedPersons], augmentation: Augmentation) -> dict[str, Source]:
@@ -144,6 +147,11 @@ class RecipeData:
         if not found:
             kind = "verified boxes" if self.verified_only else "boxes"
             raise ValueError(f"--data {NEGATIVES} {file}: expected {kind} without a person, found none")
+        check_pictures(f"--data {NEGATIVES} {file}", [sample.image for sample in found])
+        unseen = sum(each.verified is None for each in NegativesFile.read(file).negatives)
+        if unseen and not self.verified_only:
+            told = "%s: nobody has looked at %d of %d negatives; --verified-only leaves them out"
+            logger.warning(told, file, unseen, len(found))
         return found
 
     def _warn(self, skeleton: Skeleton | None) -> None:
@@ -153,10 +161,30 @@ class RecipeData:
             warn_of_errors(self.files[self.main], self.folders[self.main], skeleton=skeleton, val=self.val)
 
 
+def check_pictures(given: str, images: Sequence[Path | Image]) -> None:
+    """Look for the files of pictures: none there is a wrong folder, some missing are told.
+
+    Args:
+        given: the option, for messages.
+        images: files; arrays are in memory and not missing.
+    """
+    files = {image for image in images if isinstance(image, Path)}
+    missing = sorted(file for file in files if not file.is_file())
+    if missing and len(missing) == len(files):
+        raise FileNotFoundError(f"{given}: expected its pictures, found none of {len(files)}, such as {missing[0]}")
+    if missing:
+        logger.warning("%s: %d of %d pictures are missing, such as %s", given, len(missing), len(files), missing[0])
+
+
 def _check_settings(options: argparse.Namespace, files: Mapping[str, Path]) -> None:
     """Refuse what is said about a letter that has no data, and formats that are not read."""
+    if options.verified_only and NEGATIVES not in files:
+        raise ValueError(f"--verified-only: expected with {NEGATIVES} in the recipe, found {options.recipe}")
     for name, settings in (("--per-epoch", options.per_epoch), ("--format", options.format)):
+        given = [letter for letter, _ in settings]
         for letter, value in settings:
+            if given.count(letter) > 1:
+                raise ValueError(f"{name} {letter}={value}: expected one value a letter, found {given.count(letter)}")
             if letter not in files:
                 raise ValueError(f"{name} {letter}={value}: expected a letter of {options.recipe}, found {letter!r}")
     for letter, value in options.format:

@@ -14,6 +14,7 @@ from pcrpose.cli.training import (
     COLOR_JITTER,
     EPOCHS,
     average_precision,
+    check_val,
     fine_tuning,
     fit_memory,
     prepare_model,
@@ -128,6 +129,8 @@ def run(options: argparse.Namespace) -> int:
     torch.manual_seed(options.seed)
     if find_spec("accelerate") is None:  # before anything slow
         raise ImportError("training needs more packages: pip install 'pcrpose[train]'")
+    if options.val is not None:
+        check_val(*options.val)
     if options.recipe is not None:
         train_recipe(options)
     else:
@@ -144,6 +147,8 @@ def _fine_tune(options: argparse.Namespace) -> None:
             )
     if not options.images.is_dir():
         raise FileNotFoundError(f"{options.images}: expected the folder of the pictures")
+    if any(options.out.glob("stage-*")):
+        raise ValueError(f"{options.out}: holds the stages of a recipe; choose another --out")
     refuse_other_length(options.out, options.epochs or EPOCHS)
     skeleton = None if options.skeleton is None else read_skeleton(options.skeleton)
     warn_of_errors(options.annotations, options.images, skeleton=skeleton, val=options.val)

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -34,6 +35,8 @@ from pcrpose.models.tables import TABLE_1, TABLE_3
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import LETTERS, WHOLE_EPOCHS, Recipe, Stage
 from pcrpose.training.stages import Source, epoch_counts, run_recipe
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -158,6 +161,8 @@ def train_recipe(options: argparse.Namespace) -> None:
     config = prepare_config(network, persons[data.main].skeleton, size=options.size, keep=skeleton is None)
     sources = data.sources(persons, _augmentation(options))
     plan = recipe.plan(own=persons["A"].skeleton if "A" in persons else AIC_14, merged=config.skeleton)
+    predicted = plan[-1].skeleton
+    logger.info("the model will find the %d keypoints of %s", predicted.num_keypoints, predicted.name)
     validate = None if options.val is None else average_precision(options.val[0], options.val[1], plan[-1].skeleton)
     base, later = _schedules(options, plan, sources, config, epochs)
     before = steps_done(folders[-1])
@@ -201,7 +206,7 @@ def read_network(name: str) -> PoseConfig:
     except ValueError as error:
         close = difflib.get_close_matches(name, NETWORKS, n=2) or list(NETWORKS)
         raise ValueError(
-            f"{error}; the networks of the paper's tables are for --network: {', '.join(close)}"
+            f"{error}; the networks of the paper's tables are for --network: {', '.join(map(repr, close))}"
         ) from error
     architecture, values = read_config(folder)
     if architecture not in ARCHITECTURES:

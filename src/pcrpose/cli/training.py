@@ -13,6 +13,7 @@ from typing import Any
 from pcrpose.data.coco import read_coco
 from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.examine import examine
+from pcrpose.data.formats.json_file import JsonFile
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size
@@ -67,10 +68,20 @@ def loss_for(config: PoseConfig) -> LossKind:
     return "cross_entropy" if config.heatmaps == "probability" else "squared_error"
 
 
+def check_val(annotations: Path, images: Path) -> None:
+    """Refuse what is to be measured on, before anything is read, where it is not there."""
+    if not annotations.is_file():
+        raise FileNotFoundError(f"--val {annotations}: expected an annotation file, found none")
+    if not images.is_dir():
+        raise FileNotFoundError(f"--val {annotations}: expected {images} to be the folder of its pictures, found none")
+
+
 def average_precision(annotations: Path, images: Path, skeleton: Skeleton) -> CocoValidation:
     """Make the validation of a training: AP by COCO's rules on annotated boxes, each crop seen once."""
     file = AnnotationFile.read(annotations)
-    dataset = read_coco(file.content or annotations, images, skeleton=skeleton)
+    source = annotations if file.content is None else JsonFile(str(annotations), file.content)
+    dataset = read_coco(source, images, skeleton=skeleton)
+    dataset.require_pictures()
     evaluator = CocoEvaluator(
         file.content or annotations,
         skeleton=skeleton,

@@ -1,6 +1,6 @@
 """COCO's files: persons with keypoints of any skeleton, and detected boxes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -10,6 +10,8 @@ from pcrpose.data.formats.json_file import (
     JsonFile,
     JsonObject,
     field,
+    identifier,
+    is_finite,
     load_json,
     number,
     numbers,
@@ -68,7 +70,7 @@ def read_coco(
     name, content = load_json(annotations)
     if not isinstance(content, Mapping):
         raise ValueError(f"{name}: expected a COCO annotation object, found a {type(content).__name__}")  # noqa: TRY004 - file content
-    pictures = {field(image, "id", f"{name}: image"): image for image in records(content, "images", name)}
+    pictures = {identifier(image, "id", f"{name}: image"): image for image in records(content, "images", name)}
     sizes = {image_id: picture_size(image, f"{name}: image {image_id}") for image_id, image in pictures.items()}
     folder = Path(images)
     paths = {key: folder / text(image, "file_name", f"{name}: image {key}") for key, image in pictures.items()}
@@ -76,7 +78,7 @@ def read_coco(
     samples: dict[int, list[Sample]] = {image_id: [] for image_id in pictures}
     for position, annotation in enumerate(records(content, "annotations", name)):
         where = f"{name}: annotation {annotation.get('id', f'at position {position}')}"
-        image_id = field(annotation, "image_id", where)
+        image_id = identifier(annotation, "image_id", where)
         if image_id not in pictures:
             raise ValueError(f"{where}: image_id {image_id} is not among the {len(pictures)} images")
         if annotation.get("category_id", category_id) == category_id:
@@ -110,8 +112,8 @@ def read_detections(
     scores: dict[int, list[float]] = {}
     for position, entry in enumerate(content):
         where = f"{name}: detection {position}"
-        image_id, score = field(entry, "image_id", where), number(entry, "score", where)
-        box = numbers(entry, "bbox", 4, where)
+        image_id, score = identifier(entry, "image_id", where), number(entry, "score", where)
+        box = numbers(entry, "bbox", 4, where, finite=True)
         if field(entry, "category_id", where) == category_id and score >= score_threshold:
             boxes.setdefault(image_id, []).append(box)
             scores.setdefault(image_id, []).append(score)
@@ -144,14 +146,34 @@ def select_centred(dataset: AnnotatedPersons, aspect: float, padding: float = 1.
 
 
 def skeleton_of(category: Record, where: str = "category") -> Skeleton:
-    """Build the skeleton that a COCO category describes; see `read_coco`."""
-    names = _names(field(category, "keypoints", where))
+    """Build the skeleton that a COCO category describes; see `read_coco`.
+
+    Raises:
+        ValueError: if names or bones are none, or make no skeleton; it begins with ``where``.
+    """
+    names = _names(_listed(category, "keypoints", where))
     for known in KNOWN_SKELETONS:
         if known.keypoints == names:
             return known
     pairs = [(name, f"right_{name[5:]}") for name in names if name.startswith("left_") and f"right_{name[5:]}" in names]
-    bones = [(int(first) - 1, int(second) - 1) for first, second in category.get("skeleton") or ()]
-    return Skeleton(str(category.get("name", "unnamed")), names, pairs, bones, [DEFAULT_SIGMA] * len(names))
+    bones = [_bone(bone, where) for bone in _listed(category, "skeleton", where)] if category.get("skeleton") else []
+    try:
+        return Skeleton(str(category.get("name", "unnamed")), names, pairs, bones, [DEFAULT_SIGMA] * len(names))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _listed(category: Record, key: str, where: str) -> Sequence[Any]:
+    values = field(category, key, where)
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"{where}: expected {key!r} to be a list, found {values!r:.80}")  # noqa: TRY004 - file content
+    return values
+
+
+def _bone(bone: object, where: str) -> tuple[int, int]:
+    if not isinstance(bone, list | tuple) or len(bone) != 2 or not all(is_finite(end) for end in bone):  # noqa: PLR2004 - two ends
+        raise ValueError(f"{where}: expected bones in 'skeleton' to be two keypoints' numbers, found {bone!r:.80}")
+    return int(bone[0]) - 1, int(bone[1]) - 1
 
 
 def _names(keypoints: Iterable[str]) -> tuple[str, ...]:
@@ -170,7 +192,7 @@ def _category(content: Record, name: str, skeleton: Skeleton | None) -> tuple[in
         raise ValueError(f"{name}: expected one category with 'keypoints', found {described}")
     where = f"{name}: category {candidates[0].get('name')!r}"
     category_id: int = field(candidates[0], "id", where)
-    names = _names(candidates[0].get("keypoints") or ())
+    names = _names(_listed(candidates[0], "keypoints", where)) if candidates[0].get("keypoints") else ()
     if skeleton is None:
         return category_id, skeleton_of(candidates[0], where)
     if names and names != skeleton.keypoints:
@@ -182,7 +204,7 @@ def _category(content: Record, name: str, skeleton: Skeleton | None) -> tuple[in
 
 def _persons(annotation: Record, where: str, path: Path, size: Size, num_keypoints: int) -> Iterator[Sample]:
     """Yield the annotation as a sample, or nothing where it cannot be used."""
-    x, y, w, h = numbers(annotation, "bbox", 4, where)
+    x, y, w, h = numbers(annotation, "bbox", 4, where, finite=True)
     area = number(annotation, "area", where) if "area" in annotation else w * h
     if annotation.get("iscrowd", 0) or area <= 0:
         return

@@ -9,7 +9,7 @@ from pcrpose.data.aic import read_aic
 from pcrpose.data.coco import read_coco
 from pcrpose.data.formats.json_file import JsonFile, load_json
 from pcrpose.data.formats.lsp import read_lsp
-from pcrpose.data.formats.mat_file import is_mat, mat_variables
+from pcrpose.data.formats.mat_file import VERSIONS, is_mat, mat_variables
 from pcrpose.data.formats.mpii import read_mpii
 from pcrpose.data.formats.ochuman import read_ochuman
 from pcrpose.data.samples import AnnotatedPersons
@@ -51,14 +51,13 @@ def read_persons(
 
     Raises:
         FileNotFoundError: if there is no such file, or none of its pictures is in the folder.
+        IsADirectoryError: if it is a folder.
         ValueError: if ``file_format`` is unknown, the file's format is not recognised, the skeleton has other
             keypoints, or the file is not as its format wants it.
     """
     if file_format is not None and file_format not in FORMATS:
         raise ValueError(f"file_format: expected one of {', '.join(FORMATS)}, found {file_format!r}")
-    if not Path(annotations).is_file():
-        raise FileNotFoundError(f"{annotations}: no such annotation file")
-    source = annotations if is_mat(annotations) else load_json(annotations)
+    source = annotations if file_format == "lsp" or is_mat(annotations) else _load_json(annotations)
     chosen = file_format or _recognise(source)
     logger.info("%s: read as %s", annotations, chosen)
     match chosen:
@@ -74,6 +73,15 @@ def read_persons(
         case "ochuman":
             persons = read_ochuman(source, images)
     return persons if skeleton is None else _with_skeleton(persons, skeleton, str(annotations))
+
+
+def _load_json(path: str | Path) -> JsonFile:
+    try:
+        return load_json(path)
+    except ValueError as error:
+        if Path(path).suffix.lower() == ".mat":  # of a version whose files begin differently
+            raise ValueError(f"{error}; if it is a MATLAB file: {VERSIONS}") from error
+        raise
 
 
 def _recognise(source: str | Path | JsonFile) -> FileFormat:

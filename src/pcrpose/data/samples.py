@@ -101,3 +101,14 @@ class AnnotatedPersons:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def require_pictures(self) -> None:
+        """Look for every picture's file.
+
+        Raises:
+            FileNotFoundError: naming the first that is missing and saying how many are.
+        """
+        missing = [file for file in self.image_paths.values() if not file.is_file()]
+        if missing:
+            number = f"{len(missing)} of {len(self.image_paths)}"
+            raise FileNotFoundError(f"{missing[0]}: no such picture file; {number} pictures are missing")

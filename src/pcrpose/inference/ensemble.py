@@ -72,6 +72,8 @@ class Ensemble(PoseModel[PoseConfig]):
         Raises:
             ValueError: if ``crops`` has another shape.
         """
+        if any(member.training for member in self.members):  # somebody has trained one since
+            self.eval()
         pairs = zip(self.members, self._configs, strict=True)
         first, *others = (member(_renormalised(crops, self.config, config)).final for member, config in pairs)
         return PCROutput(sum(others, start=first) / len(self.members))
@@ -82,7 +84,7 @@ class Ensemble(PoseModel[PoseConfig]):
             raise ValueError("an ensemble is not trained: train its members, then put them together")
         return super().train(mode)
 
-    def save_pretrained(self, save_directory: str | Path) -> NoReturn:  # type: ignore[override] # refuses, whatever else the mixin takes
+    def save_pretrained(self, save_directory: str | Path) -> NoReturn:  # type: ignore[override] # nothing to be saved, so no options
         """Refuse, with a ValueError: an ensemble is made anew of models that were saved."""
         raise ValueError(f"{save_directory}: an ensemble is not saved; save its members and put them together again")
 

@@ -122,7 +122,10 @@ def pseudo_labels(work: Sequence[str | Path], selection: Selection, *, date: str
     provenance = _provenance(found, selection, thresholds, kept & written[:, None], pictures=len(images))
     logger.info("%d of %d persons, %d of %d keypoints kept", written.sum(), len(kept), kept[written].sum(), kept.size)
     if len(kept) and not written.any():
-        logger.warning("nothing is kept: the highest score is %.3f; see Selection.share", values[..., 2].max())
+        logger.warning(
+            "nothing is kept: the highest score is %.3f; see Selection(share=...), or --keep-share",
+            values[..., 2].max(),
+        )
     return {
         "info": info | ({} if date is None else {"date_created": date}) | {"pcrpose": provenance},
         "images": images,

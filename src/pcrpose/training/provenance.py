@@ -7,10 +7,11 @@ from pcrpose.training.label_work import file_sha256
 
 
 def describe_weights(name: str | Path) -> dict[str, str]:
-    """Name a saved model and give the hash of its weights, as values for JSON.
+    """Name weights and give their hash, as values for JSON.
 
     Args:
-        name: as for `load_model`. A folder goes by its last part: where it lies is nobody else's concern.
+        name: a saved model, as for `load_model`, or a file of weights. A path goes by its last part: where it lies is
+            nobody else's concern.
 
     Returns:
         ``name`` and ``sha256``, the latter of the file of weights.
@@ -19,6 +20,8 @@ def describe_weights(name: str | Path) -> dict[str, str]:
         ValueError: as `load_model`.
         FileNotFoundError: as `load_model`, or if the folder holds no weights.
     """
+    if Path(name).is_file():
+        return {"name": Path(name).name, "sha256": file_sha256(Path(name))}
     folder = find_folder(name)
     known_as = folder.resolve().name if Path(name) == folder else str(name)
     return {"name": known_as, "sha256": file_sha256(folder / WEIGHTS_FILE)}

@@ -29,6 +29,7 @@ from pcrpose.training.trainer import Trainer, Validate
 logger = logging.getLogger(__name__)
 
 PERSONS_PER_NEGATIVE = 8
+MARK_LENGTH = 12  # hexadecimal digits that tell any two files of weights apart
 _NOTHING_IN_COMMON = Skeleton("nothing in common", ("",), (), (), (1.0,))
 
 
@@ -109,8 +110,9 @@ def run_recipe(
     if any(config.quotas is not None for config in configs):
         raise ValueError("quotas: expected None: per_epoch of a source says how many of its samples an epoch takes")
     _check_sources(recipe, sources)
-    beginning = _beginning(initial_encoder, initial_model)
     folder = Path(output_dir)
+    begun = any(find_checkpoint(stage / "last") is not None for stage in folder.glob("stage-*"))
+    beginning = _beginning(initial_encoder, initial_model, begun=begun)
     _refuse_other_runs(folder, recipe, beginning)
     own = sources["A"].skeleton if "A" in sources else AIC_14
     stages = recipe.plan(own=own, merged=model_config.skeleton)
@@ -150,17 +152,28 @@ def _check_sources(recipe: Recipe, sources: Mapping[str, Source]) -> None:
             raise ValueError(f"source {letter}: expected {expected}, found {wrong} {found}")
 
 
-def _beginning(encoder: str | Path | None, model: str | Path | None) -> dict[str, Any]:
-    """Say what the first stage starts from, for the stages' files."""
+def _beginning(encoder: str | Path | None, model: str | Path | None, *, begun: bool) -> dict[str, Any]:
+    """Say what the first stage starts from, for the stages' files; once it has begun it is not needed any more."""
     if encoder is not None and model is not None:
         raise ValueError("expected initial_encoder or initial_model, found both")
     return {
-        "initial_encoder": None if encoder is None else Path(encoder).name,
-        "initial_model": None if model is None else describe_weights(model),
+        "initial_encoder": None if encoder is None else _describe(encoder, begun=begun),
+        "initial_model": None if model is None else _describe(model, begun=begun),
     }
 
 
+def _describe(name: str | Path, *, begun: bool) -> dict[str, Any]:
+    try:
+        return describe_weights(name)
+    except (FileNotFoundError, ValueError):
+        if not begun:
+            raise
+        return {"name": Path(name).name, "sha256": None}
+
+
 def _refuse_other_runs(folder: Path, recipe: Recipe, beginning: Mapping[str, Any]) -> None:
+    if find_checkpoint(folder / "last") is not None:
+        raise ValueError(f"{folder}: expected a folder for the stages of {recipe}, found a training; choose another")
     for stage in sorted(folder.glob("stage-*")):
         begun = find_checkpoint(stage / "last") is not None
         if (stage / RECIPE_FILE).is_file():
@@ -176,13 +189,23 @@ def _refuse_other_beginning(stage: Path, beginning: Mapping[str, Any]) -> None:
     noted = json.loads((stage / RECIPE_FILE).read_text(encoding="utf-8"))
     for name, now in beginning.items():
         then = noted.get(name)
-        if _mark(then) != _mark(now):
-            raise ValueError(f"{stage}: began with {name} {then}, found {now} now; choose another folder")
+        if not _same_weights(then, now):
+            told = f"began with {name} {_in_words(then)}, found {_in_words(now)} now"
+            raise ValueError(f"{stage}: {told}; choose another folder")
 
 
-def _mark(fact: Any) -> Any:  # noqa: ANN401 - a name, or what `describe_weights` says
-    """Tell what has to stay: the weights where they are known, whatever their folder is called by now."""
-    return fact["sha256"] if isinstance(fact, dict) else fact
+def _in_words(fact: Mapping[str, Any] | None) -> str:
+    if fact is None:
+        return "none"
+    return f"{fact['name']} ({fact['sha256'][:MARK_LENGTH]})" if fact["sha256"] else str(fact["name"])
+
+
+def _same_weights(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> bool:
+    """Compare weights, whatever their folder is called by now; where they are gone, names."""
+    if then is None or now is None:
+        return then is now
+    what = "name" if now["sha256"] is None else "sha256"
+    return bool(then[what] == now[what])
 
 
 def _first_model(config: PoseConfig, encoder: str | Path | None, start: str | Path | None, seed: int) -> PoseModel[Any]:

@@ -196,6 +196,7 @@ class Trainer:
             self._log(figures, data_wait=self.batches.wait.share())
         if validates:
             self._validate(done)
+            self.batches.wait.share()  # the time it took is none of the training's
         if saves:
             self._save()
         self.log.show(done, value)
@@ -226,7 +227,7 @@ class Trainer:
             raise ValueError(f"validate: expected a finite figure, found {figure}")
         self._log({"step": done, "validation": figure})
         self.progress = replace(self.progress, validation=figure)
-        if self.progress.best is None or figure > self.progress.best:
+        if self.progress.best is None or figure >= self.progress.best:  # of equals the later one
             self.progress = replace(self.progress, best=figure)
             self.processes.first(lambda: self._export("best"))
 
@@ -253,7 +254,7 @@ class Trainer:
         self.processes.first(lambda: settle_checkpoint(last))
         checkpoint = find_checkpoint(last)
         if checkpoint is not None:
-            check_record(self.output_dir, self.config, self.sampler.sizes)
+            check_record(self.output_dir, self.config, self.dataset)
             self.progress = load_checkpoint(checkpoint, self.model, self.optimizer, self.average)
             self.scaler.load_state_dict(self.progress.scaler or {})
             logger.info("going on from step %d of %d", self.progress.step, self.total_steps)
@@ -263,7 +264,7 @@ class Trainer:
         if len(set(steps)) > 1:
             raise ValueError(f"{self.output_dir}: every process has to see this folder; they found the steps {steps}")
         if checkpoint is None and self.processes.rank == 0:
-            write_record(self.output_dir, self.config, self.sampler.sizes)
+            write_record(self.output_dir, self.config, self.dataset)
         self.log.open(self.progress)
 
     def _log(self, values: dict[str, float], *, data_wait: float | None = None) -> None:

@@ -154,6 +154,7 @@ TROUBLES: list[tuple[str, Change, str, str, int, str]] = [
     ("bones beyond", lambda c: c["categories"][0].update(skeleton=[[1, 5], 7]), "error", "bones", 2, "[1, 5]"),
     ("picture id twice", on_picture(1, id=1), "error", "picture_ids", 1, "1"),
     ("no width", without("images", "width"), "error", "picture_fields", 1, "1.png: width and height"),
+    ("endless", on_picture(width=float("inf")), "error", "picture_fields", 1, "1.png"),
     ("half a pixel", on_picture(height=80.5), "error", "picture_fields", 1, "1.png"),
     ("no file name", without("images", "file_name"), "error", "picture_fields", 1, "picture 1: file_name"),
     ("picture twice", on_picture(1, file_name="1.png"), "warning", "picture_names", 1, "1.png"),

@@ -49,9 +49,11 @@ def test_wrong_files_are_refused(path: Path, tmp_path: Path) -> None:
     text.write_text("joints")
     newer.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x00" * 400)
 
+    with pytest.raises(IsADirectoryError, match="expected an annotation file, found a folder"):
+        load_mat(tmp_path, "joints")
     with pytest.raises(FileNotFoundError, match=r"none\.mat: no such annotation file"):
         load_mat(tmp_path / "none.mat", "joints")
-    with pytest.raises(ValueError, match="expected a MATLAB file, found one that does not begin as they do"):
+    with pytest.raises(ValueError, match=r"expected a MATLAB file, found one .*; those of version 5 to 7 are read"):
         load_mat(text, "joints")
     with pytest.raises(ValueError, match=r"up to version 7, found 7\.3; save it with -v7"):
         load_mat(newer, "joints")

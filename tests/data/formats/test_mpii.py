@@ -169,6 +169,16 @@ def test_left_out(images: Path, caplog: pytest.LogCaptureFixture) -> None:
         read_mpii(CONTENT, images / "elsewhere")
 
 
+@pytest.mark.parametrize("centre", [[-1, -1], [-1.0, -1.0]])
+def test_persons_without_a_centre(centre: list[float], images: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The JSON files' mark for none is no place, whatever the scale says."""
+    with caplog.at_level(logging.INFO):
+        data = read_mpii(changed(center=centre), images)
+
+    assert [sample.annotation_id for sample in data.samples] == [4, 2]
+    assert "1 left out without a centre and a scale" in caplog.messages[0]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -180,6 +190,8 @@ def test_left_out(images: Path, caplog: pytest.LogCaptureFixture) -> None:
         (changed(joints_vis=[2] * 16), r"person 1: expected 0 and 1 in 'joints_vis', found \[2.0\]"),
         (changed(center=[1]), "person 1: expected 2 numbers in 'center'"),
         (changed(scale="1"), "person 1: expected 'scale' to be a number, found '1'"),
+        (changed(scale=float("inf")), "person 1: expected 'scale' to be finite, found inf"),
+        (changed(center=[float("nan"), 2]), r"person 1: expected finite numbers in 'center', found \[nan, 2\]"),
         (changed(joints=[[float("inf"), 2]] * 16), "person 1: sample of picture 1: expected finite keypoints"),
     ],
 )
@@ -195,6 +207,7 @@ def test_wrong_json_is_refused(content: Any, message: str, images: Path) -> None
         ("a.jpg", keypoint(16, 1, 1), "picture 1: person 1: expected keypoints numbered 0 to 15, found 16.0"),
         ("a.jpg", keypoint(1, 1, 1) | {"x": "left"}, "picture 1: person 1: expected a number as 'x', found 'left'"),
         ("a.jpg", keypoint(1, 1, 1) | {"y": NOTHING}, "picture 1: person 1: expected a number as 'y', found None"),
+        ("a.jpg", keypoint(1, np.inf, 1), "picture 1: person 1: expected a finite number as 'x', found inf"),
         (7.0, keypoint(1, 1, 1), "picture 1: expected the name of a picture, found 7"),
     ],
 )
@@ -204,6 +217,15 @@ def test_wrong_original_files_are_refused(name: Any, point: dict[str, Any], mess
     path = original(images / "mpii.mat", [{"name": name, "annorect": [person]}])
 
     with pytest.raises(ValueError, match=message):
+        read_mpii(path, images)
+
+
+def test_an_endless_person_of_the_original_file_is_refused(images: Path) -> None:
+    """A scale that makes no box is an error with its place."""
+    person = {"scale": np.inf, "objpos": structure([{"x": 9.0, "y": 9.0}]), "annopoints": [keypoint(1, 1, 1)]}
+    path = original(images / "mpii.mat", [{"name": "a.jpg", "annorect": [person]}])
+
+    with pytest.raises(ValueError, match="picture 1: person 1: expected a finite number as 'scale', found inf"):
         read_mpii(path, images)
 
 

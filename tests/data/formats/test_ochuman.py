@@ -105,6 +105,7 @@ def test_a_raw_file_reads_like_its_conversion(shared_data: Callable[[str], Path]
         (changed(keypoints=PERSON[:-3]), "picture 1: person 2: expected 57 numbers in 'keypoints'"),
         (changed(keypoints=[1, 2, 4] * 19), r"person 2: expected OCHuman's visibilities 0, 1, 2 and 3, found \[4.0\]"),
         (changed(bbox=[1, 2, 3]), "picture 1: person 2: expected 4 numbers in 'bbox'"),
+        (changed(bbox=[1, 2, float("inf"), 9]), "picture 1: person 2: expected finite numbers in 'bbox'"),
         (CONTENT | {"images": [{"file_name": "7.jpg"}]}, "picture 1: expected a field 'width'"),
         (CONTENT | {"images": [{"file_name": "7.jpg", "width": 0, "height": 9}]}, "picture 1: expected a positive"),
     ],

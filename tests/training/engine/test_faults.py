@@ -156,6 +156,32 @@ def test_a_batch_that_breaks_the_run_is_told(
     assert all(tensor.isfinite().all() for tensor in PCR.from_pretrained(tmp_path / "last").state_dict().values())
 
 
+def test_ctrl_c_says_what_is_left(
+    model: PCR,
+    dataset: KeypointDataset,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Before the first checkpoint nothing, afterwards the step from which the run goes on."""
+    after_step = Trainer._after_step
+
+    def stopped(self: Trainer, done: int, loss: Tensor) -> None:
+        after_step(self, done, loss)
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_after_step", stopped)
+    for every, told in (
+        (3, "stopped; no checkpoint was written yet"),
+        (1, "stopped; the checkpoint of step 2 is kept"),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            Trainer(model, dataset, tmp_path / str(every), make_config(checkpoint_every=every)).train()
+        assert told in caplog.text
+
+
 def test_a_device_is_asked_only_now_and_then(
     model: PCR, dataset: KeypointDataset, make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

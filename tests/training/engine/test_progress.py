@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+
 from pcrpose.training.engine.progress import ProgressLine
 
 
@@ -24,18 +26,24 @@ class Clock:
         return self.now
 
 
-def test_the_line_tells_speed_and_time_left() -> None:
-    """Two steps of 32 persons a second; 96 of 100 steps are left after four."""
+def test_the_line_tells_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps of 32 persons a second; 96 of 100 steps are left after four. A narrow terminal shows its beginning."""
+    monkeypatch.setenv("COLUMNS", "120")
     stream, clock = Terminal(), Clock()
     line = ProgressLine(100, 32, stream=stream, clock=clock)
     line.show(0)
     clock.now, line.loss, line.validation, line.data_wait = 2.0, 2.3456789, 0.4123, 0.024
     line.show(4)
 
-    expected = "step 4/100, loss 2.346, 64 persons/s, 0:00:48 left, 2% waiting for data, validation 0.412"
+    expected = "step 4/100, loss 2.346, validation 0.412, 64 persons/s, 0:00:48 left, 2% waiting"
     assert stream.getvalue() == expected
     line.clear()
     assert stream.getvalue() == f"{expected}\r{' ' * len(expected)}\r"
+
+    monkeypatch.setenv("COLUMNS", "21")
+    clock.now = 3.0
+    line.show(5)
+    assert stream.getvalue().endswith("\rstep 5/100, loss 2.3")
 
 
 def test_the_line_is_not_rewritten_all_the_time() -> None:

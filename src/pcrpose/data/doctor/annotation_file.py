@@ -1,6 +1,5 @@
 """An annotation file as it is, however broken: what `read_coco` would refuse is noted, and reading goes on."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias
 
 from pcrpose.data.coco import PERSON, Record, skeleton_of
 from pcrpose.data.doctor.findings import Finding, Findings, found
+from pcrpose.data.formats.json_file import load_json
 
 Records: TypeAlias = tuple[Record, ...]
 
@@ -18,6 +18,9 @@ SECTIONS = {
     "annotations": "image_id, bbox and keypoints of every person",
     "categories": "a name and the names of the keypoints",
 }
+
+# Fields of the first entry; results of pose estimation may have a centre, but not the name of a picture.
+_OTHER_FORMS = {"AI Challenger's": {"keypoint_annotations"}, "MPII's": {"center", "image"}}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -50,20 +53,15 @@ class AnnotationFile:
         if isinstance(source, Mapping):
             return cls._of(source, "annotations")
         try:
-            return cls._of(json.loads(Path(source).read_bytes()), str(source))
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{source}: no such annotation file") from error
-        except IsADirectoryError as error:
-            raise IsADirectoryError(f"{source}: expected an annotation file, found a folder") from error
-        except (ValueError, RecursionError) as error:
-            what = f"{source} is not JSON ({error}); write it again, or look for a download that broke off"
+            return cls._of(load_json(source).content, str(source))
+        except ValueError as error:
+            what = f"{source} is not JSON ({error.__cause__}); write it again, or look for a download that broke off"
             return cls._broken(str(source), Finding(severity="error", check="json", message=what))
 
     @classmethod
     def _of(cls, content: Any, name: str) -> "AnnotationFile":  # noqa: ANN401 - whatever JSON holds
         if not isinstance(content, Mapping):
-            kind = f"is a list of {len(content)}, as detections are" if isinstance(content, list) else "holds no object"
-            what = f"{name} {kind}; give an object with {', '.join(SECTIONS)}"
+            what = f"{name} {_kind_of(content)}; give an object with {', '.join(SECTIONS)}"
             return cls._broken(name, Finding(severity="error", check="sections", message=what))
         parts = {key: tuple(value for value in _list(content, key) if isinstance(value, Mapping)) for key in SECTIONS}
         return cls(
@@ -122,6 +120,17 @@ class AnnotationFile:
             f"{pictures} picture{'s' * (pictures != 1)}, {persons} person{'s' * (persons != 1)} "
             f"of {self.category.get('name', 'no category')!r} ({self.num_keypoints} keypoints)"
         )
+
+
+def _kind_of(content: object) -> str:
+    """Say what a file holds that is no object."""
+    if not isinstance(content, list):
+        return "holds no object"
+    first = content[0] if content and isinstance(content[0], Mapping) else {}
+    for form, fields in _OTHER_FORMS.items():
+        if fields <= first.keys():
+            return f"is in {form} form, which is not examined, only conversions to COCO's are"
+    return f"is a list of {len(content)}, as detections are"
 
 
 def _list(record: Record, key: str) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pcrpose.data.coco import Record
 from pcrpose.data.doctor.annotation_file import AnnotationFile, Records
 from pcrpose.data.doctor.findings import Findings, found
+from pcrpose.data.formats.json_file import is_finite
 from pcrpose.data.images import ImageError, image_size, open_image
 from pcrpose.keypoints.boxes import Size
 
@@ -56,7 +57,7 @@ def picture_files(pictures: Records, images: Path) -> list[PictureFile]:
 def record_size(picture: Record) -> Size | None:
     """Read a picture's size from its entry; None where there is no usable one."""
     width, height = picture.get("width"), picture.get("height")
-    if not all(isinstance(length, int | float) and length >= 1 and length == int(length) for length in (width, height)):
+    if not all(is_finite(length) and length >= 1 and length == int(length) for length in (width, height)):
         return None
     return Size(width=int(width or 0), height=int(height or 0))
 

@@ -10,6 +10,7 @@ from pcrpose.data.coco import Record
 from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.check_pictures import name_of, record_size
 from pcrpose.data.doctor.findings import Findings, Severity, found
+from pcrpose.data.formats.json_file import is_finite
 from pcrpose.keypoints.arrays import Bools, Floats
 
 BORDER = 2.0  # pixels: annotations made with other conventions end a little outside
@@ -122,15 +123,16 @@ class People:
 
 def _extent(picture: Record) -> tuple[float, float]:
     size = record_size(picture)
-    return (math.nan, math.nan) if size is None else (size.width, size.height)
+    if size is None or not is_finite(size.width) or not is_finite(size.height):
+        return math.nan, math.nan
+    return size.width, size.height
 
 
 def numbers(values: object, count: int) -> list[float] | None:
     """Give back a list of so many finite numbers; None for anything else."""
-    if not isinstance(values, list) or len(values) != count:
+    if not isinstance(values, list) or len(values) != count or not all(is_finite(value) for value in values):
         return None
-    fine = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-    return values if fine else None
+    return values
 
 
 def key_of(identity: object) -> tuple[bool, object]:

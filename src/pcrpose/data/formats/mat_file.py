@@ -7,6 +7,8 @@ from typing import Any
 
 from scipy.io.matlab import MatReadError, loadmat, mat_struct, whosmat
 
+VERSIONS = "those of version 5 to 7 are read, as MATLAB's save writes them with -v7"
+
 _SIGNATURES = (b"MATLAB 5.0 MAT-file", b"\x89HDF", b"MATLAB 7.3 MAT-file")
 
 # What scipy raises for a broken file.
@@ -31,6 +33,7 @@ def load_mat(path: str | Path, variable: str) -> Any:  # noqa: ANN401 - arrays, 
 
     Raises:
         FileNotFoundError: if there is no such file.
+        IsADirectoryError: if it is a folder.
         ValueError: if it is no MATLAB file, broken, of version 7.3, or without that variable.
     """
 
@@ -50,10 +53,12 @@ def structs(value: object) -> list[mat_struct]:
 
 
 def _read(path: str | Path, read: Any) -> Any:  # noqa: ANN401 - scipy's functions and what they give
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path}: expected an annotation file, found a folder")
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such annotation file")
     if not is_mat(path):
-        raise ValueError(f"{path}: expected a MATLAB file, found one that does not begin as they do")
+        raise ValueError(f"{path}: expected a MATLAB file, found one that does not begin as they do; {VERSIONS}")
     try:
         return read(str(path))
     except NotImplementedError as error:

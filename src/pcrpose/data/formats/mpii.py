@@ -1,5 +1,6 @@
 """MPII Human Pose: the original MATLAB file, and the widespread JSON files made from it."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ PERSON_SIZE = 200.0  # pixels of a person of scale 1
 CENTRE_SHIFT = 15.0  # of the centre, downwards, for a person of scale 1: towards the feet
 
 _HIDDEN, _VISIBLE = 1, 2
+_NO_CENTRE = [-1, -1]  # as the JSON files write it
 
 
 class _Person(NamedTuple):
@@ -95,7 +97,9 @@ def _json_persons(file: JsonFile) -> Iterator[_Person]:
 
 
 def _json_person(entry: JsonObject, where: str) -> _Person:
-    name, (x, y), scale = text(entry, "image", where), numbers(entry, "center", 2, where), number(entry, "scale", where)
+    name, scale = text(entry, "image", where), number(entry, "scale", where)
+    x, y = centre = numbers(entry, "center", 2, where, finite=True)
+    scale = 0.0 if centre == _NO_CENTRE else scale
     if "joints" not in entry:  # nothing is published of the test pictures
         return _Person(name, (x, y), scale, *_no_keypoints(), where)
     flags = np.array(numbers(entry, "joints_vis", MPII_16.num_keypoints, where), dtype=np.float64)
@@ -148,6 +152,9 @@ def _value(struct: mat_struct, name: str, where: str, *, default: float | None =
     if value is None or np.size(value) == 0:
         value = default
     try:
-        return float(value)  # type: ignore[arg-type]  # what is no number is refused below
+        converted = float(value)  # type: ignore[arg-type]  # what is no number is refused below
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: expected a number as {name!r}, found {value!r:.80}") from error
+    if not math.isfinite(converted):
+        raise ValueError(f"{where}: expected a finite number as {name!r}, found {converted}")
+    return converted

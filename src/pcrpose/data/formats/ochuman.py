@@ -59,7 +59,7 @@ def _add(persons: PersonList, picture: Picture, annotation: JsonObject, order: l
     if not np.isin(triples[:, 2], range(len(_COCO_VISIBILITY))).all():
         found = np.unique(triples[:, 2]).tolist()
         raise ValueError(f"{where}: expected OCHuman's visibilities 0, 1, 2 and 3, found {found}")
-    left, top, right, bottom = numbers(annotation, "bbox", 4, where)
+    left, top, right, bottom = numbers(annotation, "bbox", 4, where, finite=True)
     persons.add(
         picture,
         clip_corners([left, top, right, bottom], picture.size),

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,15 @@ from safetensors import SafetensorError
 
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 
+logger = logging.getLogger(__name__)
+
 _WORKER = "DataLoader worker"  # how PyTorch's messages about them begin
 _FULL = f"os error {errno.ENOSPC}"  # how safetensors, which has errors of its own, names a full disk
 
 
 @contextlib.contextmanager
 def plain_errors(last: Path) -> Iterator[None]:
-    """Raise known troubles of a training as one clear error that says what is left of it.
+    """Raise known troubles of a training as one clear error that says what is left of it; so does Ctrl-C, in the log.
 
     Args:
         last: folder of the checkpoint.
@@ -26,6 +29,9 @@ def plain_errors(last: Path) -> Iterator[None]:
     """
     try:
         yield
+    except KeyboardInterrupt:
+        logger.warning("stopped; %s", _left(last))
+        raise
     except RuntimeError as error:
         if _WORKER not in str(error):
             raise
@@ -43,5 +49,5 @@ def plain_errors(last: Path) -> Iterator[None]:
 def _left(last: Path) -> str:
     found = find_checkpoint(last)
     if found is None:
-        return "no checkpoint was written yet"
+        return "no checkpoint was written yet, so the same run begins anew"
     return f"the checkpoint of step {read_progress(found).step} is kept, and the same run goes on from it"

@@ -1,5 +1,6 @@
 """How far a training is: one line on the terminal, rewritten in place."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -53,24 +54,24 @@ class ProgressLine:
             self._rate = rate if self._rate is None else _MEMORY * self._rate + (1 - _MEMORY) * rate
         self._last = now, step
         self.clear()
-        text = self.text(step)
+        text = self.text(step)[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be taken away
         self._width = len(text)
         self._stream.write(text)
         self._stream.flush()
 
     def text(self, step: int) -> str:
-        """Write the line, as ``step 50/400, loss 2.31, 120 persons/s, 0:12:30 left, 2% waiting for data``."""
+        """Write the line, as ``step 50/400, loss 2.31, 120 persons/s, 0:12:30 left, 2% waiting``."""
         parts = [f"step {step}/{self.total_steps}"]
         if self.loss is not None:
             parts.append(f"loss {self.loss:.4g}")
+        if self.validation is not None:
+            parts.append(f"validation {self.validation:.3f}")
         if self._rate:
             left = round((self.total_steps - step) / self._rate)
             parts.append(f"{self._rate * self.batch_size:.0f} persons/s")
             parts.append(f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
         if self.data_wait is not None:
-            parts.append(f"{self.data_wait:.0%} waiting for data")
-        if self.validation is not None:
-            parts.append(f"validation {self.validation:.3f}")
+            parts.append(f"{self.data_wait:.0%} waiting")
         return ", ".join(parts)
 
     def clear(self) -> None:

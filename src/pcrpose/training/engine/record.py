@@ -1,10 +1,13 @@
 """What a run's folder says about the run: its configuration, against which a resumed one is held."""
 
+import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.whole_file import write_text
 from pcrpose.training.config import TrainConfig
 
@@ -13,23 +16,28 @@ RECORD_FILE = "train_config.json"
 FREE = ("num_workers", "log_every", "checkpoint_every", "validate_every", "max_broken", "tensorboard")
 
 
-def write_record(folder: Path, config: TrainConfig, sizes: Sequence[int]) -> None:
-    """Write how a run is trained, and how many samples each of its data sets has."""
-    write_text(folder / RECORD_FILE, _text(config, sizes))
+def write_record(folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset) -> None:
+    """Write how a run is trained, how many samples each of its data sets has, and how they become crops."""
+    write_text(folder / RECORD_FILE, _text(config, dataset))
 
 
-def check_record(folder: Path, config: TrainConfig, sizes: Sequence[int]) -> None:
+def check_record(folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset) -> None:
     """Refuse to go on with a run under another configuration; fields that are newer than the run have their defaults.
 
     Raises:
         ValueError: naming what decides the result and is not what it was.
         FileNotFoundError: if the folder does not say how the run was trained.
     """
-    defaults = json.loads(_text(TrainConfig(), ()))
-    before = {**defaults, **json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))}
-    now = json.loads(_text(config, sizes))
+    now = json.loads(_text(config, dataset))
+    noted = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    defaults = json.loads(json.dumps(asdict(TrainConfig())))
+    if not any(name.startswith("part ") for name in noted):
+        defaults = {**now, **defaults}
+    before = {**defaults, **noted}
     changed = [
-        f"{name} {before[name]} then, {now[name]} now" for name in now if name not in FREE and before[name] != now[name]
+        f"{name} {before.get(name)} then, {now.get(name)} now"
+        for name in {**now, **before}
+        if name not in FREE and before.get(name) != now.get(name)
     ]
     if changed:
         raise ValueError(
@@ -37,5 +45,25 @@ def check_record(folder: Path, config: TrainConfig, sizes: Sequence[int]) -> Non
         )
 
 
-def _text(config: TrainConfig, sizes: Sequence[int]) -> str:
-    return json.dumps({**asdict(config), "samples": sizes}, indent=2)
+def _text(config: TrainConfig, dataset: KeypointDataset | MixedDataset) -> str:
+    parts = dataset.datasets if isinstance(dataset, MixedDataset) else (dataset,)
+    facts: dict[str, Any] = {**asdict(config), "samples": [len(part) for part in parts]}
+    for number, part in enumerate(parts, start=1):
+        facts |= {f"part {number}: {name}": fact for name, fact in _crops(part).items()}
+    return json.dumps(facts, indent=2)
+
+
+def _crops(part: KeypointDataset) -> dict[str, Any]:
+    """Say what decides which crops there are, but for what the model's configuration decides."""
+    augmentation = {"augmentation": None} if part.augmentation is None else asdict(part.augmentation)
+    return {"annotations": _digest(part), "seed": part.seed, "reduce_jpegs": part.reduce_jpegs, **augmentation}
+
+
+def _digest(part: KeypointDataset) -> str:
+    """Hash what is annotated, wherever the pictures lie."""
+    hashed = hashlib.sha256()
+    for sample in part.samples:
+        hashed.update(sample.image.name.encode(errors="surrogateescape") if isinstance(sample.image, Path) else b"")
+        for values in (sample.box_xyxy, sample.keypoints, sample.visibility):
+            hashed.update(values.tobytes())
+    return hashed.hexdigest()
