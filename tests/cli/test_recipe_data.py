@@ -123,11 +123,13 @@ def test_a_wrong_folder_of_pictures(letter: str, check: Check, caplog: pytest.Lo
     """None of the pictures there is a mistake, one that is missing is told."""
     folder = {"C": "c/images", "H": "c/images", "U": "u/images"}[letter]
     data = [each.replace(folder, ".") if each.startswith(letter) else each for each in (C, H, U)]
-    with pytest.raises(
-        FileNotFoundError, match=rf"--data {letter} .*: expected its pictures, found none of [123], such"
-    ):
-        wrong = check("CHU", *data)
+    wrong = check("CHU", *data)
+
+    def read() -> None:
         wrong.sources(wrong.read_persons(), Augmentation())
+
+    with pytest.raises(FileNotFoundError, match=rf"--data {letter} .*: expected its pictures, found none of [123], "):
+        read()
 
     Path("u/images/000001.png").unlink()
     check("CHU", C, H, U).read_persons()
