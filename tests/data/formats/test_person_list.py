@@ -71,6 +71,22 @@ def test_the_log_counts_who_is_left_out(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == [f"file: 0 persons in 1 pictures, {reasons} the picture"]
 
 
+@pytest.mark.parametrize(("lost", "level"), [(1, "INFO"), (2, "WARNING")])
+def test_many_who_are_left_out_are_a_warning(lost: int, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    """One of six is a stray mistake, two of seven are not."""
+    persons = PersonList("file", "folder", STICK)
+    picture = persons.list_picture("a.jpg", SIZE)
+    for _ in range(5):
+        persons.add(picture, BOX, POINTS, [2, 0], "person")
+    for _ in range(lost):
+        persons.add(picture, np.zeros(4), POINTS, [2, 0], "person")
+
+    with caplog.at_level(logging.INFO, "pcrpose"):
+        persons.finish()
+
+    assert [record.levelname for record in caplog.records] == [level]
+
+
 def test_nothing_at_all() -> None:
     """A file without pictures is no wrong folder."""
     assert len(PersonList("file", "folder", STICK).finish()) == 0

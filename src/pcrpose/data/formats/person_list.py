@@ -16,6 +16,8 @@ from pcrpose.keypoints.skeleton import Skeleton
 
 logger = logging.getLogger(__name__)
 
+MANY = 0.2  # of all persons left out: more than stray mistakes, such as boxes that are no corners
+
 
 class Picture(NamedTuple):
     """A picture that can be used: its number, its file and its size."""
@@ -28,7 +30,7 @@ class Picture(NamedTuple):
 class PersonList:
     """Persons as a file lists them; pictures and persons are numbered from 1 in its order.
 
-    Who cannot be used is left out and counted, and `finish` logs the counts.
+    Who cannot be used is left out and counted, and `finish` logs the counts: as a warning where they are many.
 
     Args:
         name: of the file, for messages.
@@ -127,7 +129,8 @@ class PersonList:
             logger.warning("%s: %s and left out, such as: %s", self.name, what, self._unusable[0])
         together = tuple(sample for image_id in usable for sample in self._samples.get(image_id, ()))
         left_out = "".join(f", {count} left out {reason}" for reason, count in self._left_out.items())
-        logger.info("%s: %d persons in %d pictures%s", self.name, len(together), len(usable), left_out)
+        level = logging.WARNING if self._left_out.total() > MANY * self._num_persons else logging.INFO
+        logger.log(level, "%s: %d persons in %d pictures%s", self.name, len(together), len(usable), left_out)
         return AnnotatedPersons(
             skeleton=self.skeleton,
             samples=together,
