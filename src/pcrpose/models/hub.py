@@ -67,7 +67,8 @@ def find_folder(
         raise FileNotFoundError(f"{name}: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         close = difflib.get_close_matches(name, ZOO)
-        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f"; pretrained are {', '.join(ZOO)}"
+        known = f"; pretrained: {', '.join(ZOO)}" if ZOO else ""
+        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else known
         raise ValueError(f"{name!r} is no folder, no pretrained model and no Hub repository (owner/name){hint}")
 
     def fetch(file: str, commit: str | None) -> Path:
