@@ -314,6 +314,15 @@ def test_pictures_to_measure_on_are_looked_for_first(
     assert not (tmp_path / "run").exists()
 
 
+def test_every_option_of_a_recipe_wants_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """None of them is passed over in silence where one annotation file is trained on."""
+    assert main(["train", "--help"]) == 0
+    (group,) = re.findall(r"^recipe:\n(.*?)^\S", capsys.readouterr().out, re.DOTALL | re.MULTILINE)
+
+    found = {name.replace("-", "_") for name in re.findall(r"^  --([a-z-]+)", group, re.MULTILINE)}
+    assert found == {"recipe", *train.NEED_RECIPE}
+
+
 def test_a_recipes_folder_is_refused(drawn: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One annotation file's training does not mix with stages."""
     (tmp_path / "run/stage-1-C").mkdir(parents=True)

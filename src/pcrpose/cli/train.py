@@ -33,6 +33,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import Precision
+from pcrpose.training.stages import Source
 from pcrpose.training.trainer import Trainer
 
 NEED_RECIPE = ("data", "format", "per_epoch", "verified_only", "network", "encoder", "fine_tune_epochs")
@@ -170,19 +171,11 @@ def _fine_tune(options: argparse.Namespace) -> None:
 
 
 def _crops(data: AnnotatedPersons, model: PoseModel[Any], options: argparse.Namespace) -> KeypointDataset:
-    cached = fit_memory([data]) and not options.reduce_jpegs
-    people = KeypointDataset(
-        data.samples,
-        source_skeleton=data.skeleton,
-        skeleton=model.config.skeleton,
-        input_size=model.config.input_size,
-        padding=model.config.padding,
-        alignment=model.config.alignment,
+    people = Source(
+        samples=data.samples,
+        skeleton=data.skeleton,
         augmentation=Augmentation(mirror_probability=0.5 if options.mirror else 0.0, color_jitter=COLOR_JITTER),
-        seed=options.seed,
-        cache_images=cached,
+        cache_images=fit_memory([data]) and not options.reduce_jpegs,
         reduce_jpegs=options.reduce_jpegs,
     )
-    if cached:
-        people.preload()  # worker processes share what is decoded before they start
-    return people
+    return people.crops(model.config, seed=options.seed)

@@ -63,6 +63,37 @@ class Source:
         if self.per_epoch is not None and self.per_epoch < 1:
             raise ValueError(f"per_epoch: expected at least 1 or None, found {self.per_epoch}")
 
+    def crops(self, model: PoseConfig, *, seed: int = 0) -> KeypointDataset:
+        """Make the crops that a model is trained on; with ``cache_images`` the pictures are opened now.
+
+        Args:
+            model: configuration of the model; it says which keypoints and what kind of crop.
+            seed: of the augmentation.
+
+        Raises:
+            ValueError: as `KeypointDataset`.
+        """
+        samples, skeleton = self.samples, self.skeleton
+        if samples[0].is_background:  # nobody's keypoints: a negative fits every skeleton
+            skeleton = model.skeleton
+            points, labels = np.zeros((skeleton.num_keypoints, 2)), np.zeros(skeleton.num_keypoints, dtype=np.int64)
+            samples = [replace(sample, keypoints=points, visibility=labels) for sample in samples]
+        crops = KeypointDataset(
+            samples,
+            source_skeleton=skeleton,
+            skeleton=model.skeleton,
+            input_size=model.input_size,
+            padding=model.padding,
+            alignment=model.alignment,
+            augmentation=self.augmentation,
+            seed=seed,
+            cache_images=self.cache_images,
+            reduce_jpegs=self.reduce_jpegs,
+        )
+        if self.cache_images:
+            crops.preload()  # worker processes share what is decoded before they start
+        return crops
+
 
 def run_recipe(
     recipe: Recipe,
@@ -255,7 +286,7 @@ def _train(
     config: TrainConfig,
     validate: Validate | None,
 ) -> Path:
-    crops = MixedDataset([_crops(source, letter, model.config, config.seed) for letter, source in sources.items()])
+    crops = MixedDataset([source.crops(model.config, seed=config.seed) for source in sources.values()])
     config = replace(config, quotas=tuple(epoch_counts(sources).values()))
     return Trainer(model, crops, folder, config, validate=validate).train()
 
@@ -265,26 +296,3 @@ def epoch_counts(sources: Mapping[str, Source]) -> dict[str, int]:
     persons = {letter: source.per_epoch or len(source.samples) for letter, source in sources.items() if letter != "H"}
     negatives = max(1, round(sum(persons.values()) / PERSONS_PER_NEGATIVE))
     return {letter: persons.get(letter) or source.per_epoch or negatives for letter, source in sources.items()}
-
-
-def _crops(source: Source, letter: str, config: PoseConfig, seed: int) -> KeypointDataset:
-    samples, skeleton = source.samples, source.skeleton
-    if letter == "H":  # nobody's keypoints: a negative fits every skeleton
-        skeleton = config.skeleton
-        points, labels = np.zeros((skeleton.num_keypoints, 2)), np.zeros(skeleton.num_keypoints, dtype=np.int64)
-        samples = [replace(sample, keypoints=points, visibility=labels) for sample in samples]
-    crops = KeypointDataset(
-        samples,
-        source_skeleton=skeleton,
-        skeleton=config.skeleton,
-        input_size=config.input_size,
-        padding=config.padding,
-        alignment=config.alignment,
-        augmentation=source.augmentation,
-        seed=seed,
-        cache_images=source.cache_images,
-        reduce_jpegs=source.reduce_jpegs,
-    )
-    if source.cache_images:
-        crops.preload()  # worker processes share what is decoded before they start
-    return crops
