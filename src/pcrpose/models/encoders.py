@@ -5,18 +5,22 @@ from types import MappingProxyType
 
 from pcrpose.models.efficientnet import EFFICIENTNETS, EfficientNet
 from pcrpose.models.hrnet import HRNETS, HRNet
+from pcrpose.models.mobilenet_v2 import MOBILENETS, MobileNetV2
 from pcrpose.models.resnet import RESNETS, ResNet
 
 ENCODER_STRIDES: Mapping[str, int] = MappingProxyType(
     dict.fromkeys(RESNETS, ResNet.stride)
     | dict.fromkeys(HRNETS, HRNet.stride)
     | {name: config.stride for name, config in EFFICIENTNETS.items()}
+    | dict.fromkeys(MOBILENETS, MobileNetV2.stride)
 )
 # What width and height of a crop have to be multiples of: the coarsest cells inside the encoder.
-ENCODER_CELLS: Mapping[str, int] = MappingProxyType(dict(ENCODER_STRIDES) | dict.fromkeys(HRNETS, 32))
+ENCODER_CELLS: Mapping[str, int] = MappingProxyType(
+    dict(ENCODER_STRIDES) | dict.fromkeys((*HRNETS, *MOBILENETS), 32)
+)
 
 
-def build_encoder(name: str) -> ResNet | HRNet | EfficientNet:
+def build_encoder(name: str) -> ResNet | HRNet | EfficientNet | MobileNetV2:
     """Build an encoder with fresh weights; raises ValueError for a name that is not in `ENCODER_STRIDES`."""
     if name in RESNETS:
         return ResNet(RESNETS[name])
@@ -24,4 +28,6 @@ def build_encoder(name: str) -> ResNet | HRNet | EfficientNet:
         return HRNet(HRNETS[name])
     if name in EFFICIENTNETS:
         return EfficientNet(EFFICIENTNETS[name])
+    if name in MOBILENETS:
+        return MobileNetV2(MOBILENETS[name])
     raise ValueError(f"encoder: expected one of {list(ENCODER_STRIDES)}, found {name!r}")
