@@ -1,4 +1,4 @@
-# make demo [IMAGE=picture.jpg]   draw poses into demo/
+# make demo [IMAGE=image.jpg]   draw poses into demo/
 # make test                       everything that has to pass: lint, tests of the built wheel, docs
 # make docs                       build the site into site/
 # make bench                      the benchmarks that need nothing else

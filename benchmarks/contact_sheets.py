@@ -40,7 +40,7 @@ class Judged:
 def judge(dataset: AnnotatedPersons, evaluator: CocoEvaluator) -> list[Judged]:
     """Compare every person with the pose of their own box, worst first; too few labelled keypoints are left out."""
     found: dict[int, list[Floats]] = {}
-    for result in evaluator.results:  # a picture's poses come in the order of its samples
+    for result in evaluator.results:  # an image's poses come in the order of its samples
         found.setdefault(result["image_id"], []).append(np.reshape(result["keypoints"], (-1, 3)))
     judged = []
     for sample in dataset.samples:
@@ -83,7 +83,7 @@ def sheet(chosen: Sequence[Judged], skeleton: Skeleton, title: str) -> PIL.Image
     pen.text((MARGIN, 4), title, fill="black", font=font)
     for number, each in enumerate(chosen):
         x, y = MARGIN + number % SHEET_COLUMNS * step[0], CAPTION + number // SHEET_COLUMNS * step[1]
-        words = f"OKS {each.oks:.2f}, {each.sample.labelled.sum()} labelled, picture {each.sample.image_id}"
+        words = f"OKS {each.oks:.2f}, {each.sample.labelled.sum()} labelled, image {each.sample.image_id}"
         pen.text((x, y + 4), words, fill="black", font=font)
         page.paste(tile(each, skeleton), (x, y + CAPTION))
     return page

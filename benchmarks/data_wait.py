@@ -2,7 +2,7 @@
 
     python benchmarks/data_wait.py --coco FOLDER --note "nothing else ran" --json benchmarks/data_wait.json
 
-FOLDER holds annotations/person_keypoints_train.json and the pictures in train/, of which those in their original size
+FOLDER holds annotations/person_keypoints_train.json and the images in train/, of which those in their original size
 (640 pixels) are taken. "12 megapixels" are the largest persons among them, enlarged to 4032 pixels with the grain of
 a camera. One thread a process; all contestants of a table take turns, round by round.
 
@@ -35,7 +35,7 @@ from contact_sheets import written_whole
 from pcrpose.data.augment import Augmentation, CropWindow
 from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.images import REDUCTIONS, open_image, open_picture
+from pcrpose.data.images import REDUCTIONS, decode_image, open_image
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.skeleton import COCO_17
@@ -52,7 +52,7 @@ AUGMENTATION = Augmentation(color_jitter=0.2)
 SIZES = (SMALL, LARGE)
 PADDING, BATCHES = 1.25, 6  # of windows; that a measurement takes
 BATCH = {"640 pixels": 32, "12 megapixels": 8}
-ENLARGED, WIDE, GRAIN = 12, 4032, 6.0  # pictures, pixels, deviation in grey levels
+ENLARGED, WIDE, GRAIN = 12, 4032, 6.0  # images, pixels, deviation in gray levels
 RATES = {"640 pixels": (50, 100, 200, 400), "12 megapixels": (10, 25)}  # crops a second of the sleeping network
 
 Row: TypeAlias = dict[str, Any]
@@ -62,14 +62,14 @@ Measurement: TypeAlias = Callable[[], float]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit code is 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated pictures in COCO's form")
+    parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated images in COCO's form")
     parser.add_argument("--rounds", type=int, default=5, help="of every table (%(default)s)")
     parser.add_argument("--steps", type=int, default=8, help="of every training, half of them measured (%(default)s)")
     parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
     options = parser.parse_args(arguments)
     if options.coco is None:
-        print("nothing measured: this needs annotated pictures, --coco FOLDER")
+        print("nothing measured: this needs annotated images, --coco FOLDER")
         return 0
     if options.rounds < 2 or options.steps < 2:  # noqa: PLR2004 - one round has no spread
         parser.error(f"expected --rounds 2 and --steps 2 or more, found {options.rounds} and {options.steps}")
@@ -85,20 +85,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Make the four tables; what is measured is written after each of them."""
-    pictures = {"640 pixels": originals(options.coco)}
-    pictures["12 megapixels"] = enlarged(pictures["640 pixels"], folder)
+    images = {"640 pixels": originals(options.coco)}
+    images["12 megapixels"] = enlarged(images["640 pixels"], folder)
     record: dict[str, Any] = {
         "command": f"python {Path(__file__).name} --coco FOLDER --rounds {options.rounds} --steps {options.steps}",
         "machine": {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()},
         "note": options.note,
         "load": [os.getloadavg()[0]],  # processes that wanted to run, in the last minute; after each table too
-        "pictures": {name: describe(samples) for name, samples in pictures.items()},
+        "images": {name: describe(samples) for name, samples in images.items()},
     }
     tables: dict[str, Callable[[], list[Row]]] = {
-        "milliseconds a crop": lambda: stages(pictures, options.rounds),
-        "crops a second, one worker": lambda: delivered(pictures, options.rounds),
-        "share waiting, sleeping network": lambda: sleeping(pictures, options.rounds),
-        "share waiting, training": lambda: trainings(pictures["640 pixels"], folder, options),
+        "milliseconds a crop": lambda: stages(images, options.rounds),
+        "crops a second, one worker": lambda: delivered(images, options.rounds),
+        "share waiting, sleeping network": lambda: sleeping(images, options.rounds),
+        "share waiting, training": lambda: trainings(images["640 pixels"], folder, options),
     }
     for title, measure in tables.items():
         record[title] = measure()
@@ -122,19 +122,17 @@ def compact(record: dict[str, Any]) -> str:
 
 
 def originals(coco: Path) -> list[Sample]:
-    """Read the persons of the pictures that were not made smaller."""
+    """Read the persons of the images that were not made smaller."""
     source = read_coco(coco / "annotations/person_keypoints_train.json", coco / "train")
     short = {number: min(size.width, size.height) for number, size in source.image_sizes.items()}
     samples = [sample for sample in source.samples if short[sample.image_id] > 256]  # noqa: PLR2004 - of the others
     if len(samples) < ENLARGED:
-        raise ValueError(
-            f"expected {ENLARGED} or more persons in pictures of their original size, found {len(samples)}"
-        )
+        raise ValueError(f"expected {ENLARGED} or more persons in images of their original size, found {len(samples)}")
     return samples
 
 
 def enlarged(samples: list[Sample], folder: Path) -> list[Sample]:
-    """Make pictures as a telephone takes them: the person fills much of it."""
+    """Make images as a telephone takes them: the person fills much of it."""
     rng = np.random.default_rng(0)
     largest = {sample.image_id: sample for sample in sorted(samples, key=lambda sample: sample.area)}
     made = []
@@ -152,12 +150,12 @@ def enlarged(samples: list[Sample], folder: Path) -> list[Sample]:
 
 
 def describe(samples: list[Sample]) -> Row:
-    """Say what the pictures are."""
+    """Say what the images are."""
     paths = {sample.image for sample in samples if isinstance(sample.image, Path)}
     kilobytes = statistics.median(path.stat().st_size / 1000 for path in paths)
     shrinks = {str(size): np.array([window_of(s, size).extent[1] / size.height for s in samples]) for size in SIZES}
     return {
-        "pictures": len(paths),
+        "images": len(paths),
         "persons": len(samples),
         "median_kilobytes": round(kilobytes),
         "share_of_persons_shrunk_to_half_or_less": {name: float((how >= 2).mean()) for name, how in shrinks.items()},  # noqa: PLR2004 - a half
@@ -171,7 +169,7 @@ def window_of(sample: Sample, size: Size) -> CropWindow:
 
 
 def people(samples: list[Sample], size: Size, how: str) -> KeypointDataset:
-    """Build a data set: ``"whole"``, ``"reduced"`` or ``"cached"`` pictures."""
+    """Build a data set: ``"whole"``, ``"reduced"`` or ``"cached"`` images."""
     made = KeypointDataset(
         samples,
         source_skeleton=COCO_17,
@@ -186,18 +184,18 @@ def people(samples: list[Sample], size: Size, how: str) -> KeypointDataset:
     return made
 
 
-def stages(pictures: dict[str, list[Sample]], rounds: int) -> list[Row]:
-    """Table 1: read, decode, cut, recolour, and the rest of an item: window, targets, tensors."""
+def stages(images: dict[str, list[Sample]], rounds: int) -> list[Row]:
+    """Table 1: read, decode, cut, recolor, and the rest of an item: window, targets, tensors."""
     rows = []
-    for kind, samples in pictures.items():
+    for kind, samples in images.items():
         for size in SIZES:
             for how in ("whole", "reduced"):
                 dataset = people(samples, size, how)
                 taken = np.random.default_rng(0).permutation(len(samples))[: 8 * rounds]
                 spent = np.array([stages_of(dataset, int(index)) for index in taken])[1:]  # the first one warms up
-                names = ("read", "decode", "cut", "recolour", "rest")
+                names = ("read", "decode", "cut", "recolor", "rest")
                 means = {name: float(value) for name, value in zip(names, spent.mean(axis=0) * 1000, strict=True)}
-                row = {"pictures": kind, "crop": str(size), "how": how, "all": sum(means.values()), **means}
+                row = {"images": kind, "crop": str(size), "how": how, "all": sum(means.values()), **means}
                 rows.append({**row, "raw": (spent * 1000).round(3).tolist()})
     return rows
 
@@ -214,9 +212,9 @@ def stages_of(dataset: KeypointDataset, index: int) -> list[float]:
     times = [time.process_time()]
     encoded = Path(str(sample.image)).read_bytes()
     times.append(time.process_time())
-    picture = open_picture(encoded, reduction=reduction)
+    decoded = decode_image(encoded, reduction=reduction)
     times.append(time.process_time())
-    pixels = picture.warp(crop)[0]
+    pixels = decoded.warp(crop)[0]
     times.append(time.process_time())
     AUGMENTATION.recolor(pixels, rng)
     times.append(time.process_time())
@@ -226,15 +224,15 @@ def stages_of(dataset: KeypointDataset, index: int) -> list[float]:
     return [*parts, max(0.0, whole - sum(parts))]
 
 
-def delivered(pictures: dict[str, list[Sample]], rounds: int) -> list[Row]:
+def delivered(images: dict[str, list[Sample]], rounds: int) -> list[Row]:
     """Table 2: what somebody gets who only waits."""
     contestants: dict[tuple[object, ...], Measurement] = {}
     for kind, hows in (("640 pixels", ("whole", "reduced", "cached")), ("12 megapixels", ("whole", "reduced"))):
         for size in SIZES:
             for how in hows:
-                batches = stream(people(pictures[kind], size, how), BATCH[kind], workers=1)
+                batches = stream(people(images[kind], size, how), BATCH[kind], workers=1)
                 contestants[kind, str(size), how] = lambda batches=batches: crops_per_second(batches)  # type: ignore[misc]
-    return take_turns(("pictures", "crop", "how"), contestants, rounds)
+    return take_turns(("images", "crop", "how"), contestants, rounds)
 
 
 def crops_per_second(batches: BatchStream) -> float:
@@ -249,17 +247,17 @@ def stream(dataset: KeypointDataset, batch: int, *, workers: int) -> BatchStream
     return BatchStream(dataset, PartSampler(whole_batches(dataset, config)), config, torch.device("cpu"))
 
 
-def sleeping(pictures: dict[str, list[Sample]], rounds: int) -> list[Row]:
+def sleeping(images: dict[str, list[Sample]], rounds: int) -> list[Row]:
     """Table 3: batches for a network that trains at a given rate somewhere else."""
     contestants: dict[tuple[object, ...], Measurement] = {}
     for kind, hows in (("640 pixels", ("whole", "cached")), ("12 megapixels", ("whole", "reduced"))):
         for how in hows:
-            dataset = people(pictures[kind], LARGE, how)
+            dataset = people(images[kind], LARGE, how)
             for rate in RATES[kind]:
                 for workers in (0, 1, 2) if kind == "640 pixels" else (2,):
                     batches = stream(dataset, BATCH[kind], workers=workers)
                     contestants[kind, how, rate, workers] = lambda b=batches, r=rate: waited(b, r)  # type: ignore[misc]
-    return take_turns(("pictures", "how", "crops_per_second", "workers"), contestants, rounds)
+    return take_turns(("images", "how", "crops_per_second", "workers"), contestants, rounds)
 
 
 def waited(batches: BatchStream, rate: int) -> float:

@@ -57,7 +57,7 @@ def main() -> None:
     edge = HeatmapCodec(input_size=Size(width=192, height=256), alignment="edge")
     rng = np.random.default_rng(0)
     keypoints = torch.from_numpy(rng.uniform(20, 170, (PERSONS, 17, 2)).astype(np.float32))
-    heatmaps, _ = replace(edge, alignment="centre").encode(keypoints, torch.ones(PERSONS, 17))
+    heatmaps, _ = replace(edge, alignment="center").encode(keypoints, torch.ones(PERSONS, 17))
     heatmaps += 0.02 * torch.from_numpy(rng.random(heatmaps.shape, dtype=np.float32))
     maps = heatmaps.numpy()
     center, scale = np.full((PERSONS, 2), 100.0, np.float32), np.full((PERSONS, 2), 1.0, np.float32)
@@ -69,9 +69,9 @@ def main() -> None:
     ]
     for title, decoding, clone in rows:
         codec = replace(edge, decoding=decoding)
-        ours = replace(codec, alignment="centre")
+        ours = replace(codec, alignment="center")
         contestants: dict[str, Callable[[], object]] = {
-            "ours (centre)": lambda codec=ours: codec.decode(heatmaps),  # type: ignore[misc]
+            "ours (center)": lambda codec=ours: codec.decode(heatmaps),  # type: ignore[misc]
             "ours (edge, same result as published)": lambda codec=codec: codec.decode(heatmaps),  # type: ignore[misc]
         }
         if clone is not None:
@@ -81,7 +81,7 @@ def main() -> None:
                 settings, maps.copy(), center, scale
             )
         seconds = measure(contestants, rounds=arguments.rounds)
-        tables.append(report(title, seconds, ours="ours (centre)", per=PERSONS, unit="person"))
+        tables.append(report(title, seconds, ours="ours (center)", per=PERSONS, unit="person"))
     save(arguments.json, tables)
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/mining.py --coco FOLDER --json benchmarks/mining.json
 
-FOLDER holds annotations/person_keypoints_{train,val}.json and the pictures in train/ and val/. The negatives are the
-verified ones of negatives_coco_subset.json, split by picture into halves. On the seen half a person score is fitted,
+FOLDER holds annotations/person_keypoints_{train,val}.json and the images in train/ and val/. The negatives are the
+verified ones of negatives_coco_subset.json, split by image into halves. On the seen half a person score is fitted,
 and the model is trained further twice, on the same persons: alone, and with one negative to eight persons. Figures of
-negatives are of the other half, those of persons of val, with intervals from pictures redrawn with replacement. One
+negatives are of the other half, those of persons of val, with intervals from images resampled with replacement. One
 thread; the two trainings take most of the time, --persons 0 leaves them out.
 """
 
@@ -46,7 +46,7 @@ from pcrpose.training.trainer import Trainer
 
 NEGATIVES = Path(__file__).with_name("negatives_coco_subset.json")
 FALSE_POSE = 0.3  # a pose score, or a keypoint's, above it is taken for one that was found
-SHORT_SIDE, LEAST_SIDE = 256, 21  # of most pictures and of every box among the negatives; persons are made alike
+SHORT_SIDE, LEAST_SIDE = 256, 21  # of most images and of every box among the negatives; persons are made alike
 PERSONS_PER_NEGATIVE, BATCH = 8, 36  # a batch: 32 persons and 4 negatives, on average
 STATISTICS: tuple[Statistic, ...] = ("mean", "max")
 PAIRS = (("with negatives", "without negatives"), ("with negatives", "as it is"))
@@ -56,7 +56,7 @@ Figure: TypeAlias = Callable[[Indices], float]  # of some of the boxes, by their
 
 @dataclass(frozen=True, kw_only=True)
 class Boxes:
-    """What a model says of boxes: its keypoint scores, and in which picture each box lies.
+    """What a model says of boxes: its keypoint scores, and in which image each box lies.
 
     Attributes:
         image_ids: ``(N,)``.
@@ -70,7 +70,7 @@ class Boxes:
 
     @classmethod
     def predict(cls, model: PoseModel[Any], samples: Sequence[Sample]) -> "Boxes":
-        """Run the predictor on every box, each in its own picture."""
+        """Run the predictor on every box, each in its own image."""
         predictor = PosePredictor(model, batch_size=32)
         poses = predictor.predict_batch(
             [sample.image for sample in samples], [sample.box_xyxy[None] for sample in samples]
@@ -97,20 +97,20 @@ class Boxes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Redraws:
-    """Pictures redrawn with replacement."""
+class Resamples:
+    """Images resampled with replacement."""
 
     draws: int
     seed: int
 
     def interval(self, image_ids: Indices, figure: Figure) -> Interval:
-        """Give the 95 % interval of a figure of the boxes of the redrawn pictures."""
-        pictures, places = np.unique(image_ids, return_inverse=True)
-        members = [np.flatnonzero(places == number) for number in range(len(pictures))]
+        """Give the 95 % interval of a figure of the boxes of the resampled images."""
+        images, places = np.unique(image_ids, return_inverse=True)
+        members = [np.flatnonzero(places == number) for number in range(len(images))]
         rng = np.random.default_rng(self.seed)
         values = []
         for _ in range(self.draws):
-            drawn = rng.integers(0, len(pictures), len(pictures))
+            drawn = rng.integers(0, len(images), len(images))
             values.append(figure(np.concatenate([members[number] for number in drawn])))
         low, high = np.nanquantile(values, [0.025, 0.975])
         return Interval(float(low), float(high))
@@ -120,17 +120,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit code is 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pcr-nano", help="zoo name, Hub repository or folder (%(default)s)")
-    parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated pictures in COCO's form")
+    parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated images in COCO's form")
     parser.add_argument("--negatives", type=Path, default=NEGATIVES, metavar="FILE", help="verified negatives")
     parser.add_argument("--persons", type=int, default=512, help="trained on, an epoch; 0: none (%(default)s)")
     parser.add_argument("--epochs", type=int, default=4, help="of the further training (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=1e-4, help="at its beginning (%(default)s)")
-    parser.add_argument("--draws", type=int, default=1000, help="redraws of the bootstrap (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the split, the training and the redraws (%(default)s)")
+    parser.add_argument("--draws", type=int, default=1000, help="resamples of the bootstrap (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the split, the training and the resamples (%(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
     options = parser.parse_args(arguments)
     if options.coco is None:
-        print("nothing measured: this needs annotated pictures, --coco FOLDER")
+        print("nothing measured: this needs annotated images, --coco FOLDER")
         return 0
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
@@ -152,12 +154,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     skeleton = model.config.skeleton
     negatives = read_negatives(options.negatives, options.coco / "train", skeleton=skeleton, verified_only=True)
     seen, unseen = halves(negatives, options.seed)
-    redraws = Redraws(draws=options.draws, seed=options.seed)
+    resamples = Resamples(draws=options.draws, seed=options.seed)
     counts = {
-        name: {"negatives": len(half), "pictures": len({sample.image_id for sample in half})}
+        name: {"negatives": len(half), "images": len({sample.image_id for sample in half})}
         for name, half in (("seen", seen), ("unseen", unseen))
     }
-    print(f"{len(negatives)} verified negatives; halves by picture: {counts}")
+    print(f"{len(negatives)} verified negatives; halves by image: {counts}")
     persons = val_persons(options.coco)
     models = {"as it is": model}
     name = Path(options.model).resolve().name  # where things lie is nobody's business
@@ -168,35 +170,35 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             **counts,
             "by_score": NegativesFile.read(options.negatives).source.get("by_score"),
         },
-        "redraws": {"of": "pictures", "draws": options.draws, "confidence": 0.95, "seed": options.seed},
-        "person_score": person_scores(model, (seen, unseen), persons, redraws),
+        "resamples": {"of": "images", "draws": options.draws, "confidence": 0.95, "seed": options.seed},
+        "person_score": person_scores(model, (seen, unseen), persons, resamples),
     }
     if options.persons:
         trained, measured["training"] = trained_both_ways(model, seen, {s.image_id for s in unseen}, options)
         models |= trained
         measured["average_precision"] = average_precisions(models, options)
     answers = {way: Boxes.predict(each, [*unseen, *persons]) for way, each in models.items()}
-    measured["unseen_half"] = compare(answers, len(unseen), redraws)
+    measured["unseen_half"] = compare(answers, len(unseen), resamples)
     return measured
 
 
 def halves(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
-    """Split by picture: boxes of one picture stay together."""
-    pictures = np.unique([sample.image_id for sample in samples])
-    first = set(np.random.default_rng(seed).permutation(pictures)[: len(pictures) // 2].tolist())
+    """Split by image: boxes of one image stay together."""
+    images = np.unique([sample.image_id for sample in samples])
+    first = set(np.random.default_rng(seed).permutation(images)[: len(images) // 2].tolist())
     return [s for s in samples if s.image_id in first], [s for s in samples if s.image_id not in first]
 
 
-def compare(answers: Mapping[str, Boxes], num_negatives: int, redraws: Redraws) -> dict[str, Any]:
+def compare(answers: Mapping[str, Boxes], num_negatives: int, resamples: Resamples) -> dict[str, Any]:
     """Count false poses on the negatives, which come first, and look at what the persons after them lose."""
     figures = {way: figures_of(boxes, num_negatives) for way, boxes in answers.items()}
     image_ids = next(iter(answers.values())).image_ids
     found: dict[str, Any] = {}
     for way, table in figures.items():
-        found[way] = {name: with_interval(figure, image_ids, redraws) for name, figure in table.items()}
+        found[way] = {name: with_interval(figure, image_ids, resamples) for name, figure in table.items()}
     for one, other in PAIRS if len(answers) > 1 else ():
         found[f"{one} minus {other}"] = {
-            name: with_interval(difference(figures[one][name], figures[other][name]), image_ids, redraws)
+            name: with_interval(difference(figures[one][name], figures[other][name]), image_ids, resamples)
             for name in figures[one]
         }
     for way, measured in found.items():
@@ -228,25 +230,25 @@ def difference(one: Figure, other: Figure) -> Figure:
     return lambda chosen: one(chosen) - other(chosen)
 
 
-def with_interval(figure: Figure, image_ids: Indices, redraws: Redraws) -> dict[str, Any]:
-    """Give a figure of all boxes, and where it lies on redrawn pictures."""
-    return {"value": figure(np.arange(len(image_ids))), "interval": list(redraws.interval(image_ids, figure))}
+def with_interval(figure: Figure, image_ids: Indices, resamples: Resamples) -> dict[str, Any]:
+    """Give a figure of all boxes, and where it lies on resampled images."""
+    return {"value": figure(np.arange(len(image_ids))), "interval": list(resamples.interval(image_ids, figure))}
 
 
 def auroc(scores: Floats, persons: Bools) -> float:
-    """Give the area under the curve, or nan where a redraw has only one kind."""
+    """Give the area under the curve, or nan where a resample has only one kind."""
     return area_under_roc(scores, persons) if 0 < persons.sum() < len(persons) else np.nan
 
 
 def val_persons(coco: Path) -> list[Sample]:
-    """Read persons whom no model was trained on, in pictures shrunk to the size of the negatives' pictures."""
+    """Read persons whom no model was trained on, in images shrunk to the size of the negatives' images."""
     dataset = read_coco(coco / "annotations/person_keypoints_val.json", coco / "val")
     shrunk: dict[int, tuple[Any, float]] = {}
     for image_id, path in dataset.image_paths.items():
-        picture = PIL.Image.fromarray(open_image(path))
-        factor = SHORT_SIDE / min(picture.size)
-        size = (round(picture.width * factor), round(picture.height * factor))
-        shrunk[image_id] = np.asarray(picture.resize(size, PIL.Image.Resampling.LANCZOS)), factor
+        whole = PIL.Image.fromarray(open_image(path))
+        factor = SHORT_SIDE / min(whole.size)
+        size = (round(whole.width * factor), round(whole.height * factor))
+        shrunk[image_id] = np.asarray(whole.resize(size, PIL.Image.Resampling.LANCZOS)), factor
     persons = []
     for sample in dataset.samples:
         pixels, factor = shrunk[sample.image_id]
@@ -266,12 +268,12 @@ def val_persons(coco: Path) -> list[Sample]:
 
 
 def person_scores(
-    model: PoseModel[Any], negatives: tuple[list[Sample], list[Sample]], persons: list[Sample], redraws: Redraws
+    model: PoseModel[Any], negatives: tuple[list[Sample], list[Sample]], persons: list[Sample], resamples: Resamples
 ) -> dict[str, Any]:
     """Fit a person score on one half and tell persons from negatives on the other."""
     seen, unseen = (
         Boxes.predict(model, [*half, *others])
-        for half, others in zip(negatives, halves(persons, redraws.seed), strict=True)
+        for half, others in zip(negatives, halves(persons, resamples.seed), strict=True)
     )
     labels = [
         np.arange(len(boxes.image_ids)) >= len(half) for boxes, half in zip((seen, unseen), negatives, strict=True)
@@ -282,19 +284,19 @@ def person_scores(
         found[statistic] = {
             "slope": score.slope,
             "intercept": score.intercept,
-            **told_apart(score(unseen.keypoint_scores), labels[1], unseen.image_ids, redraws),
+            **told_apart(score(unseen.keypoint_scores), labels[1], unseen.image_ids, resamples),
         }
-    found["pose_score"] = told_apart(unseen.pose_scores, labels[1], unseen.image_ids, redraws)
+    found["pose_score"] = told_apart(unseen.pose_scores, labels[1], unseen.image_ids, resamples)
     for name in (*STATISTICS, "pose_score"):
         print(f"AUROC of {name}: {found[name]['auroc']:.3f} ({Interval(*found[name]['interval'])})", flush=True)
     return found
 
 
-def told_apart(scores: Floats, persons: Bools, image_ids: Indices, redraws: Redraws) -> dict[str, Any]:
+def told_apart(scores: Floats, persons: Bools, image_ids: Indices, resamples: Resamples) -> dict[str, Any]:
     """Give the area under the curve, and the share of each kind above one half."""
     return {
         "auroc": area_under_roc(scores, persons),
-        "interval": list(redraws.interval(image_ids, lambda chosen: auroc(scores[chosen], persons[chosen]))),
+        "interval": list(resamples.interval(image_ids, lambda chosen: auroc(scores[chosen], persons[chosen]))),
         "persons_above_half": float((scores[persons] > 0.5).mean()),  # noqa: PLR2004 - even odds
         "negatives_above_half": float((scores[~persons] > 0.5).mean()),  # noqa: PLR2004 - even odds
     }

@@ -1,4 +1,4 @@
-"""OKS-NMS of many pictures: ours beside the published code, 1,000 pictures of 20 candidates.
+"""OKS-NMS of many images: ours beside the published code, 1,000 images of 20 candidates.
 
     python benchmarks/oks_nms.py --hrnet CLONE --json benchmarks/oks_nms.json
 
@@ -21,7 +21,7 @@ from pcrpose.keypoints.skeleton import COCO_17
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PICTURES, CANDIDATES = 1000, 20
+IMAGES, CANDIDATES = 1000, 20
 
 
 def published(clone: Path) -> ModuleType:
@@ -42,7 +42,7 @@ def published(clone: Path) -> ModuleType:
 
 
 def main() -> None:
-    """Scatter candidates round a few true poses a picture, check that all keep the same, time them."""
+    """Scatter candidates round a few true poses an image, check that all keep the same, time them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hrnet", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
@@ -50,46 +50,44 @@ def main() -> None:
     arguments = parser.parse_args()
 
     rng = np.random.default_rng(0)
-    true = rng.uniform(0, 400, (PICTURES, 6, 1, 2)) + rng.uniform(0, 150, (PICTURES, 6, 17, 2))
-    owner = rng.integers(0, 6, (PICTURES, CANDIDATES))
-    keypoints = np.take_along_axis(true, owner[..., None, None], axis=1) + rng.normal(
-        0, 3, (PICTURES, CANDIDATES, 17, 2)
-    )
-    scores, areas = rng.random((PICTURES, CANDIDATES)), np.full((PICTURES, CANDIDATES), 150.0**2)
+    true = rng.uniform(0, 400, (IMAGES, 6, 1, 2)) + rng.uniform(0, 150, (IMAGES, 6, 17, 2))
+    owner = rng.integers(0, 6, (IMAGES, CANDIDATES))
+    keypoints = np.take_along_axis(true, owner[..., None, None], axis=1) + rng.normal(0, 3, (IMAGES, CANDIDATES, 17, 2))
+    scores, areas = rng.random((IMAGES, CANDIDATES)), np.full((IMAGES, CANDIDATES), 150.0**2)
     flat = keypoints.reshape(-1, 17, 2)
-    pictures = np.repeat(np.arange(PICTURES), CANDIDATES)
+    images = np.repeat(np.arange(IMAGES), CANDIDATES)
 
     def batch() -> list[int]:
-        kept = oks_nms_batch(flat, scores.ravel(), areas.ravel(), pictures, sigmas=COCO_17.sigmas)
+        kept = oks_nms_batch(flat, scores.ravel(), areas.ravel(), images, sigmas=COCO_17.sigmas)
         return [int(index) for index in kept]
 
     def one_by_one() -> list[int]:
         kept = [oks_nms(k, s, a, sigmas=COCO_17.sigmas) for k, s, a in zip(keypoints, scores, areas, strict=True)]
-        return [int(i) + picture * CANDIDATES for picture, indices in enumerate(kept) for i in indices]
+        return [int(i) + image * CANDIDATES for image, indices in enumerate(kept) for i in indices]
 
     contestants: dict[str, Callable[[], list[int]]] = {
-        "ours, all pictures": batch,
-        "ours, picture by picture": one_by_one,
+        "ours, all images": batch,
+        "ours, image by image": one_by_one,
     }
     if arguments.hrnet is not None:
         module = published(arguments.hrnet)
-        with_scores = np.concatenate([keypoints, np.ones((PICTURES, CANDIDATES, 17, 1))], axis=-1)
+        with_scores = np.concatenate([keypoints, np.ones((IMAGES, CANDIDATES, 17, 1))], axis=-1)
 
         def official() -> list[int]:
             kept: list[int] = []
-            for picture in range(PICTURES):
+            for image in range(IMAGES):
                 persons = [
                     {"keypoints": k, "score": s, "area": a}
-                    for k, s, a in zip(with_scores[picture], scores[picture], areas[picture], strict=True)
+                    for k, s, a in zip(with_scores[image], scores[image], areas[image], strict=True)
                 ]
-                kept += [int(i) + picture * CANDIDATES for i in module.oks_nms(persons, 0.9)]
+                kept += [int(i) + image * CANDIDATES for i in module.oks_nms(persons, 0.9)]
             return kept
 
         contestants["published"] = official
     if len({tuple(run()) for run in contestants.values()}) != 1:
         raise SystemExit("the contestants keep different poses")
     seconds = measure(contestants, rounds=arguments.rounds)
-    save(arguments.json, [report("OKS-NMS", seconds, ours="ours, all pictures", per=PICTURES, unit="picture")])
+    save(arguments.json, [report("OKS-NMS", seconds, ours="ours, all images", per=IMAGES, unit="image")])
 
 
 if __name__ == "__main__":

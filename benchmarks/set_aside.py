@@ -2,8 +2,8 @@
 
     python benchmarks/set_aside.py --coco FOLDER --guard FOLDER/val --guard LSP/val --json benchmarks/set_aside.json
 
-FOLDER holds annotations/person_keypoints_{train,more}.json and the images in train/ and more/. Images that look alike are
-one group, whose place in the order is a hash of its smallest image id; groups are taken until they hold the wanted
+FOLDER holds annotations/person_keypoints_{train,more}.json and the images in train/ and more/. Images that look alike
+are one group, whose place in the order is a hash of its smallest image id; groups are taken until they hold the wanted
 number of persons. Images that look like one that models are measured on (--guard) are listed too, to be left out.
 """
 
@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pcrpose.data.coco import read_coco
 from pcrpose.data.images import open_image
-from pcrpose.data.leaks import MAX_DISTANCE, GuardedPictures, hash_distances, picture_hash
+from pcrpose.data.leaks import MAX_DISTANCE, GuardedImages, hash_distances, image_hash
 
 PARTS = ("train", "more")
 SALT = "pcrpose"  # of the hash: another one would choose other images
@@ -34,9 +34,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     options = parser.parse_args()
     persons, files = read(options.coco)
-    hashes = {image: picture_hash(open_image(path)) for image, path in files.items()}
+    hashes = {image: image_hash(open_image(path)) for image, path in files.items()}
     chosen = take(groups(hashes), persons, options.persons)
-    guarded = GuardedPictures(
+    guarded = GuardedImages(
         (f"{folder.name}/{path.name}", path) for folder in options.guard for path in folder.iterdir() if path.is_file()
     )
     leaks = {image: leak for image, path in files.items() if (leak := guarded.find(open_image(path))) is not None}
@@ -51,7 +51,7 @@ def main() -> None:
         "leaks": {image: f"{leak.file_name}, {leak.distance} bits differ" for image, leak in sorted(leaks.items())},
     }
     options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print({key: value if isinstance(value, int | str) else len(value) for key, value in content.items()})
+    print(f"{content['persons']} persons of {len(chosen)} images are set aside, {len(leaks)} images leak")
 
 
 def read(coco: Path) -> tuple[dict[int, int], dict[int, Path]]:

@@ -2,8 +2,8 @@
 
     python benchmarks/zoo_figures.py --model pcr-nano --coco FOLDER --json figures.json --sheets sheets
 
-FOLDER holds annotations/person_keypoints_val.json, annotations/person_detections_val.json and the pictures in val/.
-Measured are annotated and detected boxes, each with and without the mirrored crop, each with a bootstrap over pictures;
+FOLDER holds annotations/person_keypoints_val.json, annotations/person_detections_val.json and the images in val/.
+Measured are annotated and detected boxes, each with and without the mirrored crop, each with a bootstrap over images;
 --against MODEL adds the paired difference to another model. Without --coco there is only size, work and speed.
 The JSON is what pcrpose.publishing.measurement.read_measurements reads, for the model's card. All runs on one thread.
 """
@@ -44,7 +44,7 @@ ANNOTATED = "annotated"
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationSet:
-    """What models are measured on: annotated pictures, and boxes that a detector found in them."""
+    """What models are measured on: annotated images, and boxes that a detector found in them."""
 
     annotations: Path
     dataset: AnnotatedPersons
@@ -65,11 +65,11 @@ class ValidationSet:
             detections[f"{detector}, score {lowest:.2f} and above"] = boxes
         else:
             print(f"no {found.name}: only annotated boxes are measured")
-        full_name = f"{name} ({counts.num_images:,} pictures, {counts.num_persons:,} persons)"
+        full_name = f"{name} ({counts.num_images:,} images, {counts.num_persons:,} persons)"
         return cls(annotations=annotations, dataset=dataset, detections=detections, name=full_name)
 
     def evaluate(self, model: PoseModel[Any], boxes: str, *, flip: bool) -> CocoEvaluator:
-        """Predict every picture; the evaluator comes back with the poses."""
+        """Predict every image; the evaluator comes back with the poses."""
         evaluator = CocoEvaluator(self.annotations)
         predictor = PosePredictor(model, flip=flip, decode=DECODE)
         validate(predictor, self.dataset, evaluator, detections=self.detections[boxes])
@@ -80,11 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit code is 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pcr-nano", help="zoo name, Hub repository or folder (%(default)s)")
-    parser.add_argument("--against", help="another model, to compare AP with on the same redrawn pictures")
-    parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated pictures in COCO's form")
-    parser.add_argument("--data", default="subset of COCO val2017", help="what the pictures are (%(default)s)")
+    parser.add_argument("--against", help="another model, to compare AP with on the same resampled images")
+    parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated images in COCO's form")
+    parser.add_argument("--data", default="subset of COCO val2017", help="what the images are (%(default)s)")
     parser.add_argument("--detector", default="YOLOX-nano", help="whose boxes the detections are (%(default)s)")
-    parser.add_argument("--draws", type=int, default=1000, help="redraws of the bootstrap (%(default)s)")
+    parser.add_argument("--draws", type=int, default=1000, help="resamples of the bootstrap (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (%(default)s)")
     parser.add_argument("--rounds", type=int, default=20, help="timed rounds (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured")
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def network(model: PoseModel[Any], folder: Path, rounds: int) -> dict[str, Any]:
-    """Count and time the network alone: no picture is opened, cropped or decoded."""
+    """Count and time the network alone: no image is opened, cropped or decoded."""
     config = model.config
     cost = measure_cost(config)
     crops = {batch: torch.rand(batch, 3, config.input_size.height, config.input_size.width) for batch in BATCHES}
@@ -154,7 +154,7 @@ def measure_accuracy(
     model: PoseModel[Any], validation: ValidationSet, options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Judged]]:
     """Evaluate both kinds of boxes, with and without the mirrored crop; give the JSON's part, and every person."""
-    redrawn = {"draws": options.draws, "confidence": CONFIDENCE, "seed": options.seed}
+    resampled = {"draws": options.draws, "confidence": CONFIDENCE, "seed": options.seed}
     rival = None if options.against is None else load_model(options.against)
     measurements, differences, judged = [], [], []
     print(f"\n{validation.name}\n\n| boxes | mirrored crop | {' | '.join(SHOWN)} |\n|{'---|' * (2 + len(SHOWN))}")
@@ -162,20 +162,20 @@ def measure_accuracy(
         evaluators = {}
         for flip in (True, False):
             evaluators[flip] = validation.evaluate(model, boxes, flip=flip)
-            measurements.append(measurement(evaluators[flip], validation.name, boxes, flip=flip, redrawn=redrawn))
+            measurements.append(measurement(evaluators[flip], validation.name, boxes, flip=flip, resampled=resampled))
         if boxes == ANNOTATED:
             judged = judge(validation.dataset, evaluators[True])
         pairs = {"with the mirrored crop minus without": (evaluators[True], evaluators[False])}
         if rival is not None:
             what = f"this model minus {Path(options.against).resolve().name}, mirrored crop averaged in"
             pairs[what] = (evaluators[True], validation.evaluate(rival, boxes, flip=True))
-        differences += [difference(*pair, what, boxes, redrawn) for what, pair in pairs.items()]
-    print("\nAP differences on the same redrawn pictures:")
+        differences += [difference(*pair, what, boxes, resampled) for what, pair in pairs.items()]
+    print("\nAP differences on the same resampled images:")
     for each in differences:
         print(f"- {each['what']}; boxes: {each['boxes']}: {each['ap']:+.3f} ({Interval(*each['interval'])})")
     written = {
         "data": validation.name,
-        "bootstrap": redrawn,
+        "bootstrap": resampled,
         "measurements": [each.to_dict() for each in measurements],
         "differences": differences,
     }
@@ -183,11 +183,11 @@ def measure_accuracy(
 
 
 def measurement(
-    evaluator: CocoEvaluator, data: str, boxes: str, *, flip: bool, redrawn: Mapping[str, Any]
+    evaluator: CocoEvaluator, data: str, boxes: str, *, flip: bool, resampled: Mapping[str, Any]
 ) -> Measurement:
     """Measure one set of poses and print it as a row."""
     figures = evaluator.compute().to_dict()
-    intervals = bootstrap_interval(evaluator, **redrawn)
+    intervals = bootstrap_interval(evaluator, **resampled)
     cells = [f"{figures[key]:.3f} ({intervals[key]})" for key in SHOWN.values()]
     print(f"| {boxes} | {'averaged in' if flip else 'no'} | {' | '.join(cells)} |", flush=True)
     return Measurement(
@@ -202,10 +202,10 @@ def measurement(
 
 
 def difference(
-    first: CocoEvaluator, second: CocoEvaluator, what: str, boxes: str, redrawn: Mapping[str, Any]
+    first: CocoEvaluator, second: CocoEvaluator, what: str, boxes: str, resampled: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Compare two sets of poses by AP."""
-    interval = paired_difference(first, second, **redrawn)
+    interval = paired_difference(first, second, **resampled)
     return {"what": what, "boxes": boxes, "ap": first.compute().ap - second.compute().ap, "interval": interval}
 
 

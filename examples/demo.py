@@ -1,8 +1,8 @@
-"""Draw the poses of a picture, and write them as JSON.
+"""Draw the poses of an image, and write them as JSON.
 
     python examples/demo.py                                     # a photograph of an astronaut
-    python examples/demo.py picture.jpg                         # one person who fills the picture
-    python examples/demo.py picture.jpg --boxes 10,20,200,400 --boxes 220,15,380,410
+    python examples/demo.py image.jpg                         # one person who fills the image
+    python examples/demo.py image.jpg --boxes 10,20,200,400 --boxes 220,15,380,410
 
 Boxes are left, top, right, bottom in pixels; give one for every person.
 """
@@ -27,7 +27,7 @@ Box = tuple[float, ...]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit code is 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("image", nargs="?", type=Path, help="a picture; without one, scikit-image's astronaut")
+    parser.add_argument("image", nargs="?", type=Path, help="an image; without one, scikit-image's astronaut")
     parser.add_argument("--boxes", action="append", metavar="X1,Y1,X2,Y2", help="a person's box")
     parser.add_argument("--model", default="pcr-nano", help="zoo name, Hub repository or folder (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder to write into (%(default)s)")
@@ -60,7 +60,7 @@ def run(path: Path | None, boxes: list[Box] | None, model: str, output: Path) ->
     write(output / "poses.json", lambda file: file.write_text(json.dumps(poses.to_dict()), encoding="utf-8"))
     print(f"{summary(poses)}; {seconds:.2f} s")
     if whole:
-        print("the whole picture was taken for one person; give --boxes for each person otherwise")
+        print("the whole image was taken for one person; give --boxes for each person otherwise")
     print(f"{output / 'poses.png'} {output / 'poses.json'}")
 
 
@@ -69,13 +69,13 @@ def astronaut() -> Image:
     try:
         from skimage import data  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError("the astronaut needs scikit-image: pip install 'pcrpose[demo]', or give a picture") from error
+        raise ImportError("the astronaut needs scikit-image: pip install 'pcrpose[demo]', or give an image") from error
     image: Image = data.astronaut()  # type: ignore[no-untyped-call]  # scikit-image annotates little
     return image
 
 
 def read_box(text: str) -> Box:
-    """Read ``X1,Y1,X2,Y2``; whether the box fits the picture is checked later."""
+    """Read ``X1,Y1,X2,Y2``; whether the box fits the image is checked later."""
     try:
         box = tuple(float(number) for number in text.split(","))
     except ValueError:

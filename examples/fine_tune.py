@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("annotations", type=Path, help="JSON file in COCO's form")
-    options.add_argument("images", type=Path, help="folder of the pictures")
+    options.add_argument("images", type=Path, help="folder of the images")
     options.add_argument("--output", type=Path, required=True, help="folder of the run")
     options.add_argument(
         "--val", nargs=2, metavar=("ANNOTATIONS", "IMAGES"), help="persons to choose the best model by"

@@ -80,9 +80,7 @@ RUNS: Mapping[str, Run] = {
     "small-frozen": Run(model=SMALL, train=replace(PLAIN, freeze=("encoder.*",)), augmentation=MILD),
     "small-tuned": Run(
         model=SMALL,
-        train=replace(
-            PLAIN, epochs=14, learning_rate=2e-3, encoder_rate=0.15, freeze=(*FIRST_BLOCKS, *DEPTHWISE)
-        ),
+        train=replace(PLAIN, epochs=14, learning_rate=2e-3, encoder_rate=0.15, freeze=(*FIRST_BLOCKS, *DEPTHWISE)),
         augmentation=Augmentation(rotation=40.0, color_jitter=0.2),
         after="small-frozen",
     ),

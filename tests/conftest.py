@@ -74,5 +74,5 @@ def golden_file() -> Callable[[str], Path]:
 
 @pytest.fixture
 def shared_data() -> Callable[[str], Path]:
-    """Find a real picture or annotation file, or skip."""
+    """Find a real image or annotation file, or skip."""
     return lambda relative: require(SHARED / "data" / relative)

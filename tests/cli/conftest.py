@@ -1,4 +1,4 @@
-"""A small saved network, a few pictures, and commands that run in this process."""
+"""A small saved network, a few images, and commands that run in this process."""
 
 import json
 from collections.abc import Callable
@@ -41,12 +41,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photos(here: Path) -> Path:
-    """Put three pictures of 96 x 128 pixels (width x height) into ``photos``, a relative path, and one deeper."""
+    """Put three images of 96 x 128 pixels (width x height) into ``photos``, a relative path, and one deeper."""
     drawn = SyntheticPoses(count=4, size=Size(width=96, height=128))
     for index, name in enumerate(("a.png", "b.jpg", "c.png", "deep/d.png")):
         path = here / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        PIL.Image.fromarray(open_image(drawn.picture(index)[0].image)).save(path)
+        PIL.Image.fromarray(open_image(drawn.image(index)[0].image)).save(path)
     return Path("photos")
 
 
@@ -62,7 +62,7 @@ def predict(model_folder: Path) -> Command:
 
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collect how many pictures each call of the predictor was given."""
+    """Collect how many images each call of the predictor was given."""
     counts: list[int] = []
     original = PosePredictor.predict_batch
 

@@ -20,13 +20,13 @@ def test_sound_data(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line says that nothing was found."""
     assert main(["doctor", str(drawn), str(drawn.parent / "images")]) == 0
 
-    assert capsys.readouterr().out == "3 pictures, 3 persons of 'person' (17 keypoints): nothing wrong found\n"
+    assert capsys.readouterr().out == "3 images, 3 persons of 'person' (17 keypoints): nothing wrong found\n"
 
 
-def test_pictures_that_were_not_looked_at(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without their folder nothing is said of the pictures, and that is said."""
+def test_images_that_were_not_looked_at(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without their folder nothing is said of the images, and that is said."""
     assert main(["doctor", str(drawn)]) == 0
-    assert capsys.readouterr().out.endswith("nothing wrong found; the pictures were not looked at: give their folder\n")
+    assert capsys.readouterr().out.endswith("nothing wrong found; the images were not looked at: give their folder\n")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_errors_come_first(drawn: Path, capsys: pytest.CaptureFixture[str]) -> N
     *findings, last = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in findings] == ["error", "error", "warning"]
     assert "(000001.png)" in findings[0]
-    assert last == "3 pictures, 3 persons of 'person' (17 keypoints): 2 errors, 1 warning"
+    assert last == "3 images, 3 persons of 'person' (17 keypoints): 2 errors, 1 warning"
 
 
 def test_warnings_alone_are_no_failure(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,11 +69,11 @@ def test_warnings_alone_are_no_failure(drawn: Path, capsys: pytest.CaptureFixtur
     drawn.write_text(json.dumps(content))
 
     assert main(["doctor", str(drawn)]) == 0
-    assert capsys.readouterr().out.endswith(": 1 warning; the pictures were not looked at: give their folder\n")
+    assert capsys.readouterr().out.endswith(": 1 warning; the images were not looked at: give their folder\n")
 
 
 def test_against_another_file(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Shared pictures are found by name without the folders, by content with both."""
+    """Shared images are found by name without the folders, by content with both."""
     other = write_coco(tmp_path / "other", 3, seed=5)
 
     assert main(["doctor", str(drawn), "--against", str(other)]) == 1
@@ -81,7 +81,7 @@ def test_against_another_file(drawn: Path, tmp_path: Path, capsys: pytest.Captur
     folders = [str(path.parent / "images") for path in (drawn, other)]
     assert main(["doctor", str(drawn), folders[0], "--against", str(other), folders[1]]) == 0
     assert main(["doctor", str(drawn), folders[0], "--against", str(drawn), folders[0]]) == 1
-    assert "pictures that the other file has too: 3" in capsys.readouterr().out
+    assert "images that the other file has too: 3" in capsys.readouterr().out
 
 
 def test_another_skeleton(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

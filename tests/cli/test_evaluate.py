@@ -21,7 +21,7 @@ Reader = Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def annotations(here: Path) -> Path:
-    """Draw a data set of four pictures with a person each."""
+    """Draw a data set of four images with a person each."""
     return write_coco(here, count=4, seed=1)
 
 
@@ -56,12 +56,12 @@ def test_figures(evaluate: Command, capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     title, counts, *figures = captured.out.splitlines()
     assert title.endswith("annotations.json, annotated boxes")
-    assert counts == "4 pictures, 4 persons, 4 poses"
+    assert counts == "4 images, 4 persons, 4 poses"
     assert [line.rsplit(maxsplit=1)[0] for line in figures] == [
         *("AP", "AP50", "AP75", "AP medium", "AP large"),
         *("AR", "AR50", "AR75", "AR medium", "AR large"),
     ]
-    assert captured.err.startswith("poses: 4/4 pictures, 4 persons, ")
+    assert captured.err.startswith("poses: 4/4 images, 4 persons, ")
 
 
 def test_files(evaluate: Command, annotations: Path, read_record: Reader, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_files(evaluate: Command, annotations: Path, read_record: Reader, capsys
     low, high = figures["intervals"]["ap"]
     assert low <= figures["ap"] <= high
     assert f"AP         {figures['ap']:6.3f}  ({low:.3f} to {high:.3f})\n" in out
-    assert "20 redraws" in out
+    assert "20 resamples" in out
     assert main(["evaluate", str(annotations), "--from-results", "also/poses.json", "--json", "again.json"]) == 0
     assert read_record("again.json")["ap"] == pytest.approx(figures["ap"])
 
@@ -97,7 +97,7 @@ def test_perfect_results(annotations: Path, perfect: Path, capsys: pytest.Captur
 
 
 def boxes_of(annotations: Path) -> Floats:
-    """Collect the annotated boxes, one of each picture."""
+    """Collect the annotated boxes, one of each image."""
     return np.array([sample.box_xyxy for sample in read_coco(annotations, "images").samples])
 
 
@@ -113,13 +113,13 @@ def test_detections(evaluate: Command, annotations: Path, capsys: pytest.Capture
     assert evaluate("--detections", "found.json") == 0
 
     out = capsys.readouterr().out
-    assert "annotations.json, boxes of found.json\n4 pictures, 4 persons, 2 poses\n" in out
+    assert "annotations.json, boxes of found.json\n4 images, 4 persons, 2 poses\n" in out
 
 
 def test_detector(
     evaluate: Command, annotations: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A detector is run over all pictures first."""
+    """A detector is run over all images first."""
     boxes = iter(boxes_of(annotations))
 
     class Detector:
@@ -135,15 +135,15 @@ def test_detector(
     assert evaluate("--detector", "model.onnx", "--score-threshold", "0.25") == 0
 
     captured = capsys.readouterr()
-    assert "boxes that model.onnx scores at least 0.25\n4 pictures, 4 persons, 4 poses\n" in captured.out
+    assert "boxes that model.onnx scores at least 0.25\n4 images, 4 persons, 4 poses\n" in captured.out
     assert [line.split(":")[0] for line in captured.err.splitlines()] == ["boxes", "poses"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["annotations.json"], "expected the folder of the pictures"),
-        (["annotations.json", "elsewhere"], "4 of 4 pictures are missing"),
+        (["annotations.json"], "expected the folder of the images"),
+        (["annotations.json", "elsewhere"], "4 of 4 images are missing"),
         (["nothing.json", "images"], "nothing.json: expected a file, found none"),
         (["perfect.json", "images"], "expected a COCO annotation object"),
         (["annotations.json", "images", "--from-results", "perfect.json"], "IMAGES needs a model's own poses"),

@@ -124,7 +124,7 @@ def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureF
         ("banana", ""),
         ("pedict", "; did you mean 'predict'?"),
         ("Train", "; did you mean 'train'?"),
-        ("photo.jpg", '; "pcrpose predict photo.jpg" finds people in pictures'),
+        ("photo.jpg", '; "pcrpose predict photo.jpg" finds people in images'),
     ],
 )
 def test_unknown_commands(
@@ -163,7 +163,7 @@ def test_options_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_expected_errors(
     kind: type[Exception], broken: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a user can mend is one line, and a traceback only on request."""
+    """What a user can fix is one line, and a traceback only on request."""
     broken(kind("expected this,\n  found that"))
 
     assert main(["zoo"]) == 2
@@ -191,7 +191,7 @@ def test_errors_of_the_system(broken: Callable[[BaseException], None], capsys: p
 
 
 def test_mistakes_of_ours_show_where(broken: Callable[[BaseException], None]) -> None:
-    """An error that no user can mend is not dressed up."""
+    """An error that no user can fix is not dressed up."""
     broken(ZeroDivisionError("ours"))
 
     with pytest.raises(ZeroDivisionError, match="ours"):

@@ -52,10 +52,10 @@ def test_boxes_and_sheets(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--images", "drawn/images", "--sheets", "sheets", "--duplicate-iou", "0.3") == 0
 
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert told[0] == ["12", "detections,", "3", "pictures"]
+    assert told[0] == ["12", "detections,", "3", "images"]
     assert ["3", "touching", "a", "person"] in told
     assert ["3", "much", "like", "a", "better-scored", "one"] in told
-    assert ["6", "hard", "negatives,", "in", "3", "pictures"] in told
+    assert ["6", "hard", "negatives,", "in", "3", "images"] in told
     assert "3 do not say" in " ".join(map(" ".join, told))
     assert [sample.box_xyxy.tolist() for sample in read_negatives("negatives.json", "")[:3]] == [[0, 0, 6, 8]] * 3
     assert len(list(Path("sheets").iterdir())) == 1
@@ -105,20 +105,20 @@ def test_verdicts_on_other_boxes_are_refused() -> None:
     assert {negative.verified for negative in NegativesFile.read("negatives.json").negatives} == {None}
 
 
-def test_incomplete_pictures(drawn: dict[str, Any]) -> None:
+def test_incomplete_images(drawn: dict[str, Any]) -> None:
     """Passed over by default, used on request; with --complete-only nothing else is used."""
     for image, complete in zip(drawn["images"], (True, False, None), strict=True):
         image["annotations_complete"] = complete
     write_annotations(drawn)
 
-    def pictures(*arguments: str) -> set[int]:
+    def images(*arguments: str) -> set[int]:
         run(*arguments)
         return {negative.image_id for negative in NegativesFile.read("negatives.json").negatives}
 
     first, second, third = (image["id"] for image in drawn["images"])
-    assert pictures() == {first, third}
-    assert pictures("--incomplete") == {first, second, third}
-    assert pictures("--complete-only") == {first}
+    assert images() == {first, third}
+    assert images("--incomplete") == {first, second, third}
+    assert images("--complete-only") == {first}
 
 
 @pytest.mark.usefixtures("drawn")
@@ -126,7 +126,7 @@ def test_incomplete_pictures(drawn: dict[str, Any]) -> None:
     ("arguments", "message"),
     [
         (["--sheets", "sheets"], "--sheets: expected --images"),
-        (["--sheets", "sheets", "--images", "nowhere"], "--images nowhere: expected the folder of the pictures"),
+        (["--sheets", "sheets", "--images", "nowhere"], "--images nowhere: expected the folder of the images"),
         (["--incomplete", "--complete-only"], "contradict each other"),
         (["--duplicate-iou", "0"], "duplicate_iou: expected a number above 0"),
     ],

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from pcrpose.cli import persons as persons_module
-from pcrpose.cli.persons import WHOLE_PICTURE, Persons, box, find_persons
-from pcrpose.cli.pictures import Picture
+from pcrpose.cli.image_files import ImageFile
+from pcrpose.cli.persons import WHOLE_IMAGE, Persons, box, find_persons
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
 from pcrpose.models.load import load_model
 
-GREY = np.full((40, 60, 3), 128, dtype=np.uint8)
+GRAY = np.full((40, 60, 3), 128, dtype=np.uint8)
 
 
-def pictures(*names: str) -> list[Picture]:
-    """Name pictures, which need not exist."""
-    return [Picture(path=Path(name), name=name) for name in names]
+def files(*names: str) -> list[ImageFile]:
+    """Name images, which need not exist."""
+    return [ImageFile(path=Path(name), name=name) for name in names]
 
 
 def detection(image_id: int, score: float = 0.9) -> dict[str, Any]:
@@ -30,25 +30,25 @@ def detection(image_id: int, score: float = 0.9) -> dict[str, Any]:
 
 @pytest.fixture
 def detections(tmp_path: Path) -> Path:
-    """Write a results file of three boxes in two pictures."""
+    """Write a results file of three boxes in two images."""
     path = tmp_path / "found.json"
     path.write_text(json.dumps([detection(7), detection(7, 0.2), detection(12)]), encoding="utf-8")
     return path
 
 
-def counts(found: Persons, model_folder: Path, listed: list[Picture]) -> list[int]:
-    """Count the poses that come out of grey pictures."""
+def counts(found: Persons, model_folder: Path, listed: list[ImageFile]) -> list[int]:
+    """Count the poses that come out of gray images."""
     predictor = PosePredictor(load_model(model_folder), detector=found.detector, flip=False)
-    return [len(poses) for poses in found.predict(predictor, listed, [GREY] * len(listed))]
+    return [len(poses) for poses in found.predict(predictor, listed, [GRAY] * len(listed))]
 
 
 def test_boxes(model_folder: Path) -> None:
-    """Boxes belong to one picture."""
-    found = find_persons(pictures("a.jpg"), boxes=[box("1,2,30,39"), box("5,5,9,9")], detector=None, score_threshold=0)
+    """Boxes belong to one image."""
+    found = find_persons(files("a.jpg"), boxes=[box("1,2,30,39"), box("5,5,9,9")], detector=None, score_threshold=0)
 
-    assert counts(found, model_folder, pictures("a.jpg")) == [2]
-    with pytest.raises(ValueError, match="--boxes: expected one picture, found 2"):
-        find_persons(pictures("a.jpg", "b.jpg"), boxes=[box("1,2,3,4")], detector=None, score_threshold=0)
+    assert counts(found, model_folder, files("a.jpg")) == [2]
+    with pytest.raises(ValueError, match="--boxes: expected one image, found 2"):
+        find_persons(files("a.jpg", "b.jpg"), boxes=[box("1,2,3,4")], detector=None, score_threshold=0)
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "", "1;2;3;4"])
@@ -59,16 +59,16 @@ def test_no_box(text: str) -> None:
 
 
 def test_nothing_given(model_folder: Path) -> None:
-    """Without boxes and detector every picture is one person."""
-    found = find_persons(pictures("a.jpg", "b.jpg"), boxes=None, detector=None, score_threshold=0.3)
+    """Without boxes and detector every image is one person."""
+    found = find_persons(files("a.jpg", "b.jpg"), boxes=None, detector=None, score_threshold=0.3)
 
-    assert found.description == WHOLE_PICTURE
-    assert counts(found, model_folder, pictures("a.jpg", "b.jpg")) == [1, 1]
+    assert found.description == WHOLE_IMAGE
+    assert counts(found, model_folder, files("a.jpg", "b.jpg")) == [1, 1]
 
 
 def test_detections(model_folder: Path, detections: Path) -> None:
-    """The number that a name ends in is the picture's id; pictures without an entry have no persons."""
-    listed = pictures("COCO_val2014_000000000012.jpg", "0007.png", "100.jpg")
+    """The number that a name ends in is the image's id; images without an entry have no persons."""
+    listed = files("COCO_val2014_000000000012.jpg", "0007.png", "100.jpg")
 
     found = find_persons(listed, boxes=None, detector=detections, score_threshold=0.3)
 
@@ -81,22 +81,22 @@ def test_detections(model_folder: Path, detections: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["7.jpg", "photo.jpg"], "photo.jpg: expected a name that ends in the picture's number"),
-        (["a/7.jpg", "b/007.jpg"], "expected one picture of id 7, found a.7.jpg, b.007.jpg"),
-        (["1.jpg", "2.jpg"], "none of its 2 pictures is among the 2 given; 1.jpg would be number 1"),
+        (["7.jpg", "photo.jpg"], "photo.jpg: expected a name that ends in the image's number"),
+        (["a/7.jpg", "b/007.jpg"], "expected one image of id 7, found a.7.jpg, b.007.jpg"),
+        (["1.jpg", "2.jpg"], "none of its 2 images is among the 2 given; 1.jpg would be number 1"),
     ],
 )
-def test_detections_of_other_pictures(names: list[str], said: str, detections: Path) -> None:
-    """Pictures that cannot be told apart, or have nothing to do with the file, are a mistake."""
+def test_detections_of_other_images(names: list[str], said: str, detections: Path) -> None:
+    """Images that cannot be told apart, or have nothing to do with the file, are a mistake."""
     with pytest.raises(ValueError, match=said):
-        find_persons(pictures(*names), boxes=None, detector=detections, score_threshold=0.3)
+        find_persons(files(*names), boxes=None, detector=detections, score_threshold=0.3)
 
 
 def test_no_detections(tmp_path: Path) -> None:
     """A detector that found nobody is no mistake."""
     (tmp_path / "none.json").write_text("[]", encoding="utf-8")
 
-    found = find_persons(pictures("1.jpg"), boxes=None, detector=tmp_path / "none.json", score_threshold=0.3)
+    found = find_persons(files("1.jpg"), boxes=None, detector=tmp_path / "none.json", score_threshold=0.3)
 
     assert found.detections == {}
 
@@ -116,9 +116,9 @@ def test_detector(model_folder: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     path = tmp_path / "MODEL.ONNX"
     path.touch()
 
-    found = find_persons(pictures("a.jpg"), boxes=None, detector=path, score_threshold=0.4)
+    found = find_persons(files("a.jpg"), boxes=None, detector=path, score_threshold=0.4)
 
-    assert counts(found, model_folder, pictures("a.jpg")) == [2]
+    assert counts(found, model_folder, files("a.jpg")) == [2]
     assert made == [(path, 0.4)]
 
 

@@ -21,14 +21,14 @@ Listing = Callable[[str], list[str]]
 Reader = Callable[[str], dict[str, Any]]
 
 
-def test_one_picture(
+def test_one_image(
     photos: Path,
     predict: Command,
     read_record: Reader,
     listing: Listing,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One picture gives a drawing and a record; their names are said, and how to do better, once."""
+    """One image gives a drawing and a record; their names are said, and how to do better, once."""
     assert predict(photos / "a.png") == 0
 
     assert listing("pcrpose-out") == ["a.jpg", "a.json", "predict.json"]
@@ -38,11 +38,11 @@ def test_one_picture(
         assert (drawn.format, drawn.size) == ("JPEG", (96, 128))
     captured = capsys.readouterr()
     out = captured.out.splitlines()
-    assert out[0].startswith("1 picture, 1 person, ")
+    assert out[0].startswith("1 image, 1 person, ")
     assert [Path(line) for line in out[1:3]] == [Path("pcrpose-out/a.jpg"), Path("pcrpose-out/a.json")]
     assert "--detector FILE.onnx" in out[3]
     (progress,) = captured.err.splitlines()  # no warning besides, in words of the library
-    assert progress.startswith("1/1 picture, 1 person, ")
+    assert progress.startswith("1/1 image, 1 person, ")
 
 
 def test_boxes(photos: Path, predict: Command, read_record: Reader, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def test_boxes(photos: Path, predict: Command, read_record: Reader, capsys: pyte
 def test_folder(
     photos: Path, predict: Command, listing: Listing, predicted: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder's pictures share batches; deeper ones come with --recursive, in folders of their own."""
+    """A folder's images share batches; deeper ones come with --recursive, in folders of their own."""
     assert predict(photos, "--recursive", "--format", "png", "--batch", "3", "--no-flip") == 0
 
     assert predicted == [3, 1]
@@ -68,7 +68,7 @@ def test_folder(
     assert listing("pcrpose-out") == sorted(
         [f"{name}.{suffix}" for name in names for suffix in ("json", "png")] + ["predict.json"]
     )
-    assert "4 pictures, 4 persons, " in capsys.readouterr().out
+    assert "4 images, 4 persons, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [["--json"], ["--format", "none"]])
@@ -101,7 +101,7 @@ def test_drawing_options(photos: Path, predict: Command, monkeypatch: pytest.Mon
 def test_memory_stays_flat(
     photos: Path, predict: Command, predicted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Large pictures are worked on a few at a time, however many fit a batch."""
+    """Large images are worked on a few at a time, however many fit a batch."""
     monkeypatch.setattr(predict_module, "CHUNK_BYTES", 2 * 96 * 128 * 3)
 
     assert predict(photos) == 0
@@ -115,9 +115,9 @@ def test_resume(photos: Path, predict: Command, predicted: list[int], capsys: py
     Path("pcrpose-out/b.json").unlink()
 
     assert predict(photos) == 0
-    assert "1 picture (2 done before), 1 person" in capsys.readouterr().out
+    assert "1 image (2 done before), 1 person" in capsys.readouterr().out
     assert predict(photos) == 0
-    assert "3 pictures done before, in pcrpose-out; --overwrite redoes them" in capsys.readouterr().out
+    assert "3 images done before, in pcrpose-out; --overwrite redoes them" in capsys.readouterr().out
     assert predicted == [3, 1]
     assert predict(photos, "--overwrite") == 0
     assert predicted == [3, 1, 3]
@@ -146,9 +146,9 @@ def test_interrupt(
     assert predicted == [1, 1, 1]
 
 
-def test_bad_pictures(photos: Path, predict: Command, listing: Listing, capsys: pytest.CaptureFixture[str]) -> None:
-    """Pictures that cannot be used are named with the reason, the others are done, and the exit code says so."""
-    (photos / "notes.jpg").write_text("not a picture", encoding="utf-8")
+def test_bad_images(photos: Path, predict: Command, listing: Listing, capsys: pytest.CaptureFixture[str]) -> None:
+    """Images that cannot be used are named with the reason, the others are done, and the exit code says so."""
+    (photos / "notes.jpg").write_text("not an image", encoding="utf-8")
     (photos / "empty.png").touch()
     PIL.Image.new("RGB", (1, 40)).save(photos / "thin.png")
 
@@ -156,15 +156,15 @@ def test_bad_pictures(photos: Path, predict: Command, listing: Listing, capsys: 
 
     assert [name for name in listing("pcrpose-out") if name.endswith(".jpg")] == ["a.jpg", "b.jpg", "c.jpg"]
     captured = capsys.readouterr()
-    assert "3 pictures (3 left out, see above), 3 persons" in captured.out
+    assert "3 images (3 left out, see above), 3 persons" in captured.out
     for name in ("notes.jpg", "empty.png", "thin.png"):
         assert captured.err.count(f"left out {photos / name}: ") == 1
     assert predict(photos) == 1
-    assert "0 pictures (3 done before, 3 left out, see above), 0 persons" in capsys.readouterr().out
+    assert "0 images (3 done before, 3 left out, see above), 0 persons" in capsys.readouterr().out
 
 
 def test_names_do_not_meet(photos: Path, predict: Command, listing: Listing, read_record: Reader) -> None:
-    """Pictures that differ by suffix or folder have results of their own, beside the file of settings."""
+    """Images that differ by suffix or folder have results of their own, beside the file of settings."""
     for name in ("a.bmp", "predict.png"):
         PIL.Image.new("RGB", (40, 40)).save(photos / name)
 
@@ -177,7 +177,7 @@ def test_names_do_not_meet(photos: Path, predict: Command, listing: Listing, rea
 
 
 def test_two_folders_one_result(photos: Path, predict: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second folder whose pictures have the same names does not overwrite the results of the first."""
+    """A second folder whose images have the same names does not overwrite the results of the first."""
     other = Path("other")
     other.mkdir()
     PIL.Image.new("RGB", (40, 40)).save(other / "a.png")
@@ -188,8 +188,8 @@ def test_two_folders_one_result(photos: Path, predict: Command, capsys: pytest.C
     assert "a.json is not of" in capsys.readouterr().err
 
 
-def test_results_among_the_pictures(photos: Path, predict: Command, predicted: list[int]) -> None:
-    """A results folder inside the folder of pictures is not taken for pictures."""
+def test_results_among_the_images(photos: Path, predict: Command, predicted: list[int]) -> None:
+    """A results folder inside the folder of images is not taken for images."""
     arguments = [photos, "--recursive", "--out", photos / "drawn"]
 
     assert [predict(*arguments), predict(*arguments)] == [0, 0]
@@ -230,9 +230,9 @@ def test_several_models(
     ("arguments", "said"),
     [
         (["missing.jpg"], "missing.jpg: no such file or folder"),
-        (["photos/*.gif"], "expected pictures that match"),
-        (["nothing"], "expected pictures in nothing, found none"),
-        (["photos", "--boxes", "1,2,3,4"], "--boxes: expected one picture, found 3"),
+        (["photos/*.gif"], "expected images that match"),
+        (["nothing"], "expected images in nothing, found none"),
+        (["photos", "--boxes", "1,2,3,4"], "--boxes: expected one image, found 3"),
         (["photos/a.png", "--boxes", "1,2,3"], "expected four numbers"),
         (["photos/a.png", "--boxes", "9,9,4,4"], "expected x1 < x2"),
         (["photos/a.png", "--boxes", "1,2,3,4", "--detector", "notes.json"], "not allowed with"),
@@ -245,7 +245,7 @@ def test_several_models(
         (["photos/a.png", "--batch", "0"], "at least 1"),
         (["photos/a.png", "--threshold", "2"], "from 0 to 1"),
         (["photos/a.png", "--out", "notes.json"], "notes.json"),
-        (["photos/a.png", "--out", "photos", "--format", "png"], "is one of the pictures"),
+        (["photos/a.png", "--out", "photos", "--format", "png"], "is one of the images"),
         ([], "PATH"),
     ],
 )
@@ -269,7 +269,7 @@ def test_mistakes(
 
 
 def test_unknown_model(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt model is answered with the closest name, before any picture is opened."""
+    """A misspelt model is answered with the closest name, before any image is opened."""
     assert main(["predict", str(photos), "--model", "pcr-nan"]) == 2
 
     assert "did you mean 'pcr-nano'" in capsys.readouterr().err
@@ -282,15 +282,15 @@ def test_folder_without_weights(photos: Path, capsys: pytest.CaptureFixture[str]
     assert "expected config.json and model.safetensors" in capsys.readouterr().err
 
 
-def test_real_pictures_and_detector(
+def test_real_images_and_detector(
     here: Path, shared_data: Callable[[str], Path], read_record: Reader, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A real detector finds the two men of a street scene, and pcr-nano their poses."""
     pytest.importorskip("onnxruntime")
-    picture = shared_data("coco/val/000000040083.jpg")
+    image = shared_data("coco/val/000000040083.jpg")
     detector = shared_data("detector/yolox_nano.onnx")
 
-    assert main(["predict", str(picture), "--detector", str(detector), "--device", "cpu", "--out", str(here)]) == 0
+    assert main(["predict", str(image), "--detector", str(detector), "--device", "cpu", "--out", str(here)]) == 0
 
     poses = Poses.from_dict(read_record("000000040083.json")["poses"])
     assert len(poses) == 2

@@ -39,13 +39,13 @@ def test_terminal(clock: Clock) -> None:
         progress.advance(persons=3)
         progress.advance(persons=3)  # no time has passed: not shown
         clock.now += 30
-        progress.advance(pictures=2)
+        progress.advance(images=2)
 
     shown = [text for text in stream.getvalue().split("\r") if text.strip()]
     assert shown == [
-        "1/4 pictures, 3 persons, 0.1 persons/s, 1:30 left",
-        "4/4 pictures, 6 persons, 0.1 persons/s, 0:00 left",
-        "4/4 pictures, 6 persons, 0.1 persons/s, 1:00\n",
+        "1/4 images, 3 persons, 0.1 persons/s, 1:30 left",
+        "4/4 images, 6 persons, 0.1 persons/s, 0:00 left",
+        "4/4 images, 6 persons, 0.1 persons/s, 1:00\n",
     ]
 
 
@@ -62,7 +62,7 @@ def test_log_file(clock: Clock) -> None:
     with pytest.raises(ValueError, match="stop"):
         work()
 
-    assert stream.getvalue() == "x: 1/1 picture, 1 person, 0.0 persons/s, 1:02:03\n"
+    assert stream.getvalue() == "x: 1/1 image, 1 person, 0.0 persons/s, 1:02:03\n"
 
 
 def test_no_time(clock: Clock) -> None:
@@ -74,10 +74,10 @@ def test_watch(clock: Clock) -> None:
     """Items are counted when the next one is asked for, with their persons."""
     progress = ProgressLine(3, stream=io.StringIO(), clock=clock)
 
-    seen = [(item, progress.pictures, progress.persons) for item in progress.watch("abc", [2, 0, 5])]
+    seen = [(item, progress.images, progress.persons) for item in progress.watch("abc", [2, 0, 5])]
 
     assert seen == [("a", 0, 0), ("b", 1, 2), ("c", 2, 2)]
-    assert (progress.pictures, progress.persons) == (3, 7)
+    assert (progress.images, progress.persons) == (3, 7)
 
 
 def test_counted() -> None:

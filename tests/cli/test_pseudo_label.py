@@ -1,4 +1,4 @@
-"""``pcrpose pseudo-label``: from a folder of pictures to a file that training reads."""
+"""``pcrpose pseudo-label``: from a folder of images to a file that training reads."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from pcrpose.training.label_work import Shard
 
 Command: TypeAlias = Callable[..., int]
 
-PICTURES = 12
+IMAGES = 12
 ALWAYS = ("--threshold", "-1")  # random weights are never sure
 
 
@@ -38,14 +38,14 @@ def label(model_folder: Path) -> Command:
 
 @pytest.fixture
 def folder(photos: Path) -> Path:
-    """Number twelve pictures of three kinds, and record two boxes in each; one is not worth looking into."""
+    """Number twelve images of three kinds, and record two boxes in each; one is not worth looking into."""
     target = Path("numbered")
     target.mkdir()
-    for number in range(1, PICTURES + 1):
+    for number in range(1, IMAGES + 1):
         shutil.copy(photos / "a.png", target / f"p{number}.png")
     boxes = [
         {"image_id": number, "category_id": 1, "bbox": [10, 10 + number, 60, 100], "score": score}
-        for number in range(1, PICTURES + 1)
+        for number in range(1, IMAGES + 1)
         for score in (0.9, 0.3)
     ]
     Path("boxes.json").write_text(json.dumps(boxes))
@@ -78,7 +78,7 @@ def test_labels_of_a_folder(
     assert set(found["selection"]["thresholds"].values()) == {-1.0}
     output = capsys.readouterr().out.splitlines()
     assert output[0].split() == ["keypoint", "kept", "of", "all", "threshold"]
-    assert output[-2:] == ["12 of 12 persons kept, in 12 of 12 pictures", "labels in pseudo.json"]
+    assert output[-2:] == ["12 of 12 persons kept, in 12 of 12 images", "labels in pseudo.json"]
 
 
 def test_other_thresholds_predict_nothing(
@@ -92,14 +92,14 @@ def test_other_thresholds_predict_nothing(
     assert label(*arguments, "--keep-share", "0.5", "--min-keypoints", "2") == 0
     assert made("pseudo.json")["selection"]["share"] == 0.5
     assert label(*arguments, *ALWAYS, "--keypoint-threshold", "nose=9", "--keypoint-threshold", "left_hip=8.5") == 0
-    assert made("pseudo.json")["keypoints"]["nose"] == {"kept": 0, "dropped": PICTURES}
+    assert made("pseudo.json")["keypoints"]["nose"] == {"kept": 0, "dropped": IMAGES}
     assert made("pseudo.json")["selection"]["thresholds"]["left_hip"] == 8.5
     assert predictions == [8, 4]
 
 
 @pytest.fixture
 def predictions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collect how many pictures each call of the predictor was given."""
+    """Collect how many images each call of the predictor was given."""
     counts: list[int] = []
     original = PosePredictor.predict_detections
 
@@ -134,7 +134,7 @@ def test_leaks_are_listed(
     made: Callable[[str], dict[str, Any]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A copy of a picture that is measured on is left out, given as a folder or as annotations."""
+    """A copy of an image that is measured on is left out, given as a folder or as annotations."""
     PIL.Image.fromarray(open_image(photos / "c.png")).resize((48, 64)).save(folder / "p7.jpg", quality=40)
     (folder / "p7.png").unlink()
     content = {"images": [{"id": 3, "file_name": "c.png"}, {"id": 4, "file_name": "deep/d.png"}]}
@@ -146,12 +146,12 @@ def test_leaks_are_listed(
     outputs: dict[str, list[str | Path]] = {"a.json": ["apart"], "b.json": ["val.json", photos]}
     for out, never_in in outputs.items():
         assert label(folder, "--detector", "boxes.json", "--out", out, *ALWAYS, "--never-in", *never_in) == 0
-        leaks = made(out)["pictures"]["leaks"]
+        leaks = made(out)["images"]["leaks"]
         assert [(leak["file_name"], leak["leak"]["file_name"]) for leak in leaks] == [("p7.jpg", "c.png")]
         printed = capsys.readouterr().out.splitlines()
         assert printed[-3:-1] == [
             "leak: p7.jpg looks like c.png",
-            "11 of 11 persons kept, in 11 of 12 pictures (left out: 1 leak)",
+            "11 of 11 persons kept, in 11 of 12 images (left out: 1 leak)",
         ]
     assert made("a.json")["predictions"]["never_in"] == made("b.json")["predictions"]["never_in"]
 
@@ -168,16 +168,16 @@ def test_many_leaks_are_counted(label: Command, folder: Path, capsys: pytest.Cap
     assert "and 2 leaks more, listed in the file" in printed
 
 
-def test_unreadable_pictures(label: Command, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_images(label: Command, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They are counted, the others are done, and the exit code says so."""
     (folder / "p3.png").write_bytes(b"nothing")
 
     assert label(folder, "--detector", "boxes.json", "--out", "pseudo.json", *ALWAYS) == 1
-    assert "11 of 11 persons kept, in 11 of 12 pictures (left out: 1 unreadable picture)" in capsys.readouterr().out
+    assert "11 of 11 persons kept, in 11 of 12 images (left out: 1 unreadable image)" in capsys.readouterr().out
 
 
 def test_detector(label: Command, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that finds boxes is run; pictures in deeper folders keep their path."""
+    """A model that finds boxes is run; images in deeper folders keep their path."""
     Path("model.onnx").write_bytes(b"a detector")
 
     class Detector:
@@ -197,11 +197,11 @@ def test_detector(label: Command, photos: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--out", "a.json"], "expected a folder of pictures, or --merge and work files"),
-        (["numbered", "--merge", "boxes.json", "--out", "a.json"], "expected a folder of pictures, or --merge"),
+        (["--out", "a.json"], "expected a folder of images, or --merge and work files"),
+        (["numbered", "--merge", "boxes.json", "--out", "a.json"], "expected a folder of images, or --merge"),
         (["numbered", "--out", "a.json"], "--detector: expected a YOLOX model or a file of boxes"),
-        (["none", "--detector", "boxes.json", "--out", "a.json"], "none: expected a folder of pictures, found none"),
-        (["numbered/p1.png", "--detector", "boxes.json", "--out", "a.json"], "expected a folder of pictures, found a"),
+        (["none", "--detector", "boxes.json", "--out", "a.json"], "none: expected a folder of images, found none"),
+        (["numbered/p1.png", "--detector", "boxes.json", "--out", "a.json"], "expected a folder of images, found a"),
         (["numbered", "--detector", "boxes.json", "--out", "boxes.json"], r"boxes\.json: is there already"),
         (["numbered", "--out", "a.json", "--keep-share", "0.5", "--threshold", "0.9"], "found both"),
         (
@@ -273,6 +273,6 @@ def test_the_provenance_of_one_model_stays(label: Command, folder: Path) -> None
 
     settings = json.loads(Path("a.json.work").read_text().splitlines()[0])["settings"]
     assert list(settings) == [
-        "pcrpose", "model", "flip", "decode", "detector", "box_threshold", "never_in", "pictures"
+        "pcrpose", "model", "flip", "decode", "detector", "box_threshold", "never_in", "images"
     ]  # fmt: skip
     assert list(settings["model"]) == ["name", "sha256"]

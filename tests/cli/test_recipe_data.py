@@ -119,8 +119,8 @@ def test_what_is_not_there(check: Check) -> None:
 
 
 @pytest.mark.parametrize("letter", "CHU")
-def test_a_wrong_folder_of_pictures(letter: str, check: Check, caplog: pytest.LogCaptureFixture) -> None:
-    """None of the pictures there is a mistake, one that is missing is told."""
+def test_a_wrong_folder_of_images(letter: str, check: Check, caplog: pytest.LogCaptureFixture) -> None:
+    """None of the images there is a mistake, one that is missing is told."""
     folder = {"C": "c/images", "H": "c/images", "U": "u/images"}[letter]
     data = [each.replace(folder, ".") if each.startswith(letter) else each for each in (C, H, U)]
     wrong = check("CHU", *data)
@@ -128,12 +128,12 @@ def test_a_wrong_folder_of_pictures(letter: str, check: Check, caplog: pytest.Lo
     def read() -> None:
         wrong.sources(wrong.read_persons(), Augmentation())
 
-    with pytest.raises(FileNotFoundError, match=rf"--data {letter} .*: expected its pictures, found none of [123], "):
+    with pytest.raises(FileNotFoundError, match=rf"--data {letter} .*: expected its images, found none of [123], "):
         read()
 
     Path("u/images/000001.png").unlink()
     check("CHU", C, H, U).read_persons()
-    assert any("--data U u/annotations.json: 1 of 2 pictures are missing" in message for message in caplog.messages)
+    assert any("--data U u/annotations.json: 1 of 2 images are missing" in message for message in caplog.messages)
 
 
 def test_negatives_that_nobody_has_seen(check: Check, caplog: pytest.LogCaptureFixture) -> None:

@@ -203,7 +203,7 @@ def test_options_reach_the_training(drawn: list[str], start: Path, tmp_path: Pat
     assert not trainer.dataset.reduce_jpegs
 
 
-def test_large_pictures_are_decoded_smaller(
+def test_large_images_are_decoded_smaller(
     drawn: list[str], start: Path, tmp_path: Path, planned: list[Planned]
 ) -> None:
     """Asked for, and then they are not kept in memory whole."""
@@ -242,7 +242,7 @@ def test_a_skeleton_of_ones_own(faces: list[str], start: Path, tmp_path: Path, p
 def test_trouble_is_told_beforehand(
     drawn: list[str], start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], planned: list[Planned]
 ) -> None:
-    """What the doctor calls an error is a warning here, pictures to validate on that are trained on too."""
+    """What the doctor calls an error is a warning here, images to validate on that are trained on too."""
     content = json.loads(Path(drawn[0]).read_text())
     content["annotations"][0]["num_keypoints"] = 0
     Path(drawn[0]).write_text(json.dumps(content))
@@ -252,8 +252,8 @@ def test_trouble_is_told_beforehand(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert [line.split(":")[1] for line in lines] == [
         " persons whose num_keypoints is wrong",
-        " pictures that the other file has too",
-        " these are errors; better mend the file before a long training",
+        " images that the other file has too",
+        " these are errors; better fix the file before a long training",
     ]
     assert len(planned) == 1
 
@@ -264,7 +264,7 @@ def test_what_is_missing_is_told_at_once(
     """A folder that is not there, and an extra that is not installed, before anything is read."""
     out = ["--out", str(tmp_path / "run")]
     assert main(["train", drawn[0], str(tmp_path / "none"), *out]) == 2
-    assert "none: expected the folder of the pictures" in capsys.readouterr().err
+    assert "none: expected the folder of the images" in capsys.readouterr().err
     monkeypatch.setattr(train, "find_spec", lambda _name: None)
     assert main(["train", *drawn, *out]) == 2
     assert "pip install 'pcrpose[train]'" in capsys.readouterr().err
@@ -280,7 +280,7 @@ def test_what_is_missing_is_told_at_once(
         (["--epochs", "0"], "at least 1"),
         (["--learning-rate", "-1"], "positive"),
         (["--val", "none.json", "photos"], "--val none.json: expected an annotation file"),
-        (["--val", __file__, "photos"], "expected photos to be the folder of its pictures"),
+        (["--val", __file__, "photos"], "expected photos to be the folder of its images"),
         (["--network", "PCR (R50), SE"], "--network: expected with --recipe"),
         (["--per-epoch", "C=5"], "--per-epoch: expected with --recipe"),
     ],
@@ -297,14 +297,14 @@ def test_mistakes(
     assert not out.exists()
 
 
-def test_pictures_to_measure_on_are_looked_for_first(
+def test_images_to_measure_on_are_looked_for_first(
     drawn: list[str], start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Not after the first epochs; the file is named where its keypoints are not the model's."""
     (tmp_path / "empty").mkdir()
     command = ["train", *drawn, "--start", str(start), "--out", str(tmp_path / "run"), *QUICK, "--val"]
     assert main([*command, drawn[0], str(tmp_path / "empty")]) == 2
-    assert "8 of 8 pictures are missing" in capsys.readouterr().err
+    assert "8 of 8 images are missing" in capsys.readouterr().err
 
     content = json.loads(Path(drawn[0]).read_text())
     content["categories"][0]["keypoints"][0] = "snout"

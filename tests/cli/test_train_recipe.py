@@ -172,7 +172,7 @@ def test_a_pretrained_model_is_trained_on_as_by_one_file(train: Command, start: 
         assert (source.augmentation.mirror_probability, source.augmentation.color_jitter) == (0, 0.2)
 
 
-def test_large_pictures_are_decoded_smaller(train: Command, asked: list[Asked]) -> None:
+def test_large_images_are_decoded_smaller(train: Command, asked: list[Asked]) -> None:
     """Every letter's, and none is kept in memory whole."""
     assert train("CHU->CH", "--reduce-jpegs") == 0
 
@@ -236,7 +236,7 @@ def test_keypoints_of_ones_own(
 
 
 def test_what_is_measured_on(train: Command, start: str, asked: list[Asked], here: Path) -> None:
-    """Annotations of the last stage's keypoints; pictures that are trained on too are told."""
+    """Annotations of the last stage's keypoints; images that are trained on too are told."""
     write_coco(here / "val", 2, seed=9)
     assert train("A->C", "--start", start, "--val", "val/annotations.json", "val/images") == 0
 
@@ -250,7 +250,7 @@ def test_the_doctor_looks_at_the_main_data(
     """What it calls an error is a warning, as with one annotation file."""
     assert train("CU", "--start", start, "--val", "C/annotations.json", "C/images") == 0
 
-    assert "pictures that the other file has too" in capsys.readouterr().err
+    assert "images that the other file has too" in capsys.readouterr().err
     assert len(asked) == 1
 
 
@@ -293,7 +293,7 @@ def test_the_plain_form_still_needs_its_arguments(here: Path, capsys: pytest.Cap
     assert main(["train", str(path), "--out", "run"]) == 2
     assert "required: IMAGES" in capsys.readouterr().err
     assert main(["train", str(path), "--out", "run", "none"]) == 2
-    assert "none: expected the folder of the pictures" in capsys.readouterr().err
+    assert "none: expected the folder of the images" in capsys.readouterr().err
 
 
 def test_a_networks_configuration(start: str) -> None:

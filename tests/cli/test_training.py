@@ -52,7 +52,7 @@ def test_the_loss_of_heatmaps() -> None:
 
 
 def test_small_data_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures with persons count, those of all parts together."""
+    """Images with persons count, those of all parts together."""
     path = write_coco(tmp_path, 3, size=Size(width=100, height=50))
     content = json.loads(path.read_text())
     content["annotations"].pop()

@@ -27,7 +27,7 @@ def test_card(capsys: pytest.CaptureFixture[str]) -> None:
 
     out = capsys.readouterr().out
     assert out.startswith("# pcr-nano\n")
-    assert "## Data and licence" in out
+    assert "## Data and license" in out
 
 
 @pytest.mark.parametrize("text", ["# plain\n", "---\nnever closed\n"])

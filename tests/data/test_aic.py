@@ -34,21 +34,21 @@ CONTENT: list[dict[str, Any]] = [
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Write the pictures of the content."""
+    """Write the images of the content."""
     for name, size in (("b0a2", (60, 55)), ("a11c", (80, 40))):
         PIL.Image.new("RGB", size).save(tmp_path / f"{name}.jpg")
     return tmp_path
 
 
 def changed(field: str, value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - JSON values
-    """The content with a field of its first picture replaced."""
+    """The content with a field of its first image replaced."""
     content = copy.deepcopy(CONTENT)
     content[0][field] = value
     return content
 
 
 def test_reading(images: Path) -> None:
-    """Pictures and persons are numbered in the file's order, visibilities translated, boxes clipped."""
+    """Images and persons are numbered in the file's order, visibilities translated, boxes clipped."""
     (images / "raw.json").write_text(json.dumps(CONTENT))
     data = read_aic(images / "raw.json", images)
     hidden, first, second = data.samples
@@ -112,10 +112,10 @@ def test_a_raw_file_reads_like_its_conversion(shared_data: Callable[[str], Path]
     [
         ({"human2": [0, 0, 20, 20]}, "without a box"),
         ({"human1": None, "human2": [0, 0, 20, 20]}, "without a box"),
-        ({"human1": [45, 2, 5, 50], "human2": [0, 0, 20, 20]}, "without a box inside the picture"),
-        ({"human1": [9, 9, 9, 9], "human2": [0, 0, 20, 20]}, "without a box inside the picture"),
-        ({"human1": [60, 0, 90, 20], "human2": [0, 0, 20, 20]}, "without a box inside the picture"),
-        ({"human1": [-30, 0, 0, 20], "human2": [0, 0, 20, 20]}, "without a box inside the picture"),
+        ({"human1": [45, 2, 5, 50], "human2": [0, 0, 20, 20]}, "without a box inside the image"),
+        ({"human1": [9, 9, 9, 9], "human2": [0, 0, 20, 20]}, "without a box inside the image"),
+        ({"human1": [60, 0, 90, 20], "human2": [0, 0, 20, 20]}, "without a box inside the image"),
+        ({"human1": [-30, 0, 0, 20], "human2": [0, 0, 20, 20]}, "without a box inside the image"),
     ],
 )
 def test_persons_without_a_usable_box_are_left_out(
@@ -126,7 +126,7 @@ def test_persons_without_a_usable_box_are_left_out(
         data = read_aic(changed("human_annotations", boxes), images)
 
     assert [sample.annotation_id for sample in data.samples] == [1, 3]
-    assert caplog.messages == [f"annotations: 2 persons in 2 pictures, 1 left out {reason}"]
+    assert caplog.messages == [f"annotations: 2 persons in 2 images, 1 left out {reason}"]
 
 
 def test_persons_without_keypoints_are_left_out(images: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -136,55 +136,55 @@ def test_persons_without_keypoints_are_left_out(images: Path, caplog: pytest.Log
         data = read_aic(changed("keypoint_annotations", people), images)
 
     assert [sample.annotation_id for sample in data.samples] == [2, 3]
-    assert caplog.messages == ["annotations: 2 persons in 2 pictures, 1 left out without a labelled keypoint"]
+    assert caplog.messages == ["annotations: 2 persons in 2 images, 1 left out without a labelled keypoint"]
 
 
-def test_missing_pictures_are_left_out_with_a_warning(images: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Who has a part of the data set trains on that part; pictures keep their numbers."""
+def test_missing_images_are_left_out_with_a_warning(images: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who has a part of the data set trains on that part; images keep their numbers."""
     (images / "b0a2.jpg").unlink()
     with caplog.at_level(logging.WARNING):
         data = read_aic(CONTENT, images)
 
     assert [(sample.image_id, sample.annotation_id) for sample in data.samples] == [(2, 3)]
     assert list(data.image_paths) == [2]
-    assert "1 of 2 pictures are missing or broken and left out" in caplog.text
-    assert "b0a2.jpg: no such picture file" in caplog.text
+    assert "1 of 2 images are missing or broken and left out" in caplog.text
+    assert "b0a2.jpg: no such image file" in caplog.text
 
 
-def test_a_broken_picture_is_left_out(images: Path) -> None:
-    """A file that is no picture counts like one that is missing."""
-    (images / "b0a2.jpg").write_text("no picture")
+def test_a_broken_image_is_left_out(images: Path) -> None:
+    """A file that is no image counts like one that is missing."""
+    (images / "b0a2.jpg").write_text("no image")
 
     assert [sample.image_id for sample in read_aic(CONTENT, images).samples] == [2]
 
 
 def test_the_wrong_folder_is_an_error(tmp_path: Path) -> None:
-    """Without a single picture the folder is wrong, and the message says where it was looked for."""
-    with pytest.raises(FileNotFoundError, match=r"2 of 2 pictures are missing or broken in .*, such as: .*b0a2\.jpg"):
+    """Without a single image the folder is wrong, and the message says where it was looked for."""
+    with pytest.raises(FileNotFoundError, match=r"2 of 2 images are missing or broken in .*, such as: .*b0a2\.jpg"):
         read_aic(CONTENT, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"images": []}, r"expected AI Challenger's list of pictures, found a dict; conversions .* read_coco"),
-        ([3], r"picture 1: expected a field 'image_id', found 3"),
-        (changed("image_id", 7), r"picture 1: expected 'image_id' to be a text, found 7"),
-        (changed("keypoint_annotations", [STANDING]), r"picture 1: expected 'keypoint_annotations' to be an object"),
-        (changed("human_annotations", None), r"picture 1: expected 'human_annotations' to be an object, found None"),
+        ({"images": []}, r"expected AI Challenger's list of images, found a dict; conversions .* read_coco"),
+        ([3], r"image 1: expected a field 'image_id', found 3"),
+        (changed("image_id", 7), r"image 1: expected 'image_id' to be a text, found 7"),
+        (changed("keypoint_annotations", [STANDING]), r"image 1: expected 'keypoint_annotations' to be an object"),
+        (changed("human_annotations", None), r"image 1: expected 'human_annotations' to be an object, found None"),
         (
             changed("keypoint_annotations", {"human1": STANDING[:-3]}),
-            r"picture 1: human1: expected 42 numbers in 'human1', found \[10, 20",
+            r"image 1: human1: expected 42 numbers in 'human1', found \[10, 20",
         ),
         (
             changed("keypoint_annotations", {"human1": [1, 2, 0] * 14}),
-            r"picture 1: human1: expected AI Challenger's visibilities 1, 2 and 3, found \[0.0\]",
+            r"image 1: human1: expected AI Challenger's visibilities 1, 2 and 3, found \[0.0\]",
         ),
         (
             changed("keypoint_annotations", {"human1": [float("nan"), 2, 1] * 14}),
-            r"picture 1: human1: sample of picture 1: expected finite keypoints",
+            r"image 1: human1: sample of image 1: expected finite keypoints",
         ),
-        (changed("human_annotations", {"human2": [1, 2, 3]}), r"picture 1: human2: expected 4 numbers in 'human2'"),
+        (changed("human_annotations", {"human2": [1, 2, 3]}), r"image 1: human2: expected 4 numbers in 'human2'"),
     ],
 )
 def test_wrong_files_are_refused(content: Any, message: str, images: Path) -> None:  # noqa: ANN401 - wrong on purpose

@@ -1,4 +1,4 @@
-"""Random training windows: the published draws reproduced, the options kept, the colours changed mildly."""
+"""Random training windows: the published draws reproduced, the options kept, the colors changed mildly."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from pcrpose.keypoints.boxes import Size, windows, xywh_to_xyxy
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
 
 INPUT = Size(width=192, height=256)
-WIDTH = 320  # of the reference's picture
+WIDTH = 320  # of the reference's image
 UPPER = upper_body(COCO_17)
 PERSON = np.random.default_rng(3).uniform(20, 180, (17, 2))
 EVERYTHING = np.ones(17, dtype=bool)
@@ -61,7 +61,7 @@ def reference_case(records: Any, case: int) -> tuple[CropWindow, Replay, list[fl
 
 @pytest.mark.parametrize("case", range(10))
 def test_reference_windows_and_keypoints(case: int, golden: Callable[[str], Any]) -> None:
-    """The recorded draws give the recorded centre, scale, angle and keypoints, and no draw is left over."""
+    """The recorded draws give the recorded center, scale, angle and keypoints, and no draw is left over."""
     records = golden("augment")
     window, replay, _ = reference_case(records, case)
     center = np.where([window.mirrored, False], WIDTH - 1 - window.center, window.center)
@@ -201,7 +201,7 @@ def test_half_bodies_need_more_than_eight_labels() -> None:
 
 
 def test_recolor() -> None:
-    """Off, it hands the crop back; on, it changes the colours, keeps black, and leaves its argument alone."""
+    """Off, it hands the crop back; on, it changes the colors, keeps black, and leaves its argument alone."""
     crop = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     crop[0] = 0
     before = crop.copy()

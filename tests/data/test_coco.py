@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pcrpose.data.coco import DEFAULT_SIGMA, read_coco, read_detections, select_centred, skeleton_of
+from pcrpose.data.coco import DEFAULT_SIGMA, read_coco, read_detections, select_centered, skeleton_of
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, CROWDPOSE_14, LSP_14, MPII_16, Skeleton
@@ -57,7 +57,7 @@ def reference(golden_file: Callable[[str], Path]) -> AnnotatedPersons:
 
 
 def test_reading() -> None:
-    """Samples come picture by picture, boxes clipped, paths joined, the skeleton built from the category."""
+    """Samples come image by image, boxes clipped, paths joined, the skeleton built from the category."""
     data = read_coco(CONTENT, "folder")
     first, second = data.samples
 
@@ -88,11 +88,11 @@ def test_a_file_reads_like_its_content(tmp_path: Path) -> None:
 
 
 def test_empty_file() -> None:
-    """No pictures and no persons are a data set of length zero."""
+    """No images and no persons are a data set of length zero."""
     data = read_coco({"images": [], "annotations": [], "categories": CONTENT["categories"]}, "folder")
 
     assert len(data) == 0
-    assert select_centred(data, ASPECT).tolist() == []
+    assert select_centered(data, ASPECT).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_missing_area_is_the_boxs() -> None:
         ([*CROWDPOSE_14.keypoints[:12], "top_head", "neck"], CROWDPOSE_14),
     ],
 )
-def test_known_skeletons_are_recognised(names: list[str], expected: Skeleton) -> None:
+def test_known_skeletons_are_recognized(names: list[str], expected: Skeleton) -> None:
     """A category with the names of a known skeleton is that skeleton, however it spells them."""
     assert skeleton_of({"name": "person", "keypoints": names}) is expected
 
@@ -166,8 +166,8 @@ def test_a_given_skeleton_is_used() -> None:
         (changed(bbox=[1, 2, 3]), "annotation 11: expected 4 numbers in 'bbox'"),
         (changed(bbox=[1, 2, 3, None]), "annotation 11: expected 4 numbers in 'bbox'"),
         (changed(area="big"), "annotation 11: expected 'area' to be a number, found 'big'"),
-        (changed(keypoints=[1, 2, 0.5] * 3), "annotation 11: sample of picture 3: expected 3 visibilities"),
-        (changed(keypoints=[1, 2, 7] * 3), "annotation 11: sample of picture 3: expected 3 visibilities"),
+        (changed(keypoints=[1, 2, 0.5] * 3), "annotation 11: sample of image 3: expected 3 visibilities"),
+        (changed(keypoints=[1, 2, 7] * 3), "annotation 11: sample of image 3: expected 3 visibilities"),
         (CONTENT | {"categories": []}, r"expected one category with 'keypoints', found \[\]"),
         (CONTENT | {"categories": CONTENT["categories"][:1] * 2}, r"found \['stick', 'stick'\]"),
     ],
@@ -218,7 +218,7 @@ def test_reference_selection(golden: Callable[[str], Any], golden_file: Callable
     """The persons that the published option keeps."""
     expected = golden("dataset_records")["out_gt192_select_data_index"]
 
-    assert select_centred(reference(golden_file), ASPECT).tolist() == expected.tolist()
+    assert select_centered(reference(golden_file), ASPECT).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.2])
@@ -243,7 +243,7 @@ def test_reference_detections(
 
 
 def test_detections(tmp_path: Path) -> None:
-    """Boxes are grouped by picture as they come; the threshold itself is kept, other categories are not."""
+    """Boxes are grouped by image as they come; the threshold itself is kept, other categories are not."""
     entries = [
         {"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5},
         {"image_id": 4, "category_id": 1, "bbox": [-5, 0, 10, 10], "score": 0.9},
@@ -280,7 +280,7 @@ def test_wrong_detections_are_refused(content: Any, message: str) -> None:  # no
 
 
 def test_real_annotations(shared_data: Callable[[str], Path]) -> None:
-    """The real files have the documented number of persons, and their skeletons are recognised."""
+    """The real files have the documented number of persons, and their skeletons are recognized."""
     coco = read_coco(shared_data("coco/annotations/person_keypoints_val.json"), shared_data("coco/val"))
     aic = read_coco(shared_data("samples/aic/test_aic.json"), shared_data("samples/aic"))
 

@@ -27,7 +27,7 @@ WIDE = Augmentation(rotation_probability=1.0, color_jitter=0.2)
 
 
 def sample(skeleton: Skeleton = COCO_17, seed: int = 0, **fields: Any) -> Sample:  # noqa: ANN401 - of a sample
-    """A person in a picture of noise; every third keypoint is not labelled."""
+    """A person in an image of noise; every third keypoint is not labelled."""
     rng = np.random.default_rng(seed)
     count = skeleton.num_keypoints
     values: dict[str, Any] = {
@@ -55,7 +55,7 @@ def same(first: Item, second: Item) -> bool:
 
 
 def on_disk(folder: Path, count: int = 5) -> list[Sample]:
-    """Samples whose pictures are files."""
+    """Samples whose images are files."""
     samples = []
     for seed in range(count):
         made = sample(seed=seed)
@@ -78,7 +78,7 @@ def test_items_have_the_documented_types(augmentation: Augmentation | None) -> N
 
 
 def test_the_box_fills_the_crop_as_configured() -> None:
-    """Without augmentation the box's centre is the crop's and the padded box is as high as the crop."""
+    """Without augmentation the box's center is the crop's and the padded box is as high as the crop."""
     box = np.array([10.0, 10.0, 40.0, 50.0])  # of the crop's aspect ratio
     keypoints = np.zeros((17, 2))
     keypoints[0], keypoints[1], keypoints[2] = (25, 30), (10, 10), (40, 50)
@@ -95,7 +95,7 @@ def test_weights_are_the_labels() -> None:
 
 
 def test_keypoints_stay_on_their_pixels() -> None:
-    """However a picture is turned and scaled, a keypoint stays on its spot; mirrored, left and right change places."""
+    """However an image is turned and scaled, a keypoint stays on its spot; mirrored, left and right change places."""
     image = np.zeros((200, 160, 3), dtype=np.uint8)
     keypoints = np.zeros((17, 2))
     left_wrist, right_wrist, left_ankle, right_ankle = 9, 10, 15, 16
@@ -172,8 +172,8 @@ def test_mirroring_after_mapping_keeps_sides() -> None:
     torch.testing.assert_close(mirrored["crop"], plain["crop"].flip(-1))
 
 
-def test_pictures_are_opened_and_cached(tmp_path: Path) -> None:
-    """Files and arrays give the same crops; with a cache a picture is read once, and pickling leaves it behind."""
+def test_images_are_opened_and_cached(tmp_path: Path) -> None:
+    """Files and arrays give the same crops; with a cache an image is read once, and pickling leaves it behind."""
     files = on_disk(tmp_path)
     cached = dataset(files, cache_images=True)
     assert all(same(dataset(files)[index], dataset()[index]) for index in range(5))
@@ -182,13 +182,13 @@ def test_pictures_are_opened_and_cached(tmp_path: Path) -> None:
         (tmp_path / f"{index}.png").unlink()
 
     assert all(same(cached[index], dataset()[index]) for index in range(5))
-    with pytest.raises(ImageError, match=r"0\.png: no such picture file"):
+    with pytest.raises(ImageError, match=r"0\.png: no such image file"):
         pickle.loads(pickle.dumps(cached))[0]  # noqa: S301 - our own bytes
     with pytest.raises(ValueError, match="expected a data set built with cache_images=True"):
         dataset(files).preload()
 
 
-def test_pictures_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+def test_images_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
     """A missing and a broken file are both an ImageError with the path."""
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     broken = dataset([sample(image=tmp_path / "missing.jpg"), sample(image=tmp_path / "broken.jpg")])

@@ -1,4 +1,4 @@
-"""Opening pictures of every kind."""
+"""Opening images of every kind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,67 +14,67 @@ from pcrpose.keypoints.boxes import Size
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
-def four_colours() -> PIL.Image.Image:
-    """A 2 x 2 picture: red, green over blue, white."""
+def four_colors() -> PIL.Image.Image:
+    """A 2 x 2 image: red, green over blue, white."""
     return PIL.Image.fromarray(np.array([[RED, GREEN], [BLUE, WHITE]], dtype=np.uint8))
 
 
 def gradient(height: int = 3, width: int = 5) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A picture that looks different from each side."""
+    """An image that looks different from each side."""
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def saved(picture: PIL.Image.Image, path: Path, **options: Any) -> Path:  # noqa: ANN401 - Pillow's own
+def saved(opened: PIL.Image.Image, path: Path, **options: Any) -> Path:  # noqa: ANN401 - Pillow's own
     """Save and give the path back."""
-    picture.save(path, **options)
+    opened.save(path, **options)
     return path
 
 
-def greys(*values: int) -> list[tuple[int, int, int]]:
+def grays(*values: int) -> list[tuple[int, int, int]]:
     """RGB triples of equal channels."""
     return [(value,) * 3 for value in values]
 
 
-def grey(dtype: type[np.generic], *values: int) -> PIL.Image.Image:
-    """A 2 x 2 picture of one channel."""
+def gray(dtype: type[np.generic], *values: int) -> PIL.Image.Image:
+    """A 2 x 2 image of one channel."""
     return PIL.Image.fromarray(np.array(values).reshape(2, 2).astype(dtype))
 
 
-COLOURS = [RED, GREEN, BLUE, WHITE]
+COLORS = [RED, GREEN, BLUE, WHITE]
 MODES: dict[str, tuple[PIL.Image.Image, str, list[tuple[int, int, int]]]] = {
-    "RGB": (four_colours(), "png", COLOURS),
-    "RGBA opaque": (four_colours().convert("RGBA"), "png", COLOURS),
-    "grey": (grey(np.uint8, 0, 50, 100, 255), "png", greys(0, 50, 100, 255)),
-    "16-bit grey": (grey(np.uint16, 0, 257, 25700, 65535), "png", greys(0, 1, 100, 255)),
-    "16-bit grey tiff": (grey(np.uint16, 0, 128, 129, 65535), "tiff", greys(0, 0, 1, 255)),
-    "32-bit grey within 16": (grey(np.int32, 0, 257, 25700, 65535), "tiff", greys(0, 1, 100, 255)),
-    "1-bit": (grey(np.bool_, 0, 1, 1, 0), "png", greys(0, 255, 255, 0)),
-    "palette": (four_colours().convert("P", palette=PIL.Image.Palette.ADAPTIVE), "png", COLOURS),
-    "CMYK": (four_colours().convert("CMYK"), "tiff", COLOURS),
-    "bmp": (four_colours(), "bmp", COLOURS),
-    "webp": (four_colours(), "webp", COLOURS),
+    "RGB": (four_colors(), "png", COLORS),
+    "RGBA opaque": (four_colors().convert("RGBA"), "png", COLORS),
+    "gray": (gray(np.uint8, 0, 50, 100, 255), "png", grays(0, 50, 100, 255)),
+    "16-bit gray": (gray(np.uint16, 0, 257, 25700, 65535), "png", grays(0, 1, 100, 255)),
+    "16-bit gray tiff": (gray(np.uint16, 0, 128, 129, 65535), "tiff", grays(0, 0, 1, 255)),
+    "32-bit gray within 16": (gray(np.int32, 0, 257, 25700, 65535), "tiff", grays(0, 1, 100, 255)),
+    "1-bit": (gray(np.bool_, 0, 1, 1, 0), "png", grays(0, 255, 255, 0)),
+    "palette": (four_colors().convert("P", palette=PIL.Image.Palette.ADAPTIVE), "png", COLORS),
+    "CMYK": (four_colors().convert("CMYK"), "tiff", COLORS),
+    "bmp": (four_colors(), "bmp", COLORS),
+    "webp": (four_colors(), "webp", COLORS),
 }
 
 
 @pytest.mark.parametrize("kind", MODES)
 def test_every_mode_becomes_rgb(kind: str, tmp_path: Path) -> None:
-    """Each pixel mode comes out as contiguous uint8 RGB with the right colours, from a path and from bytes."""
-    picture, suffix, expected = MODES[kind]
-    path = saved(picture, tmp_path / f"picture.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
+    """Each pixel mode comes out as contiguous uint8 RGB with the right colors, from a path and from bytes."""
+    opened, suffix, expected = MODES[kind]
+    path = saved(opened, tmp_path / f"image.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
 
     image = open_image(path)
 
     assert image.dtype == np.uint8
     assert image.shape == (2, 2, 3)
     assert image.flags.c_contiguous
-    assert image.reshape(-1, 3).tolist() == [list(colour) for colour in expected]
+    assert image.reshape(-1, 3).tolist() == [list(color) for color in expected]
     np.testing.assert_array_equal(open_image(str(path)), image)
     np.testing.assert_array_equal(open_image(path.read_bytes()), image)
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tiff"])
 def test_transparency_shows_white(suffix: str, tmp_path: Path) -> None:
-    """A half transparent black is mid-grey and a transparent pixel is white."""
+    """A half transparent black is mid-gray and a transparent pixel is white."""
     pixels = np.array([[[0, 0, 0, 255], [0, 0, 0, 128], [9, 9, 9, 0]]], dtype=np.uint8)
     options = {"lossless": True, "exact": True} if suffix == "webp" else {}
     path = saved(PIL.Image.fromarray(pixels), tmp_path / f"alpha.{suffix}", **options)
@@ -85,26 +85,26 @@ def test_transparency_shows_white(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transparency", [0, bytes([0, 255, 255])], ids=["index", "table"])
 def test_transparent_palette_shows_white(transparency: int | bytes, tmp_path: Path) -> None:
-    """The transparent entry of a palette is white, the others keep their colour; no warning is given."""
-    picture = PIL.Image.fromarray(np.array([[0, 1, 2]], dtype=np.uint8)).convert("P")
-    picture.putpalette([*RED, *GREEN, *BLUE])
-    path = saved(picture, tmp_path / "palette.png", transparency=transparency)
+    """The transparent entry of a palette is white, the others keep their color; no warning is given."""
+    opened = PIL.Image.fromarray(np.array([[0, 1, 2]], dtype=np.uint8)).convert("P")
+    opened.putpalette([*RED, *GREEN, *BLUE])
+    path = saved(opened, tmp_path / "palette.png", transparency=transparency)
 
     assert open_image(path)[0].tolist() == [list(WHITE), list(GREEN), list(BLUE)]
 
 
 def test_cmyk_jpeg(tmp_path: Path) -> None:
-    """A CMYK JPEG has the colours of the RGB one."""
-    picture = PIL.Image.new("RGB", (16, 16), (200, 100, 50))
-    path = saved(picture.convert("CMYK"), tmp_path / "cmyk.jpg", quality=100)
+    """A CMYK JPEG has the colors of the RGB one."""
+    opened = PIL.Image.new("RGB", (16, 16), (200, 100, 50))
+    path = saved(opened.convert("CMYK"), tmp_path / "cmyk.jpg", quality=100)
 
     np.testing.assert_allclose(open_image(path)[8, 8], (200, 100, 50), atol=3)
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
 def test_animation_gives_its_first_frame(suffix: str, tmp_path: Path) -> None:
-    """Of an animated picture the first frame is taken."""
-    frames = [PIL.Image.new("RGB", (4, 4), colour) for colour in (RED, GREEN, BLUE)]
+    """Of an animated image the first frame is taken."""
+    frames = [PIL.Image.new("RGB", (4, 4), color) for color in (RED, GREEN, BLUE)]
     options = {"lossless": True} if suffix == "webp" else {}
     path = saved(frames[0], tmp_path / f"moving.{suffix}", save_all=True, append_images=frames[1:], **options)
 
@@ -149,15 +149,15 @@ def test_exif_orientation_of_a_jpeg(tmp_path: Path) -> None:
     assert image_size(path) == Size(width=20, height=40)
 
 
-def test_pil_pictures_are_read_upright(tmp_path: Path) -> None:
-    """A PIL picture comes out as its file does; drawing turns it likewise."""
+def test_pil_images_are_read_upright(tmp_path: Path) -> None:
+    """A PIL image comes out as its file does; drawing turns it likewise."""
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     path = saved(PIL.Image.fromarray(gradient()), tmp_path / "turned.png", exif=exif)
 
-    with PIL.Image.open(path) as picture:
-        np.testing.assert_array_equal(open_image(picture), open_image(path))
-        assert open_image(picture).shape == gradient().swapaxes(0, 1).shape
+    with PIL.Image.open(path) as opened:
+        np.testing.assert_array_equal(open_image(opened), open_image(path))
+        assert open_image(opened).shape == gradient().swapaxes(0, 1).shape
 
 
 def test_unreadable_exif_does_not_matter(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ ARRAYS: dict[str, tuple[tuple[int, ...], list[int]]] = {
 
 @pytest.mark.parametrize("kind", ARRAYS)
 def test_arrays(kind: str) -> None:
-    """Grey, RGB and RGBA arrays become RGB; with ``bgr`` only the colours change places."""
+    """Gray, RGB and RGBA arrays become RGB; with ``bgr`` only the colors change places."""
     shape, expected = ARRAYS[kind]
     array = np.empty(shape, dtype=np.uint8)
     array[...] = [7] if len(shape) == 2 or shape[2] == 1 else [7, 8, 9, 255][: shape[2]]
@@ -200,8 +200,8 @@ def test_array_views_become_contiguous() -> None:
 
 
 def test_color_says_nothing_about_files(tmp_path: Path) -> None:
-    """A file knows its own order of colours, whatever is said about arrays."""
-    path = saved(PIL.Image.fromarray(gradient()), tmp_path / "picture.png")
+    """A file knows its own order of colors, whatever is said about arrays."""
+    path = saved(PIL.Image.fromarray(gradient()), tmp_path / "image.png")
 
     np.testing.assert_array_equal(open_image(path, color="bgr"), gradient())
 
@@ -226,14 +226,14 @@ def test_wrong_arrays_are_refused(array: Any, message: str) -> None:  # noqa: AN
 
 
 def test_wrong_types_are_refused() -> None:
-    """Something that is no picture at all is a TypeError, an unknown colour order a ValueError."""
+    """Something that is no image at all is a TypeError, an unknown color order a ValueError."""
     with pytest.raises(TypeError, match="found int"):
         open_image(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected 'rgb' or 'bgr', found 'rgba'"):
         open_image(gradient(), color="rgba")  # type: ignore[arg-type]
 
 
-def test_real_pictures(shared_data: Callable[[str], Path]) -> None:
+def test_real_images(shared_data: Callable[[str], Path]) -> None:
     """Photographs open with the size that their annotations give."""
     folder = shared_data("samples/coco")
 

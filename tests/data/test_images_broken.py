@@ -1,4 +1,4 @@
-"""Refusing what is no picture, and opening what is unusually large."""
+"""Refusing what is no image, and opening what is unusually large."""
 
 import io
 import struct
@@ -14,14 +14,14 @@ from pcrpose.data.images import MAX_PIXELS, ImageError, image_size, open_image
 from pcrpose.keypoints.boxes import Size
 
 
-def saved(picture: PIL.Image.Image, path: Path) -> Path:
+def saved(image: PIL.Image.Image, path: Path) -> Path:
     """Save and give the path back."""
-    picture.save(path)
+    image.save(path)
     return path
 
 
 def encoded(suffix: str) -> bytes:
-    """A picture too noisy to be small."""
+    """An image too noisy to be small."""
     stream = io.BytesIO()
     PIL.Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(stream, suffix)
     return stream.getvalue()
@@ -38,10 +38,10 @@ def png_of(width: int, height: int) -> bytes:
 
 BROKEN = {
     "zero bytes": (b"", "found 0 bytes"),
-    "text": (b"not a picture at all", "found a file that starts with b'not a pictur'"),
+    "text": (b"not an image at all", "found a file that starts with b'not an image'"),
     "half a jpeg": (encoded("jpeg")[: len(encoded("jpeg")) // 2], "truncated"),
     "a jpeg without its end": (encoded("jpeg")[:-200], "truncated"),
-    "a jpeg's first bytes": (encoded("jpeg")[:30], "expected a picture"),
+    "a jpeg's first bytes": (encoded("jpeg")[:30], "expected an image"),
     "half a png": (encoded("png")[: len(encoded("png")) // 2], "broken or truncated"),
     "half a webp": (encoded("webp")[: len(encoded("webp")) // 2], "expected a"),
     "half a gif": (encoded("gif")[: len(encoded("gif")) // 2], "broken or truncated"),
@@ -54,7 +54,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_files_are_refused(kind: str, tmp_path: Path) -> None:
-    """The error names the file and says what was found; half a picture is never returned."""
+    """The error names the file and says what was found; half an image is never returned."""
     content, message = BROKEN[kind]
     path = tmp_path / "broken.jpg"
     path.write_bytes(content)
@@ -69,15 +69,15 @@ def test_broken_files_are_refused(kind: str, tmp_path: Path) -> None:
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     """A missing file is both a FileNotFoundError and an ImageError; a folder is an ImageError."""
     for opener in (open_image, image_size):
-        with pytest.raises(FileNotFoundError, match=r"missing\.jpg: no such picture file"):
+        with pytest.raises(FileNotFoundError, match=r"missing\.jpg: no such image file"):
             opener(tmp_path / "missing.jpg")
         with pytest.raises(ImageError, match=r"missing\.jpg"):
             opener(tmp_path / "missing.jpg")
-        with pytest.raises(ImageError, match="expected a picture file, found a folder"):
+        with pytest.raises(ImageError, match="expected an image file, found a folder"):
             opener(tmp_path)
 
 
-def test_floating_point_and_wide_pictures_are_refused(tmp_path: Path) -> None:
+def test_floating_point_and_wide_images_are_refused(tmp_path: Path) -> None:
     """Pixels that have no 8-bit meaning are an error, not a guess."""
     floats = saved(PIL.Image.fromarray(np.zeros((2, 2), dtype=np.float32)), tmp_path / "float.tiff")
     wide = saved(PIL.Image.fromarray(np.array([[0, 70000]], dtype=np.int32)), tmp_path / "wide.tiff")
@@ -89,7 +89,7 @@ def test_floating_point_and_wide_pictures_are_refused(tmp_path: Path) -> None:
 
 
 def test_panorama_opens_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture beyond Pillow's limit for warnings and errors opens silently, and the limit stays the program's own."""
+    """An image beyond Pillow's limit for warnings and errors opens silently, and the limit stays the program's own."""
     path = saved(PIL.Image.new("L", (20_000, 30), 9), tmp_path / "panorama.png")
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 1000)
 
@@ -103,17 +103,17 @@ def test_panorama_opens_without_a_warning(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_image_size_reads_only_the_header(tmp_path: Path) -> None:
-    """The size of a picture whose pixels are missing is still known; a text file has none."""
+    """The size of an image whose pixels are missing is still known; a text file has none."""
     cut, text = tmp_path / "cut.png", tmp_path / "text.png"
     cut.write_bytes(png_of(640, 480))
-    text.write_text("no picture")
+    text.write_text("no image")
 
     assert image_size(cut) == Size(width=640, height=480)
-    with pytest.raises(ImageError, match=r"text\.png: expected a picture"):
+    with pytest.raises(ImageError, match=r"text\.png: expected an image"):
         image_size(text)
 
 
-def test_pictures_without_pixels_are_refused() -> None:
-    """A PIL picture of no width is an error like an empty array."""
+def test_images_without_pixels_are_refused() -> None:
+    """A PIL image of no width is an error like an empty array."""
     with pytest.raises(ImageError, match="expected at least one pixel, found 0 x 5"):
         open_image(PIL.Image.new("RGB", (0, 5)))

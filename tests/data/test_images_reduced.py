@@ -8,13 +8,13 @@ import PIL.Image
 import pytest
 from PIL.Image import Transpose
 
-from pcrpose.data.images import REDUCTIONS, open_image, open_picture
+from pcrpose.data.images import REDUCTIONS, decode_image, open_image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Crop
 
 WIDTH, HEIGHT, SLOPE = 75, 61, 3  # neither side is a multiple of two
-LEVELS = 1.5  # of grey: half a pixel of the whole picture
-# How a picture is stored that each orientation turns upright.
+LEVELS = 1.5  # of gray: half a pixel of the whole image
+# How an image is stored that each orientation turns upright.
 STORED = {
     1: None,
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -28,7 +28,7 @@ STORED = {
 
 
 def ramps() -> PIL.Image.Image:
-    """A picture that tells its own coordinates: x in red, y in green."""
+    """An image that tells its own coordinates: x in red, y in green."""
     pixels = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
     pixels[:, :, 0], pixels[:, :, 1] = SLOPE * np.arange(WIDTH), SLOPE * np.arange(HEIGHT)[:, None]
     return PIL.Image.fromarray(pixels)
@@ -47,14 +47,14 @@ def encoded(orientation: int = 1, kind: str = "jpeg") -> bytes:
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("orientation", STORED)
 def test_pixels_stay_where_they_were(orientation: int, reduction: int) -> None:
-    """However the file is turned: a pixel's centre is the centre of those that it covers."""
-    picture = open_picture(encoded(orientation), reduction=reduction)
+    """However the file is turned: a pixel's center is the center of those that it covers."""
+    image = decode_image(encoded(orientation), reduction=reduction)
 
-    assert picture.reduction == reduction
-    assert picture.pixels.size == (-(-WIDTH // reduction), -(-HEIGHT // reduction))
-    seen = np.asarray(picture.pixels).astype(float)
+    assert image.reduction == reduction
+    assert image.pixels.size == (-(-WIDTH // reduction), -(-HEIGHT // reduction))
+    seen = np.asarray(image.pixels).astype(float)
     for axis, length in enumerate((WIDTH, HEIGHT)):
-        beyond, channel = picture.beyond[axis], seen[:, :, axis].T if axis == 0 else seen[:, :, axis]
+        beyond, channel = image.beyond[axis], seen[:, :, axis].T if axis == 0 else seen[:, :, axis]
         assert 0 <= beyond < reduction
         middles = reduction * (np.arange(len(channel)) + 0.5) - 0.5 - beyond
         whole = (middles - reduction / 2 + 0.5 >= 0) & (middles + reduction / 2 - 0.5 <= length - 1)
@@ -64,8 +64,8 @@ def test_pixels_stay_where_they_were(orientation: int, reduction: int) -> None:
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("orientation", STORED)
-def test_a_crop_is_that_of_the_whole_picture(orientation: int, reduction: int) -> None:
-    """Crops are given in the whole picture's pixels, rotated and mirrored ones too."""
+def test_a_crop_is_that_of_the_whole_image(orientation: int, reduction: int) -> None:
+    """Crops are given in the whole image's pixels, rotated and mirrored ones too."""
     source = encoded(orientation)
     crop = Crop.from_windows(
         [[37.0, 30.0], [36.0, 31.0]],
@@ -75,7 +75,7 @@ def test_a_crop_is_that_of_the_whole_picture(orientation: int, reduction: int) -
         mirrored=np.array([True, False]),
     )
 
-    found = open_picture(source, reduction=reduction).warp(crop).astype(int)
+    found = decode_image(source, reduction=reduction).warp(crop).astype(int)
 
     assert np.abs(found - crop.warp(open_image(source)))[..., :2].max() <= 2
 
@@ -85,23 +85,23 @@ def test_what_cannot_be_reduced_comes_whole(tmp_path: Path) -> None:
     (tmp_path / "ramps.png").write_bytes(encoded(6, "png"))
     ramps().crop((0, 0, 75, 3)).save(tmp_path / "low.jpg")
     for name in ("ramps.png", "low.jpg"):
-        picture = open_picture(tmp_path / name, reduction=4)
-        assert (picture.reduction, picture.beyond) == (1, (0, 0))
-        np.testing.assert_array_equal(np.asarray(picture.pixels), open_image(tmp_path / name))
+        image = decode_image(tmp_path / name, reduction=4)
+        assert (image.reduction, image.beyond) == (1, (0, 0))
+        np.testing.assert_array_equal(np.asarray(image.pixels), open_image(tmp_path / name))
 
 
-def test_grey_jpegs_are_reduced() -> None:
+def test_gray_jpegs_are_reduced() -> None:
     """The pixel mode does not matter."""
     stream = io.BytesIO()
     PIL.Image.new("L", (40, 40), 90).save(stream, "jpeg")
-    picture = open_picture(stream.getvalue(), reduction=8)
-    np.testing.assert_array_equal(np.asarray(picture.pixels), np.full((5, 5, 3), 90))
+    image = decode_image(stream.getvalue(), reduction=8)
+    np.testing.assert_array_equal(np.asarray(image.pixels), np.full((5, 5, 3), 90))
 
 
-def test_a_pil_picture_is_never_reduced() -> None:
+def test_a_pil_image_is_never_reduced() -> None:
     """It is somebody else's, and may not have been decoded yet."""
     source = PIL.Image.open(io.BytesIO(encoded(6)))
-    assert open_picture(source, reduction=8).reduction == 1
+    assert decode_image(source, reduction=8).reduction == 1
     assert source.size == (HEIGHT, WIDTH)
 
 
@@ -109,4 +109,4 @@ def test_a_pil_picture_is_never_reduced() -> None:
 def test_other_reductions_are_refused(reduction: int) -> None:
     """A decoder has only these."""
     with pytest.raises(ValueError, match=rf"expected one of \(1, 2, 4, 8\), found {reduction}"):
-        open_picture(encoded(), reduction=reduction)
+        decode_image(encoded(), reduction=reduction)

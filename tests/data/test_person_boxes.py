@@ -15,7 +15,7 @@ CATEGORY = {"id": 1, "name": "person", "keypoints": list(COCO_17.keypoints), "sk
 
 
 def content(*annotations: dict[str, Any]) -> dict[str, Any]:
-    """Give the content of a file of three pictures: complete, incomplete, not stated."""
+    """Give the content of a file of three images: complete, incomplete, not stated."""
     images = [{"id": number, "file_name": f"{number}.jpg", "width": 90, "height": 60} for number in (1, 2, 3)]
     images[0]["annotations_complete"], images[1]["annotations_complete"] = True, False
     return {"images": images, "annotations": list(annotations), "categories": [CATEGORY]}
@@ -44,8 +44,8 @@ def test_everybody_counts() -> None:
     assert people.boxes_xyxy[3].dtype == np.float64
 
 
-def test_what_the_file_says_of_its_pictures() -> None:
-    """Pictures that lack persons, and those that do not say, are told apart."""
+def test_what_the_file_says_of_its_images() -> None:
+    """Images that lack persons, and those that do not say, are told apart."""
     people = PersonBoxes.read(content())
 
     assert (people.incomplete, people.unstated) == (frozenset({2}), frozenset({3}))
@@ -75,7 +75,7 @@ def test_a_person_that_cannot_be_placed_is_an_error(annotation: Any, message: st
 
 
 @pytest.mark.parametrize("field", ["id", "file_name", "width", "height"])
-def test_a_picture_without_a_name_is_an_error(field: str) -> None:
+def test_a_image_without_a_name_is_an_error(field: str) -> None:
     """The message says which one."""
     broken = content()
     del broken["images"][1][field]

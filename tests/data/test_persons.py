@@ -42,7 +42,7 @@ LSPET = np.concatenate([np.random.default_rng(0).uniform(1, 49, (14, 2, 1)), np.
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Write a picture under the names that the files have for it."""
+    """Write an image under the names that the files have for it."""
     for name in ("1", "im0001", "im00001"):
         PIL.Image.new("RGB", (50, 50)).save(tmp_path / f"{name}.jpg")
     return tmp_path
@@ -68,7 +68,7 @@ def write(content: object, path: Path) -> Path:
         (LSPET, "lsp", LSP_14),
     ],
 )
-def test_formats_are_recognised(
+def test_formats_are_recognized(
     content: object, file_format: FileFormat, skeleton: Skeleton, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The content decides, whatever the name; saying the format gives the same."""
@@ -174,7 +174,7 @@ def test_files_that_are_folders_or_missing(file_format: FileFormat | None, tmp_p
         ([AIC], "coco", "expected a COCO annotation object, found a list"),
         ([AIC], "mpii", "person 1: expected a field 'image'"),
         ([AIC], "lsp", "expected a MATLAB file"),
-        (CROWDPOSE, "aic", "expected AI Challenger's list of pictures, found a dict"),
+        (CROWDPOSE, "aic", "expected AI Challenger's list of images, found a dict"),
         (CROWDPOSE, "ochuman", "expected OCHuman's object with 'keypoint_names'"),
         (LSPET, "mpii", r"expected a variable 'RELEASE', found \['joints'\]"),
         (LSPET, "coco", "expected JSON, found"),

@@ -42,7 +42,7 @@ def test_the_callers_arrays_are_not_changed() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"box_xyxy": [1, 2, 3]}, r"picture 7: box_xyxy: expected shape \(4\), found \(3,\)"),
+        ({"box_xyxy": [1, 2, 3]}, r"image 7: box_xyxy: expected shape \(4\), found \(3,\)"),
         ({"box_xyxy": [30, 2, 1, 40]}, r"expected box_xyxy x1, y1, x2, y2 of some size, found \[30"),
         ({"box_xyxy": [1, 2, 1, 2]}, "of some size"),
         ({"box_xyxy": [1, 2, np.nan, 4]}, "of some size"),
@@ -60,7 +60,7 @@ def test_the_callers_arrays_are_not_changed() -> None:
     ],
 )
 def test_wrong_values_are_refused(change: dict[str, Any], message: str) -> None:
-    """The error names the picture, what was expected and what was found."""
+    """The error names the image, what was expected and what was found."""
     with pytest.raises(ValueError, match=message):
         Sample(**(GOOD | change))
 

@@ -16,23 +16,23 @@ SMALL = Size(width=96, height=128)
 MANY = SyntheticPoses(count=40, size=SMALL, max_persons=3)
 
 
-def test_a_picture_is_a_function_of_seed_and_index() -> None:
-    """Drawn again, alone or among others, a picture is the same; other seeds and indices give others."""
-    first, again = MANY.picture(7), SyntheticPoses(count=8, size=SMALL, max_persons=3).picture(7)
-    other = SyntheticPoses(count=40, size=SMALL, max_persons=3, seed=1).picture(7)
+def test_a_image_is_a_function_of_seed_and_index() -> None:
+    """Drawn again, alone or among others, an image is the same; other seeds and indices give others."""
+    first, again = MANY.image(7), SyntheticPoses(count=8, size=SMALL, max_persons=3).image(7)
+    other = SyntheticPoses(count=40, size=SMALL, max_persons=3, seed=1).image(7)
 
     assert len(first) == len(again)
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.image, two.image)
         np.testing.assert_array_equal(one.keypoints, two.keypoints)
     assert (np.asarray(first[0].image) != other[0].image).any()
-    assert (np.asarray(first[0].image) != MANY.picture(8)[0].image).any()
+    assert (np.asarray(first[0].image) != MANY.image(8)[0].image).any()
 
 
 def test_samples_are_as_documented() -> None:
-    """Pictures have their size, persons their box inside it, labels lie inside, and there are one to three persons."""
+    """Images have their size, persons their box inside it, labels lie inside, and there are one to three persons."""
     samples = MANY.samples()
-    persons = [len(MANY.picture(index)) for index in range(MANY.count)]
+    persons = [len(MANY.image(index)) for index in range(MANY.count)]
 
     assert {sample.image_id for sample in samples} == set(range(40))
     assert set(persons) == {1, 2, 3}
@@ -61,23 +61,23 @@ def test_every_visibility_occurs() -> None:
 
 
 @pytest.mark.parametrize(("side", "warm"), [("left", False), ("right", True)])
-def test_sides_have_their_colours(side: str, warm: bool) -> None:  # noqa: FBT001 - a table
-    """At a visible wrist, elbow, knee or ankle the picture is blue-green on the left and red on the right."""
+def test_sides_have_their_colors(side: str, warm: bool) -> None:  # noqa: FBT001 - a table
+    """At a visible wrist, elbow, knee or ankle the image is blue-green on the left and red on the right."""
     joints = [COCO_17.index(f"{side}_{joint}") for joint in ("elbow", "wrist", "knee", "ankle")]
-    colours = [
+    colors = [
         np.asarray(sample.image)[tuple(np.round(sample.keypoints[joint]).astype(int)[::-1])].astype(int)
         for sample in MANY.samples()
         for joint in joints
         if sample.visibility[joint] == 2
     ]
 
-    assert len(colours) > 100
-    assert np.mean([(red > blue) == warm for red, _, blue in colours]) > 0.97
+    assert len(colors) > 100
+    assert np.mean([(red > blue) == warm for red, _, blue in colors]) > 0.97
 
 
 @pytest.mark.parametrize("center", [(30.0, 40.0), (30.5, 40.25), (30.3, 40.9)])
 def test_drawing_is_exact(center: tuple[float, float]) -> None:
-    """The centre of mass of a drawn disc and of a drawn limb is where it was asked for, to a fifth of a pixel."""
+    """The center of mass of a drawn disc and of a drawn limb is where it was asked for, to a fifth of a pixel."""
     middle, reach = np.array(center), np.array([6.0, -3.0])
     for shape in ("disc", "limb"):
         canvas = _Canvas(np.zeros((80, 60, 3), dtype=np.uint8))
@@ -95,7 +95,7 @@ def test_drawing_is_exact(center: tuple[float, float]) -> None:
 
 
 def test_mirror_symmetry_of_sides() -> None:
-    """Of people who face the viewer, left is on the picture's right; of those seen from behind it is the other way."""
+    """Of people who face the viewer, left is on the image's right; of those seen from behind it is the other way."""
     samples = SyntheticPoses(count=60).samples()
     left, right = COCO_17.index("left_shoulder"), COCO_17.index("right_shoulder")
     facing = [sample.visibility[COCO_17.index("nose")] > 0 for sample in samples]
@@ -121,12 +121,12 @@ def test_a_written_data_set_reads_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read.keypoints, made.keypoints)
         np.testing.assert_array_equal(read.visibility, made.visibility)
         assert isinstance(read.image, Path)
-        with PIL.Image.open(read.image) as picture:
-            np.testing.assert_array_equal(np.asarray(picture), made.image)
+        with PIL.Image.open(read.image) as image:
+            np.testing.assert_array_equal(np.asarray(image), made.image)
 
 
 def test_an_empty_data_set(tmp_path: Path) -> None:
-    """No pictures are a valid file."""
+    """No images are a valid file."""
     path = write_coco(tmp_path, count=0)
 
     assert json.loads(path.read_text())["images"] == []
@@ -136,12 +136,12 @@ def test_an_empty_data_set(tmp_path: Path) -> None:
 
 def test_wrong_values_are_refused() -> None:
     """Counts and indices outside their range are errors."""
-    with pytest.raises(ValueError, match="expected 0 or more pictures of 1 to 8 persons, found -1 of 1"):
+    with pytest.raises(ValueError, match="expected 0 or more images of 1 to 8 persons, found -1 of 1"):
         SyntheticPoses(count=-1)
     with pytest.raises(ValueError, match="found 3 of 0"):
         SyntheticPoses(count=3, max_persons=0)
     with pytest.raises(IndexError, match=r"expected an index in 0\.\.2, found 3"):
-        SyntheticPoses(count=3).picture(3)
+        SyntheticPoses(count=3).image(3)
 
 
 def test_nobody_is_annotated_who_cannot_be_seen() -> None:

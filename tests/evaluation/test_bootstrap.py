@@ -1,4 +1,4 @@
-"""Redrawn pictures: every redraw measures what pycocotools would, and intervals say what was redrawn."""
+"""Resampled images: every resample measures what pycocotools would, and intervals say what was resampled."""
 
 import contextlib
 import io
@@ -22,7 +22,7 @@ MEDIUM, LARGE = 50.0**2, 120.0**2
 
 
 def annotations(persons: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Write persons by picture as an annotation file."""
+    """Write persons by image as an annotation file."""
     people = [{"image_id": key, "category_id": 1, **person} for key, found in persons.items() for person in found]
     return {"images": [{"id": key} for key in persons], "categories": [{"id": 1}], "annotations": people}
 
@@ -50,7 +50,7 @@ def poses_at(places: list[tuple[float, float]]) -> Poses:
 
 
 def evaluated(persons: dict[int, list[dict[str, Any]]], found: dict[int, list[tuple[float, float]]]) -> CocoEvaluator:
-    """Give an evaluator the poses of its pictures."""
+    """Give an evaluator the poses of its images."""
     evaluator = CocoEvaluator(annotations(persons), skeleton=STICK)
     for image_id, places in found.items():
         evaluator.update(image_id, poses_at(places))
@@ -83,7 +83,7 @@ def figures(evaluator: CocoEvaluator) -> list[float]:
 
 
 @given(seed=st.integers(0, 10_000))
-def test_every_picture_once_gives_the_very_figures(seed: int) -> None:
+def test_every_image_once_gives_the_very_figures(seed: int) -> None:
     """Summing up again changes nothing, not even in the last bit."""
     evaluator = evaluated(*scene(seed))
     matches = Matches.of(evaluator)
@@ -92,12 +92,12 @@ def test_every_picture_once_gives_the_very_figures(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-def test_redraws_are_accumulated_as_pycocotools_does(seed: int) -> None:
-    """The matches of redrawn pictures, laid out for pycocotools and accumulated by it, give the same figures."""
+def test_resamples_are_accumulated_as_pycocotools_does(seed: int) -> None:
+    """The matches of resampled images, laid out for pycocotools and accumulated by it, give the same figures."""
     evaluator = evaluated(*scene(seed))
     drawn = np.sort(np.random.default_rng(seed).integers(0, 6, 6))
     evaluation = evaluator.match()
-    evaluation.evalImgs = [evaluation.evalImgs[6 * size + picture] for size in range(3) for picture in drawn]
+    evaluation.evalImgs = [evaluation.evalImgs[6 * size + image] for size in range(3) for image in drawn]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
         evaluation.summarize()
@@ -106,8 +106,8 @@ def test_redraws_are_accumulated_as_pycocotools_does(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-def test_a_picture_drawn_twice_counts_as_two_pictures(seed: int) -> None:
-    """A data set that lists the drawn pictures under ids of their own measures the same."""
+def test_a_image_drawn_twice_counts_as_two_images(seed: int) -> None:
+    """A data set that lists the drawn images under ids of their own measures the same."""
     persons, found = scene(seed)
     drawn = np.sort(np.random.default_rng(seed + 1).integers(0, 6, 9))
     listed = [sorted(persons)[place] for place in drawn]
@@ -120,7 +120,7 @@ def test_a_picture_drawn_twice_counts_as_two_pictures(seed: int) -> None:
 
 
 def test_real_poses_too(shared_data: Callable[[str], Any], by_pycocotools: ByPycocotools) -> None:
-    """Annotations of 99 real pictures, persons found a little beside themselves, redrawn once."""
+    """Annotations of 99 real images, persons found a little beside themselves, resampled once."""
     import json  # noqa: PLC0415 - nothing else here reads files
 
     truth = json.loads(shared_data("coco/annotations/person_keypoints_val.json").read_text())
@@ -135,14 +135,14 @@ def test_real_poses_too(shared_data: Callable[[str], Any], by_pycocotools: ByPyc
     ids = sorted(image["id"] for image in truth["images"])
     drawn = np.sort(rng.integers(0, len(ids), len(ids)))
 
-    def redrawn(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def resampled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
             {**row, "image_id": number} for number, at in enumerate(drawn) for row in rows if row["image_id"] == ids[at]
         ]
 
-    people = [{**row, "id": number} for number, row in enumerate(redrawn(truth["annotations"]), 1)]
+    people = [{**row, "id": number} for number, row in enumerate(resampled(truth["annotations"]), 1)]
     copies = {**truth, "images": [{"id": number} for number in range(len(drawn))], "annotations": people}
-    expected = by_pycocotools(copies, redrawn(results), evaluator.sigmas)
+    expected = by_pycocotools(copies, resampled(results), evaluator.sigmas)
 
     measured = Matches.of(evaluator).figures(drawn)
     assert 0.1 < measured[0] < 0.9
@@ -172,8 +172,8 @@ def test_intervals_hold_what_they_are_about_and_widen_with_confidence() -> None:
     assert wide["ap"].low < narrow["ap"].low
 
 
-def test_one_picture_found_and_one_missed() -> None:
-    """Of two pictures, one perfect and one empty: AP is 0, about a half or 1, in a quarter, half, quarter of draws."""
+def test_one_image_found_and_one_missed() -> None:
+    """Of two images, one perfect and one empty: AP is 0, about a half or 1, in a quarter, half, quarter of draws."""
     evaluator = evaluated({1: [person(100)], 2: [person(100)]}, {1: [(100, 0.5)]})
 
     half = evaluator.compute().ap
@@ -185,8 +185,8 @@ def test_one_picture_found_and_one_missed() -> None:
     assert half == pytest.approx(51 / 101)
 
 
-def test_a_size_that_few_pictures_have() -> None:
-    """Redraws without a medium person say nothing about medium persons: the interval stays that of those with one."""
+def test_a_size_that_few_images_have() -> None:
+    """Resamples without a medium person say nothing about medium persons: the interval stays that of those with one."""
     evaluator = evaluated({1: [person(100, area=MEDIUM)], 2: [person(100)], 3: [person(100)]}, {1: [(100, 0.5)]})
 
     intervals = bootstrap_interval(evaluator, draws=100)
@@ -205,15 +205,15 @@ def test_a_size_that_few_pictures_have() -> None:
     ],
 )
 def test_figures_of_nobody_are_undefined(persons: dict[int, Any], undefined: tuple[str, ...]) -> None:
-    """No pictures, no persons, nobody of a size: -1 as in the figures themselves."""
+    """No images, no persons, nobody of a size: -1 as in the figures themselves."""
     intervals = bootstrap_interval(evaluated(persons, {}), draws=20)
 
     assert tuple(name for name, interval in intervals.items() if interval == (-1.0, -1.0)) == undefined
     assert all(interval in {(-1.0, -1.0), (0.0, 0.0)} for interval in intervals.values())
 
 
-def test_a_small_difference_on_every_picture_is_sure() -> None:
-    """Pictures differ widely, the two sets of poses by little: the paired interval is far from 0 and narrow."""
+def test_a_small_difference_on_every_image_is_sure() -> None:
+    """Images differ widely, the two sets of poses by little: the paired interval is far from 0 and narrow."""
     persons = {image_id: [person(100)] for image_id in range(40)}
     better, worse = (
         evaluated(persons, {image_id: [(100 + image_id + shift, 0.5)] for image_id in range(40)}) for shift in (0, 4)
@@ -229,18 +229,18 @@ def test_a_small_difference_on_every_picture_is_sure() -> None:
 
 
 def test_the_same_poses_do_not_differ() -> None:
-    """Both are measured on the same redraws."""
+    """Both are measured on the same resamples."""
     assert paired_difference(evaluated(*scene(5)), evaluated(*scene(5)), draws=50, figure="ar50") == (0.0, 0.0)
 
 
 def test_only_the_same_annotations_can_be_compared() -> None:
-    """Other pictures, other persons, other sigmas, or a figure of nobody are refused."""
+    """Other images, other persons, other sigmas, or a figure of nobody are refused."""
     truth = {1: [person(100)], 2: [person(100)]}
     evaluator = evaluated(truth, {})
 
-    with pytest.raises(ValueError, match="the same pictures twice, found 2 and 1, 1 shared"):
+    with pytest.raises(ValueError, match="the same images twice, found 2 and 1, 1 shared"):
         paired_difference(evaluator, CocoEvaluator(annotations(truth), skeleton=STICK, image_ids=[2]))
-    with pytest.raises(ValueError, match="the same persons twice, found others in picture 2"):
+    with pytest.raises(ValueError, match="the same persons twice, found others in image 2"):
         paired_difference(evaluator, evaluated({1: [person(100)], 2: [person(100, area=MEDIUM)]}, {}))
     with pytest.raises(ValueError, match=r"the same sigmas twice, found \[0.1, 0.1\] and \[0.2, 0.1\]"):
         paired_difference(evaluator, CocoEvaluator(annotations(truth), sigmas=[0.2, 0.1]))

@@ -30,8 +30,8 @@ def annotation(image_id: int, keypoints: list[float], **changes: Any) -> dict[st
     return {**fields, "bbox": [0, 0, 100, 100], "iscrowd": 0, "num_keypoints": 2, **changes}
 
 
-def two_pictures() -> dict[str, Any]:
-    """Annotate one person in each of two pictures."""
+def two_images() -> dict[str, Any]:
+    """Annotate one person in each of two images."""
     return {
         "images": [{"id": 5}, {"id": 9}],
         "categories": [{"id": 1, "name": "person"}],
@@ -56,7 +56,7 @@ def found(keypoints: list[list[float]], score: float = 0.9, skeleton: Skeleton =
 
 def test_perfect_poses() -> None:
     """Poses on the annotated points reach 1; nobody is of medium size, so those figures are -1."""
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK)
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     evaluator.update(5, found([[10, 10], [10, 90]]))
     evaluator.update(9, found([[40, 10], [40, 90]]))
 
@@ -69,29 +69,29 @@ def test_perfect_poses() -> None:
     assert all(type(value) is float for value in figures(metrics))
 
 
-def test_every_picture_counts_unless_some_are_named() -> None:
-    """A picture without update is a person missed; with ``image_ids`` it is not looked at."""
-    everything = CocoEvaluator(two_pictures(), skeleton=STICK)
-    narrowed = CocoEvaluator(two_pictures(), skeleton=STICK, image_ids=[5])
+def test_every_image_counts_unless_some_are_named() -> None:
+    """An image without update is a person missed; with ``image_ids`` it is not looked at."""
+    everything = CocoEvaluator(two_images(), skeleton=STICK)
+    narrowed = CocoEvaluator(two_images(), skeleton=STICK, image_ids=[5])
     for evaluator in (everything, narrowed):
         evaluator.update(5, found([[10, 10], [10, 90]]))
 
     assert everything.compute().ar == pytest.approx(0.5)
     assert narrowed.compute().ar == pytest.approx(1.0)
     assert narrowed.compute().num_images == 1
-    with pytest.raises(ValueError, match="picture 9 is not among the 1 pictures to evaluate"):
+    with pytest.raises(ValueError, match="image 9 is not among the 1 images to evaluate"):
         narrowed.update(9, found([[40, 10], [40, 90]]))
-    with pytest.raises(ValueError, match="annotations: picture 6 of image_ids is not among its 2"):
-        CocoEvaluator(two_pictures(), skeleton=STICK, image_ids=[5, 6])
+    with pytest.raises(ValueError, match="annotations: image 6 of image_ids is not among its 2"):
+        CocoEvaluator(two_images(), skeleton=STICK, image_ids=[5, 6])
 
 
-def test_results_of_pictures_that_do_not_count_are_left_out(save: Callable[[Any], Path]) -> None:
+def test_results_of_images_that_do_not_count_are_left_out(save: Callable[[Any], Path]) -> None:
     """A file of the whole set can be measured on a part of it."""
     results = [
         *found([[10, 10], [10, 90]]).to_coco(5),
         *found([[0, 0], [1, 1]], score=0.95).to_coco(9),
     ]
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK, image_ids=[5])
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK, image_ids=[5])
 
     metrics = evaluator.evaluate_file(save(results))
 
@@ -102,7 +102,7 @@ def test_results_of_pictures_that_do_not_count_are_left_out(save: Callable[[Any]
 @pytest.mark.parametrize("empty", ["nothing given", "empty poses", "empty file"])
 def test_no_pose_at_all(empty: str, save: Callable[[Any], Path]) -> None:
     """Without poses every figure is 0, or -1 where nobody is of that size; pycocotools itself stops here."""
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK)
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     if empty == "empty poses":
         evaluator.update(5, Poses.empty(STICK))
         evaluator.update(9, Poses.empty(STICK))
@@ -114,8 +114,8 @@ def test_no_pose_at_all(empty: str, save: Callable[[Any], Path]) -> None:
 
 
 def test_nobody_annotated() -> None:
-    """With pictures but no persons, or no pictures, every figure is undefined."""
-    evaluator = CocoEvaluator({**two_pictures(), "annotations": []}, skeleton=STICK)
+    """With images but no persons, or no images, every figure is undefined."""
+    evaluator = CocoEvaluator({**two_images(), "annotations": []}, skeleton=STICK)
     evaluator.update(5, found([[10, 10], [10, 90]]))
     nothing = CocoEvaluator({"images": [], "annotations": [], "categories": [{"id": 1}]})
 
@@ -125,7 +125,7 @@ def test_nobody_annotated() -> None:
 
 def test_a_person_with_id_zero_can_be_found(by_pycocotools: ByPycocotools) -> None:
     """Ids, even equal ones or none, only name persons: 0 is an id like another, unlike in pycocotools."""
-    truth = two_pictures()
+    truth = two_images()
     truth["annotations"][0]["id"] = truth["annotations"][1]["id"] = 0
     results = [*found([[10, 10], [10, 90]]).to_coco(5), *found([[40, 10], [40, 90]]).to_coco(9)]
     evaluator = CocoEvaluator(truth, skeleton=STICK)
@@ -138,7 +138,7 @@ def test_a_person_with_id_zero_can_be_found(by_pycocotools: ByPycocotools) -> No
 
 def test_annotations_are_not_changed_and_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """What pycocotools writes into annotations and to the screen does not reach the caller, however often asked."""
-    truth = two_pictures()
+    truth = two_images()
     before = copy.deepcopy(truth)
     evaluator = CocoEvaluator(truth, skeleton=STICK)
     evaluator.update(5, found([[10, 10], [10, 90]]))
@@ -150,12 +150,12 @@ def test_annotations_are_not_changed_and_nothing_is_printed(capsys: pytest.Captu
 
 def test_fields_that_can_be_told_may_be_missing() -> None:
     """``iscrowd``, ``num_keypoints`` and, with a labelled keypoint, the box: the figures are those of a full file."""
-    bare = two_pictures()
+    bare = two_images()
     for person in bare["annotations"]:
         for key in ("iscrowd", "num_keypoints", "bbox", "id"):
             del person[key]
     metrics = []
-    for truth in (bare, two_pictures()):
+    for truth in (bare, two_images()):
         evaluator = CocoEvaluator(truth, skeleton=STICK)
         evaluator.update(5, found([[14, 10], [10, 90]]))
         metrics.append(evaluator.compute())
@@ -181,7 +181,7 @@ def test_fields_that_can_be_told_may_be_missing() -> None:
 )
 def test_what_annotations_lack_is_named(changes: dict[str, Any], message: str) -> None:
     """The error says which annotation lacks what."""
-    truth = two_pictures()
+    truth = two_images()
     person = {**truth["annotations"][1], **changes}
     truth["annotations"][1] = {key: value for key, value in person.items() if value is not None}
 
@@ -192,20 +192,20 @@ def test_what_annotations_lack_is_named(changes: dict[str, Any], message: str) -
 @pytest.mark.parametrize("key", ["images", "annotations", "categories"])
 def test_what_a_file_lacks_is_named(key: str, save: Callable[[Any], Path]) -> None:
     """A results file or a captions file is not an annotation file, and the message names the file."""
-    truth = two_pictures()
+    truth = two_images()
     del truth[key]
 
     with pytest.raises(ValueError, match=f"written.json: expected '{key}', found only"):
         CocoEvaluator(save(truth), skeleton=STICK)
     with pytest.raises(ValueError, match=r"written.json: expected 'images', found a list"):
         CocoEvaluator(save([]), skeleton=STICK)
-    with pytest.raises(ValueError, match="annotations: picture 0: expected 'id', found only"):
-        CocoEvaluator({**two_pictures(), "images": [{"file_name": "a.jpg"}]}, skeleton=STICK)
+    with pytest.raises(ValueError, match="annotations: image 0: expected 'id', found only"):
+        CocoEvaluator({**two_images(), "images": [{"file_name": "a.jpg"}]}, skeleton=STICK)
 
 
 def test_the_category_is_the_only_one_or_is_asked_for() -> None:
     """One category of any number is taken; among several it is COCO's person, or has to be named."""
-    truth = {**two_pictures(), "categories": [{"id": 3}, {"id": 4}]}
+    truth = {**two_images(), "categories": [{"id": 3}, {"id": 4}]}
     truth["annotations"] = [annotation(5, [10, 10, 2, 10, 90, 2], category_id=category) for category in (3, 4)]
     only = {**truth, "categories": [{"id": 3}]}
 
@@ -220,27 +220,27 @@ def test_the_category_is_the_only_one_or_is_asked_for() -> None:
 
 
 def test_updates_that_cannot_be_right_are_refused() -> None:
-    """An unknown picture, one given twice, another skeleton, another number of keypoints, NaN."""
+    """An unknown image, one given twice, another skeleton, another number of keypoints, NaN."""
     pose = found([[10, 10], [10, 90]])
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK)
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     evaluator.update(5, pose)
 
-    with pytest.raises(ValueError, match="picture 6 is not among the 2 pictures to evaluate"):
+    with pytest.raises(ValueError, match="image 6 is not among the 2 images to evaluate"):
         evaluator.update(6, pose)
-    with pytest.raises(ValueError, match="picture 5: expected its poses once"):
+    with pytest.raises(ValueError, match="image 5: expected its poses once"):
         evaluator.update(5, pose)
     with pytest.raises(ValueError, match="expected poses of stick, found poses of AIC_14"):
         evaluator.update(9, found([[1, 1]] * 14, skeleton=AIC_14))
     with pytest.raises(ValueError, match="expected poses of 2 keypoints, found 14"):
-        CocoEvaluator(two_pictures(), sigmas=[0.1, 0.1]).update(9, found([[1, 1]] * 14, skeleton=AIC_14))
+        CocoEvaluator(two_images(), sigmas=[0.1, 0.1]).update(9, found([[1, 1]] * 14, skeleton=AIC_14))
     with pytest.raises(ValueError, match=r"Poses.keypoints: expected finite numbers, found nan or inf in pose 0"):
         evaluator.update(9, found([[np.nan, 10], [10, 90]]))
     assert evaluator.compute().num_poses == 1
 
 
 def test_reset_forgets_poses_only() -> None:
-    """After a reset the same pictures can be given again and the same figures come out."""
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK)
+    """After a reset the same images can be given again and the same figures come out."""
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     evaluator.update(5, found([[10, 10], [10, 90]]))
     before = evaluator.compute()
 
@@ -254,7 +254,7 @@ def test_reset_forgets_poses_only() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_id": 6}, "result 1: picture 6 is not in the annotations"),
+        ({"image_id": 6}, "result 1: image 6 is not in the annotations"),
         ({"category_id": 2}, "result 1: expected category 1, found 2"),
         ({"keypoints": [1, 2, 3]}, r"result 1: x, y, score of 2 keypoints: expected shape \(6\), found \(3,\)"),
         ({"keypoints": [float("nan")] * 6}, "result 1: x, y, score of 2 keypoints: expected finite numbers"),
@@ -270,7 +270,7 @@ def test_results_that_cannot_be_right_are_refused(
     good = found([[10, 10], [10, 90]]).to_coco(5)[0]
 
     with pytest.raises(ValueError, match=f"written.json: {message}"):
-        CocoEvaluator(two_pictures(), skeleton=STICK).evaluate_file(save([good, {**good, **changes}]))
+        CocoEvaluator(two_images(), skeleton=STICK).evaluate_file(save([good, {**good, **changes}]))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_results_that_cannot_be_right_are_refused(
 def test_files_that_hold_no_results_are_refused(content: Any, message: str, save: Callable[[Any], Path]) -> None:  # noqa: ANN401 - JSON is anything
     """An empty or cut off file, an annotation file, a list of something else."""
     with pytest.raises(ValueError, match=message):
-        CocoEvaluator(two_pictures(), skeleton=STICK).evaluate_file(save(content))
+        CocoEvaluator(two_images(), skeleton=STICK).evaluate_file(save(content))
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
@@ -294,12 +294,12 @@ def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         CocoEvaluator(tmp_path / "no.json")
     with pytest.raises(FileNotFoundError):
-        CocoEvaluator(two_pictures(), skeleton=STICK).evaluate_file(str(tmp_path / "no.json"))
+        CocoEvaluator(two_images(), skeleton=STICK).evaluate_file(str(tmp_path / "no.json"))
 
 
 def test_saved_results_measure_the_same(tmp_path: Path, by_pycocotools: ByPycocotools) -> None:
     """What is written is a list of the server's dicts that pycocotools reads and that gives the same figures."""
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK)
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     evaluator.update(5, found([[14, 10], [10, 90]]))
     evaluator.update(9, found([[40, 10], [47, 90]], score=0.25))
     path = tmp_path / "results.json"
@@ -311,12 +311,12 @@ def test_saved_results_measure_the_same(tmp_path: Path, by_pycocotools: ByPycoco
     assert [sorted(result) for result in results] == [["category_id", "image_id", "keypoints", "score"]] * 2
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
     assert evaluator.evaluate_file(path) == evaluator.compute()
-    assert figures(evaluator.compute()) == by_pycocotools(two_pictures(), results, STICK.sigmas)
+    assert figures(evaluator.compute()) == by_pycocotools(two_images(), results, STICK.sigmas)
 
 
 def test_saving_fails_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When writing breaks off, the old file is as it was and nothing lies beside it."""
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK)
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     path = tmp_path / "results.json"
     path.write_text("old")
 
@@ -335,7 +335,7 @@ def test_scores_of_a_file_stay_as_they_are(save: Callable[[Any], Path]) -> None:
     """The order of the scores decides: a wrong pose that scores higher costs precision, with any box beside it."""
     right = found([[10, 10], [10, 90]], score=0.5).to_coco(5)[0]
     wrong = {**right, "keypoints": [900.0, 9.0, 1.0, 990.0, 95.0, 1.0], "bbox": [0, 0, 2, 2]}
-    evaluator = CocoEvaluator(two_pictures(), skeleton=STICK, image_ids=[5])
+    evaluator = CocoEvaluator(two_images(), skeleton=STICK, image_ids=[5])
 
     above = evaluator.evaluate_file(save([right, {**wrong, "score": 0.6}]))
     below = evaluator.evaluate_file(save([right, {**wrong, "score": 0.4}]))
@@ -349,16 +349,16 @@ def test_scores_of_a_file_stay_as_they_are(save: Callable[[Any], Path]) -> None:
 def test_sigmas_are_positive_numbers(sigmas: Any) -> None:  # noqa: ANN401 - wrong on purpose
     """Sigmas that cannot scale a distance are refused."""
     with pytest.raises(ValueError, match="sigmas: expected"):
-        CocoEvaluator(two_pictures(), sigmas=sigmas)
+        CocoEvaluator(two_images(), sigmas=sigmas)
 
 
 def test_sigmas_belong_to_the_skeleton() -> None:
     """With both given their numbers must agree; the sigmas given are the ones used."""
-    loose = CocoEvaluator(two_pictures(), skeleton=STICK, sigmas=[9.0, 9.0])
+    loose = CocoEvaluator(two_images(), skeleton=STICK, sigmas=[9.0, 9.0])
     loose.update(5, found([[60, 10], [60, 90]]))
-    strict = CocoEvaluator(two_pictures(), skeleton=STICK)
+    strict = CocoEvaluator(two_images(), skeleton=STICK)
     strict.update(5, found([[60, 10], [60, 90]]))
 
     assert strict.compute().ar < loose.compute().ar
     with pytest.raises(ValueError, match=r"sigmas: expected shape \(2\), found \(3,\)"):
-        CocoEvaluator(two_pictures(), skeleton=STICK, sigmas=[0.1] * 3)
+        CocoEvaluator(two_images(), skeleton=STICK, sigmas=[0.1] * 3)

@@ -28,7 +28,7 @@ def figures(metrics: CocoMetrics) -> list[float]:
 def test_golden_figures_and_curves(
     golden: Callable[[str], Any], golden_file: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Crowds, empty pictures, unlabelled persons and tied scores: all as pycocotools has it."""
+    """Crowds, empty images, unlabelled persons and tied scores: all as pycocotools has it."""
     truth, results = (
         json.loads(gzip.decompress(golden_file(f"coco_{kind}.json.gz").read_bytes())) for kind in ("gt", "dt")
     )

@@ -60,17 +60,17 @@ def run_commands(lines: str) -> None:
 
 
 def write_detector(path: Path) -> None:
-    """Write a model with the inputs and outputs of YOLOX-nano that finds one person in every picture."""
+    """Write a model with the inputs and outputs of YOLOX-nano that finds one person in every image."""
     onnx = pytest.importorskip("onnx")
     rows = np.zeros((1, 52 * 52 + 26 * 26 + 13 * 13, 85), dtype=np.float32)
     rows[0, 52 * 52 + 26 * 13 + 13, :6] = (0.0, 0.0, np.log(9), np.log(24), 0.9, 1.0)
     value, info = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
-    grey = onnx.helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0)
+    gray = onnx.helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0)
     nothing = onnx.helper.make_node("Mul", ["mean", "zero"], ["nothing"])
     answer = onnx.helper.make_node("Add", ["rows", "nothing"], ["output"])
     constants = {"axes": np.arange(4), "zero": np.float32(0.0), "rows": rows}
     graph = onnx.helper.make_graph(
-        [grey, nothing, answer],
+        [gray, nothing, answer],
         "one person",
         [value("images", info, [1, 3, 416, 416])],
         [value("output", info, list(rows.shape))],

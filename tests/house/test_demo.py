@@ -42,12 +42,12 @@ def test_astronaut(demo: Callable[[list[str]], int], capsys: pytest.CaptureFixtu
     assert "demo/poses.png" in capsys.readouterr().out
 
 
-def test_boxes_of_a_picture(demo: Callable[[list[str]], int]) -> None:
-    """One pose a box, in the order given; without boxes the whole picture is one person."""
-    PIL.Image.new("RGB", (120, 90), "gray").save("grey.png")
+def test_boxes_of_a_image(demo: Callable[[list[str]], int]) -> None:
+    """One pose a box, in the order given; without boxes the whole image is one person."""
+    PIL.Image.new("RGB", (120, 90), "gray").save("gray.png")
 
-    assert demo(["grey.png", "--boxes", "5,5,50,80", "--boxes", "60,5,110,80", "--output", "two"]) == 0
-    assert demo(["grey.png", "--output", "one"]) == 0
+    assert demo(["gray.png", "--boxes", "5,5,50,80", "--boxes", "60,5,110,80", "--output", "two"]) == 0
+    assert demo(["gray.png", "--output", "one"]) == 0
 
     two, one = (Poses.from_dict(json.loads(Path(name, "poses.json").read_text())) for name in ("two", "one"))
     assert two.boxes_xyxy.tolist() == [[5, 5, 50, 80], [60, 5, 110, 80]]
@@ -58,21 +58,21 @@ def test_boxes_of_a_picture(demo: Callable[[list[str]], int]) -> None:
     ("arguments", "said"),
     [
         (["missing.jpg"], "missing.jpg"),
-        (["notes.txt"], "expected a picture"),
+        (["notes.txt"], "expected an image"),
         (["empty.png"], "0 bytes"),
-        (["grey.png", "--boxes", "1,2,3"], "expected four numbers"),
-        (["grey.png", "--boxes", "9,9,4,4"], "expected x1 < x2"),
-        (["grey.png", "--boxes", "900,9,940,40"], "outside"),
-        (["grey.png", "--model", "pcr-nan"], "pcr-nano"),
-        (["grey.png", "--output", "notes.txt"], "notes.txt"),
+        (["gray.png", "--boxes", "1,2,3"], "expected four numbers"),
+        (["gray.png", "--boxes", "9,9,4,4"], "expected x1 < x2"),
+        (["gray.png", "--boxes", "900,9,940,40"], "outside"),
+        (["gray.png", "--model", "pcr-nan"], "pcr-nano"),
+        (["gray.png", "--output", "notes.txt"], "notes.txt"),
     ],
 )
 def test_mistakes(
     demo: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     """A mistake gives one line that says what is wrong, exit code 2, and no half-written files."""
-    PIL.Image.new("RGB", (120, 90), "gray").save("grey.png")
-    Path("notes.txt").write_text("not a picture", encoding="utf-8")
+    PIL.Image.new("RGB", (120, 90), "gray").save("gray.png")
+    Path("notes.txt").write_text("not an image", encoding="utf-8")
     Path("empty.png").touch()
 
     assert demo(arguments) == 2

@@ -60,7 +60,7 @@ def test_coco_has_seventeen_keypoints() -> None:
 
 
 def test_coco_flip_pairs() -> None:
-    """A mirrored picture swaps every left with its right and leaves the nose."""
+    """A mirrored image swaps every left with its right and leaves the nose."""
     assert COCO_17.flip_pairs == ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 
 
@@ -136,7 +136,7 @@ def test_prediction_heads_start_small() -> None:
     assert float(weight.mean()) == pytest.approx(0, abs=2e-5)
 
 
-def test_optimiser_and_schedule() -> None:
+def test_optimizer_and_schedule() -> None:
     """Adam at 1e-3 for 210 epochs of batches of 32, a tenth from epoch 170 and a hundredth from 200."""
     config = TrainConfig()
     factors = [

@@ -11,7 +11,7 @@ def test_python_fences_run_in_order(repository: Path, run_fences: Callable[[Path
 
 
 def test_links_lead_to_files(repository: Path) -> None:
-    """Every relative link and picture exists in the checkout."""
+    """Every relative link and image exists in the checkout."""
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", (repository / "README.md").read_text(encoding="utf-8"))
 
     assert targets

@@ -32,7 +32,7 @@ def row(entry: ZooEntry) -> str:
 def figures(entry: ZooEntry) -> str:
     """List what was measured of a model, each figure with its data and its interval; narrow columns would hide it."""
     lines = [f"- {name}: **{value:.3f}**{interval(entry, name)}\n" for name, value in entry.metrics.items()]
-    return f"`{entry.name}`, measured, with 95 % intervals over pictures:\n\n" + "".join(lines)
+    return f"`{entry.name}`, measured, with 95 % intervals over images:\n\n" + "".join(lines)
 
 
 def interval(entry: ZooEntry, name: str) -> str:

@@ -1,4 +1,4 @@
-"""A small network with random weights: enough to ask how pictures and boxes travel."""
+"""A small network with random weights: enough to ask how images and boxes travel."""
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ def model() -> PCR:
 
 
 @pytest.fixture
-def picture() -> Image:
-    """Give a smooth random picture: neighbouring crops differ, no two cells tie."""
+def photo() -> Image:
+    """Give a smooth random image: neighboring crops differ, no two cells tie."""
     rng = np.random.default_rng(5)
     coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, 12, 16)))
     fine = torch.nn.functional.interpolate(coarse, size=(150, 201), mode="bicubic").clamp(0, 255)

@@ -81,7 +81,7 @@ def save(folder: Path, graph: str, values: dict[str, Any]) -> Path:
 
 
 def answering(folder: Path, rows: npt.ArrayLike, *, inputs: str = FIXED) -> Path:
-    """Write a model that gives the same output for every picture."""
+    """Write a model that gives the same output for every image."""
     answer = np.asarray(rows, dtype=np.float32)
     shape = ",".join(str(length) for length in answer.shape)
     graph = f"({inputs} images) => (float[{shape}] output) {{ output = Identity(answer) }}"
@@ -89,7 +89,7 @@ def answering(folder: Path, rows: npt.ArrayLike, *, inputs: str = FIXED) -> Path
 
 
 def rows(entries: dict[int, list[float]], *, cells: int = CELLS) -> Floats:
-    """Give ``(1, cells, 7)`` zeros but for the cells named: centre, extent, objectness, two classes."""
+    """Give ``(1, cells, 7)`` zeros but for the cells named: center, extent, objectness, two classes."""
     output = np.zeros((1, cells, 7))
     for cell, values in entries.items():
         output[0, cell] = values
@@ -108,8 +108,8 @@ def test_cells_are_decoded_as_by_hand(tmp_path: Path) -> None:
                 0.8,
                 0.5,
                 0.1,
-            ],  # stride 8, column 2, row 1: centre (20, 10), 16 x 24
-            71: [0.0, 0.0, 0.0, 0.0, 1.0, 0.9, 0.0],  # stride 16, column 3, row 1: centre (48, 16), 16 x 16
+            ],  # stride 8, column 2, row 1: center (20, 10), 16 x 24
+            71: [0.0, 0.0, 0.0, 0.0, 1.0, 0.9, 0.0],  # stride 16, column 3, row 1: center (48, 16), 16 x 16
             82: [
                 0.5,
                 0.5,
@@ -142,8 +142,8 @@ def test_oblong_inputs_have_oblong_grids(tmp_path: Path) -> None:
     np.testing.assert_allclose(detector(BLACK[:32])[0], [[23.5, 7.5, 31.5, 15.5]], atol=1e-5)
 
 
-def test_files_that_decode_themselves_are_recognised(tmp_path: Path) -> None:
-    """Centres that follow the grid are pixels already; the option overrules what was seen."""
+def test_files_that_decode_themselves_are_recognized(tmp_path: Path) -> None:
+    """Centers that follow the grid are pixels already; the option overrules what was seen."""
     output = rows({})
     corners = [
         (column, row, stride) for stride in (8, 16, 32) for row, column in np.ndindex(64 // stride, 64 // stride)
@@ -174,14 +174,14 @@ def test_files_that_decode_themselves_are_recognised(tmp_path: Path) -> None:
 def test_boxes_come_back_to_the_pixels_they_came_from(
     tmp_path: Path, size: tuple[int, int], square: tuple[int, int, int, int], expected: tuple[float, ...] | None
 ) -> None:
-    """A red square is found where it was drawn, up to the corners, whatever the picture's shape; a blue one is not."""
-    picture = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    """A red square is found where it was drawn, up to the corners, whatever the image's shape; a blue one is not."""
+    image = np.zeros((size[1], size[0], 3), dtype=np.uint8)
     left, top, right, bottom = square
-    picture[top:bottom, left:right, 0] = 255
+    image[top:bottom, left:right, 0] = 255
     detector = YoloxDetector(save(tmp_path, FINDER, FINDER_VALUES), decoded=True)
 
-    boxes, scores = detector(picture)
-    nothing, _ = detector(picture[:, :, ::-1])
+    boxes, scores = detector(image)
+    nothing, _ = detector(image[:, :, ::-1])
 
     np.testing.assert_allclose(boxes, np.reshape(expected or (), (-1, 4)), atol=1e-9)
     assert len(scores) == len(boxes)
@@ -190,12 +190,12 @@ def test_boxes_come_back_to_the_pixels_they_came_from(
 
 def test_models_see_blue_first_and_whole_values(tmp_path: Path) -> None:
     """Channels are BGR, 0 to 255, and the class asked for is the one that scores."""
-    picture = np.full((64, 64, 3), (10, 20, 30), dtype=np.uint8)
+    image = np.full((64, 64, 3), (10, 20, 30), dtype=np.uint8)
     path = save(tmp_path, MEANS, MEANS_VALUES)
 
     detectors = [YoloxDetector(path, class_id=which, score_threshold=0.0, decoded=True) for which in range(3)]
 
-    assert [detector(picture)[1][0] * 255 for detector in detectors] == pytest.approx([30, 20, 10])
+    assert [detector(image)[1][0] * 255 for detector in detectors] == pytest.approx([30, 20, 10])
     assert detectors[0].num_classes == 3
 
 
@@ -207,7 +207,7 @@ def test_thresholds_and_padding_decide_what_is_left(tmp_path: Path) -> None:
             1: [20, 16, 20, 20, 1.0, 0.75, 0.0],
             2: [50, 16, 8, 8, 0.5, 0.5, 1.0],
             3: [50, 10, 8, 8, 0.49, 0.5, 1.0],
-            4: [32, 48, 8, 8, 1.0, 1.0, 0.0],  # in the grey below the picture
+            4: [32, 48, 8, 8, 1.0, 1.0, 0.0],  # in the gray below the image
             5: [32, 16, 8, 8, math.nan, 1.0, 0.0],
             6: [math.nan, 16, 8, 8, 1.0, 1.0, 0.0],
             7: [10, 10, 0, 5, 1.0, 1.0, 0.0],
@@ -235,16 +235,16 @@ def test_nobody_there(tmp_path: Path, size: tuple[int, int], objectness: float) 
     assert boxes.dtype == scores.dtype == np.float64
 
 
-def test_picture_files_are_opened(tmp_path: Path) -> None:
-    """A path gives what its pixels give; what is no picture is refused."""
-    picture = np.zeros((64, 64, 3), dtype=np.uint8)
-    picture[8:40, 16:32, 0] = 255
-    PIL.Image.fromarray(picture).save(tmp_path / "red.png")
+def test_image_files_are_opened(tmp_path: Path) -> None:
+    """A path gives what its pixels give; what is no image is refused."""
+    image = np.zeros((64, 64, 3), dtype=np.uint8)
+    image[8:40, 16:32, 0] = 255
+    PIL.Image.fromarray(image).save(tmp_path / "red.png")
     detector = YoloxDetector(save(tmp_path, FINDER, FINDER_VALUES), decoded=True)
 
     np.testing.assert_array_equal(detector(tmp_path / "red.png")[0], [[15.5, 7.5, 31.5, 39.5]])
     with pytest.raises(ValueError, match="uint8"):
-        detector(picture.astype(np.float32))
+        detector(image.astype(np.float32))
     with pytest.raises(FileNotFoundError):
         detector("missing.png")
 
@@ -258,14 +258,14 @@ def test_threads_are_passed_on(tmp_path: Path) -> None:
     assert [d._session.get_session_options().intra_op_num_threads for d in detectors] == [0, 1, 3]
 
 
-def test_a_predictor_takes_it(tmp_path: Path, model: PCR, picture: Image) -> None:
+def test_a_predictor_takes_it(tmp_path: Path, model: PCR, image: Image) -> None:
     """Detected persons become poses with the detector's scores, the two that nearly coincide one."""
-    scale = 64 / picture.shape[1]
+    scale = 64 / image.shape[1]
     centers = [(50 * scale, 70 * scale), (150 * scale, 75 * scale)]
     output = rows({cell: [x, y, 20, 30, 0.9 - 0.2 * cell, 1, 0] for cell, (x, y) in enumerate(centers)})
     detector = YoloxDetector(answering(tmp_path, output), decoded=True)
 
-    poses = PosePredictor(model, detector=detector).predict(picture)
+    poses = PosePredictor(model, detector=detector).predict(image)
 
     assert sorted(poses.box_scores.tolist()) == pytest.approx([0.7, 0.9])
     assert (poses.pose_scores <= poses.box_scores).all()

@@ -1,4 +1,4 @@
-"""What a detector does around its network: fitting pictures in, and thinning boxes out."""
+"""What a detector does around its network: fitting images in, and thinning boxes out."""
 
 import numpy as np
 import pytest
@@ -21,11 +21,11 @@ SMALL = Size(width=64, height=64)
         ((65, 64), (64, 63)),
     ],
 )
-def test_letterbox_keeps_the_shape_and_fills_with_grey(size: tuple[int, int], fitted: tuple[int, int]) -> None:
-    """The picture fills the top left corner without a gap; everything else is 114; the scales are those used."""
-    picture = np.full((size[1], size[0], 3), (200, 0, 30), dtype=np.uint8)
+def test_letterbox_keeps_the_shape_and_fills_with_gray(size: tuple[int, int], fitted: tuple[int, int]) -> None:
+    """The image fills the top left corner without a gap; everything else is 114; the scales are those used."""
+    image = np.full((size[1], size[0], 3), (200, 0, 30), dtype=np.uint8)
 
-    pixels, scales = letterbox(picture, SMALL)
+    pixels, scales = letterbox(image, SMALL)
 
     expected = np.full((64, 64, 3), 114, dtype=np.uint8)
     expected[: fitted[1], : fitted[0]] = (200, 0, 30)
@@ -33,19 +33,19 @@ def test_letterbox_keeps_the_shape_and_fills_with_grey(size: tuple[int, int], fi
     np.testing.assert_allclose(scales, np.divide(fitted, size))
 
 
-def test_letterbox_leaves_fitting_pictures_alone() -> None:
+def test_letterbox_leaves_fitting_images_alone() -> None:
     """At scale 1 nothing changes."""
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
-    np.testing.assert_array_equal(letterbox(picture, SMALL)[0], picture)
+    np.testing.assert_array_equal(letterbox(image, SMALL)[0], image)
 
 
-def test_letterbox_averages_large_pictures() -> None:
-    """Thin stripes where a plain bilinear reading would look do not turn the whole picture white."""
-    picture = np.zeros((512, 512, 3), dtype=np.uint8)
-    picture[:, 3::8] = picture[:, 4::8] = 255
+def test_letterbox_averages_large_images() -> None:
+    """Thin stripes where a plain bilinear reading would look do not turn the whole image white."""
+    image = np.zeros((512, 512, 3), dtype=np.uint8)
+    image[:, 3::8] = image[:, 4::8] = 255
 
-    pixels, _ = letterbox(picture, SMALL)
+    pixels, _ = letterbox(image, SMALL)
 
     assert pixels.mean() == pytest.approx(255 / 4, abs=15)
     assert pixels.max() < 200

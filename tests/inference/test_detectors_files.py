@@ -17,12 +17,12 @@ from pcrpose.keypoints.boxes import Size, intersection_areas
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-PICTURES = (3934, 75612, 105912, 439180)
+IMAGES = (3934, 75612, 105912, 439180)
 OPEN_INPUT = "float[batch,3,height,width]"
 
 
 def save(folder: Path, inputs: str = "float[1,3,64,64]", cells: int = 84, columns: int = 7) -> Path:
-    """Write a model that sees nobody in a picture of the given input."""
+    """Write a model that sees nobody in an image of the given input."""
     path = folder / "model.onnx"
     onnx.save(onnx.parser.parse_model(text(inputs, f"1,{cells},{columns}")), path)
     return path
@@ -46,20 +46,20 @@ def overlaps(boxes_a: Floats, boxes_b: Floats) -> Floats:
 
 
 @pytest.fixture
-def pictures(shared_data: Callable[[str], Path]) -> dict[int, Path]:
-    """Find four real pictures of several people, whose sides fit the model without rounding."""
-    return {image_id: shared_data(f"coco/val/{image_id:012d}.jpg") for image_id in PICTURES}
+def images(shared_data: Callable[[str], Path]) -> dict[int, Path]:
+    """Find four real images of several people, whose sides fit the model without rounding."""
+    return {image_id: shared_data(f"coco/val/{image_id:012d}.jpg") for image_id in IMAGES}
 
 
-def test_the_real_model_finds_what_was_recorded(shared_data: Callable[[str], Path], pictures: dict[int, Path]) -> None:
+def test_the_real_model_finds_what_was_recorded(shared_data: Callable[[str], Path], images: dict[int, Path]) -> None:
     """Another program's boxes and scores from the same file are found again, half a pixel up and to the left.
 
-    That program measured from the picture's border, the keypoints' frame measures from the first pixel's middle.
+    That program measured from the image's border, the keypoints' frame measures from the first pixel's middle.
     """
     detector = YoloxDetector(shared_data("detector/yolox_nano.onnx"), nms_threshold=0.65, num_threads=1)
     recorded = read_detections(shared_data("coco/annotations/person_detections_val.json"), score_threshold=0.3)
     offsets = []
-    for image_id, path in pictures.items():
+    for image_id, path in images.items():
         expected = recorded[image_id]
 
         boxes, scores = detector(path)
@@ -76,9 +76,9 @@ def test_the_real_model_finds_what_was_recorded(shared_data: Callable[[str], Pat
 
 
 def test_the_real_model_with_decoding_built_in(
-    tmp_path: Path, shared_data: Callable[[str], Path], pictures: dict[int, Path]
+    tmp_path: Path, shared_data: Callable[[str], Path], images: dict[int, Path]
 ) -> None:
-    """A copy that does the last step itself is recognised and finds the same."""
+    """A copy that does the last step itself is recognized and finds the same."""
     path = shared_data("detector/yolox_nano.onnx")
     raw = YoloxDetector(path)
     model = onnx.load(path)
@@ -103,8 +103,8 @@ def test_the_real_model_with_decoding_built_in(
     decoded = YoloxDetector(tmp_path / "decoded.onnx")
 
     assert (raw.decoded, decoded.decoded) == (False, True)
-    for picture in map(open_image, pictures.values()):
-        np.testing.assert_allclose(decoded(picture)[0], raw(picture)[0], atol=1e-3)
+    for image in map(open_image, images.values()):
+        np.testing.assert_allclose(decoded(image)[0], raw(image)[0], atol=1e-3)
 
 
 def test_open_sizes_are_filled_in(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_models_that_cannot_run_are_refused(tmp_path: Path, capfd: pytest.Captur
 def test_files_that_are_no_models_are_refused(
     tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Empty files, texts and pictures are named in the error, and nothing is written on stderr."""
+    """Empty files, texts and images are named in the error, and nothing is written on stderr."""
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
 

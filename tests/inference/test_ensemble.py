@@ -35,18 +35,18 @@ def another(model: PCR, seed: int = 4, **changes: Any) -> PoseModel[Any]:  # noq
 
 @pytest.fixture
 def crops(model: PCR) -> Tensor:
-    """Give normalised noise of the model's input size."""
+    """Give normalized noise of the model's input size."""
     torch.manual_seed(9)
-    return model.config.normalise(torch.randint(0, 256, (2, 3, 96, 64), dtype=torch.uint8), torch.float64)
+    return model.config.normalize(torch.randint(0, 256, (2, 3, 96, 64), dtype=torch.uint8), torch.float64)
 
 
-def test_one_model_is_that_model(model: PCR, crops: Tensor, picture: Image) -> None:
+def test_one_model_is_that_model(model: PCR, crops: Tensor, image: Image) -> None:
     """Alone it predicts the same bits, heatmaps and poses, with the mirrored crop too."""
     alone = Ensemble([model])
 
     assert torch.equal(alone(crops).final, model(crops).final)
     for flip in (True, False):
-        ours, its = (PosePredictor(each, flip=flip).predict(picture, BOXES) for each in (alone, model))
+        ours, its = (PosePredictor(each, flip=flip).predict(image, BOXES) for each in (alone, model))
         np.testing.assert_array_equal(ours.keypoints, its.keypoints)
         np.testing.assert_array_equal(ours.pose_scores, its.pose_scores)
 
@@ -63,27 +63,27 @@ def test_the_mean_of_heatmaps(model: PCR, crops: Tensor) -> None:
     assert together.config == model.config
 
 
-def test_mirrored_crops_are_seen_by_all(model: PCR, picture: Image) -> None:
+def test_mirrored_crops_are_seen_by_all(model: PCR, image: Image) -> None:
     """With ``flip`` the heatmaps are the mean of the members', each averaged with its own mirrored ones."""
     members = [model, another(model)]
 
-    heatmaps, _ = PosePredictor(Ensemble(members)).heatmaps(picture, BOXES[0])
+    heatmaps, _ = PosePredictor(Ensemble(members)).heatmaps(image, BOXES[0])
 
-    each = [PosePredictor(member).heatmaps(picture, BOXES[0])[0] for member in members]
+    each = [PosePredictor(member).heatmaps(image, BOXES[0])[0] for member in members]
     np.testing.assert_allclose(heatmaps, np.mean(each, axis=0), atol=1e-6)
 
 
-def test_members_normalise_as_they_were_trained(model: PCR, picture: Image) -> None:
+def test_members_normalize_as_they_were_trained(model: PCR, image: Image) -> None:
     """Members with another mean and deviation see what they would see alone, whoever comes first."""
     members = [model, another(model, **LITE)]
-    each = [PosePredictor(member).heatmaps(picture, BOXES[1])[0] for member in members]
+    each = [PosePredictor(member).heatmaps(image, BOXES[1])[0] for member in members]
 
     for order in (members, members[::-1]):
-        heatmaps, _ = PosePredictor(Ensemble(order)).heatmaps(picture, BOXES[1])
+        heatmaps, _ = PosePredictor(Ensemble(order)).heatmaps(image, BOXES[1])
         np.testing.assert_allclose(heatmaps, np.mean(each, axis=0), atol=1e-6)
     wrong = another(model)
     wrong.load_state_dict(members[1].state_dict())
-    other, _ = PosePredictor(Ensemble([model, wrong])).heatmaps(picture, BOXES[1])
+    other, _ = PosePredictor(Ensemble([model, wrong])).heatmaps(image, BOXES[1])
     assert np.abs(other - heatmaps).max() > 1e-3
 
 
@@ -116,7 +116,7 @@ UNPAIRED = Skeleton("unpaired", COCO_17.keypoints, [], [], COCO_17.sigmas)
     [
         ({"input_size": Size(width=96, height=128)}, "input size of the first, 96x64; model 2 has 128x96"),
         ({"padding": 1.1}, "padding of the first, 1.25; model 2 has 1.1"),
-        ({"alignment": "edge"}, "alignment of the first, centre; model 2 has edge"),
+        ({"alignment": "edge"}, "alignment of the first, center; model 2 has edge"),
         ({"skeleton": BACKWARDS}, "keypoints of the first"),
         ({"skeleton": UNPAIRED}, "flip partners of the first"),
     ],

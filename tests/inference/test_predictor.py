@@ -1,4 +1,4 @@
-"""Pictures and boxes in, poses out."""
+"""Images and boxes in, poses out."""
 
 import logging
 import subprocess
@@ -28,11 +28,11 @@ from pcrpose.models.simple_baseline import SimpleBaseline
 BOXES = np.array([[20.0, 15.0, 90.0, 140.0], [100.5, 30.25, 190.0, 120.0], [-10.0, -5.0, 60.0, 80.0]])
 
 
-def test_own_boxes_give_one_pose_each_in_order(model: PCR, picture: Image) -> None:
+def test_own_boxes_give_one_pose_each_in_order(model: PCR, photo: Image) -> None:
     """The same box twice stays twice: own boxes are neither reordered nor thinned."""
     boxes = BOXES[[1, 0, 1]]
 
-    poses = PosePredictor(model).predict(picture, boxes)
+    poses = PosePredictor(model).predict(photo, boxes)
 
     np.testing.assert_array_equal(poses.boxes_xyxy, boxes.astype(np.float32))
     assert poses.box_scores.tolist() == [1.0, 1.0, 1.0]
@@ -40,23 +40,23 @@ def test_own_boxes_give_one_pose_each_in_order(model: PCR, picture: Image) -> No
     assert poses.skeleton == COCO_17
 
 
-def test_pose_score_is_the_mean_of_the_scores_above_the_threshold(model: PCR, picture: Image) -> None:
+def test_pose_score_is_the_mean_of_the_scores_above_the_threshold(model: PCR, photo: Image) -> None:
     """Rescoring: box score times the mean of the keypoint scores above 0.2, zero where there are none."""
-    poses = PosePredictor(model, keypoint_threshold=0.2).predict(picture, BOXES)
+    poses = PosePredictor(model, keypoint_threshold=0.2).predict(photo, BOXES)
 
     expected = [row[row > 0.2].mean() if (row > 0.2).any() else 0.0 for row in poses.keypoint_scores]
     np.testing.assert_allclose(poses.pose_scores, expected, rtol=1e-6)
 
 
-def test_detected_boxes_are_scored_and_thinned(model: PCR, picture: Image) -> None:
+def test_detected_boxes_are_scored_and_thinned(model: PCR, photo: Image) -> None:
     """Near-identical detections become one pose, the best first, with the detector's score in it."""
 
     def detector(image: Image) -> tuple[npt.ArrayLike, npt.ArrayLike]:
-        assert image.shape == picture.shape
+        assert image.shape == photo.shape
         return BOXES[[0, 1, 0]], [0.5, 0.9, 0.6]
 
-    own = PosePredictor(model).predict(picture, BOXES)
-    poses = PosePredictor(model, detector=detector).predict(picture)
+    own = PosePredictor(model).predict(photo, BOXES)
+    poses = PosePredictor(model, detector=detector).predict(photo)
 
     assert len(poses) == 2
     assert sorted(poses.box_scores.tolist()) == pytest.approx([0.6, 0.9])
@@ -65,65 +65,63 @@ def test_detected_boxes_are_scored_and_thinned(model: PCR, picture: Image) -> No
     assert poses.pose_scores[best] == pytest.approx(0.9 * own.pose_scores[1], rel=1e-5)
 
 
-def test_detections_found_earlier_are_a_detectors(model: PCR, picture: Image) -> None:
+def test_detections_found_earlier_are_a_detectors(model: PCR, photo: Image) -> None:
     """A detection file and a detector that finds the same give the same poses."""
     found = (BOXES, [0.5, 0.9, 0.6])
 
-    live = PosePredictor(model, detector=lambda _: found).predict(picture)
-    stored = PosePredictor(model).predict_detections([picture], [found])[0]
+    live = PosePredictor(model, detector=lambda _: found).predict(photo)
+    stored = PosePredictor(model).predict_detections([photo], [found])[0]
 
     np.testing.assert_array_equal(live.keypoints, stored.keypoints)
     np.testing.assert_array_equal(live.pose_scores, stored.pose_scores)
 
 
-def test_whole_picture_is_one_person_and_says_so_once(
-    model: PCR, picture: Image, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Without boxes and detector there is one pose a picture and one warning in all."""
+def test_whole_image_is_one_person_and_says_so_once(model: PCR, photo: Image, caplog: pytest.LogCaptureFixture) -> None:
+    """Without boxes and detector there is one pose an image and one warning in all."""
     predictor = PosePredictor(model)
 
     with caplog.at_level(logging.WARNING):
-        poses = predictor.predict_batch([picture, picture])
+        poses = predictor.predict_batch([photo, photo])
 
     assert [len(found) for found in poses] == [1, 1]
-    assert poses[0].boxes_xyxy.tolist() == [[0.0, 0.0, picture.shape[1] - 1, picture.shape[0] - 1]]
+    assert poses[0].boxes_xyxy.tolist() == [[0.0, 0.0, photo.shape[1] - 1, photo.shape[0] - 1]]
     assert len(caplog.records) == 1
     assert "detector" in caplog.text
 
 
 @pytest.mark.parametrize("boxes", [[], np.zeros((0, 4))])
-def test_no_boxes_give_no_poses(model: PCR, picture: Image, boxes: npt.ArrayLike) -> None:
-    """An empty list is not the whole picture."""
-    poses = PosePredictor(model).predict(picture, boxes)
+def test_no_boxes_give_no_poses(model: PCR, photo: Image, boxes: npt.ArrayLike) -> None:
+    """An empty list is not the whole image."""
+    poses = PosePredictor(model).predict(photo, boxes)
 
     assert poses.keypoints.shape == (0, 17, 2)
 
 
-def test_a_detector_that_finds_nobody_gives_no_poses(model: PCR, picture: Image) -> None:
+def test_a_detector_that_finds_nobody_gives_no_poses(model: PCR, photo: Image) -> None:
     """Nobody found is an empty answer, not an error."""
-    assert len(PosePredictor(model, detector=lambda _: ([], [])).predict(picture)) == 0
+    assert len(PosePredictor(model, detector=lambda _: ([], [])).predict(photo)) == 0
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 32])
-def test_batches_cross_pictures_and_do_not_matter(model: PCR, picture: Image, batch_size: int) -> None:
-    """However persons are grouped into batches, each picture gets its own poses."""
-    pictures = [picture, picture[:, ::-1].copy(), picture[:100]]
+def test_batches_cross_images_and_do_not_matter(model: PCR, photo: Image, batch_size: int) -> None:
+    """However persons are grouped into batches, each image gets its own poses."""
+    images = [photo, photo[:, ::-1].copy(), photo[:100]]
     boxes = [BOXES, np.zeros((0, 4)), BOXES[:1]]
 
-    together = PosePredictor(model, batch_size=batch_size).predict_batch(pictures, boxes)
+    together = PosePredictor(model, batch_size=batch_size).predict_batch(images, boxes)
 
     assert [len(poses) for poses in together] == [3, 0, 1]
-    for poses, image, given in zip(together, pictures, boxes, strict=True):
+    for poses, image, given in zip(together, images, boxes, strict=True):
         alone = PosePredictor(model).predict(image, given)
         np.testing.assert_allclose(poses.keypoints, alone.keypoints, atol=1e-4)
 
 
-def test_a_buffer_may_be_used_again(model: PCR, picture: Image) -> None:
+def test_a_buffer_may_be_used_again(model: PCR, photo: Image) -> None:
     """Frames that share one array, as video readers give them, each get their own poses."""
-    frames = [picture, picture[::-1].copy(), 255 - picture]
+    frames = [photo, photo[::-1].copy(), 255 - photo]
 
     def reader() -> Iterator[Image]:
-        buffer = np.empty_like(picture)
+        buffer = np.empty_like(photo)
         for frame in frames:
             buffer[:] = frame
             yield buffer
@@ -134,13 +132,13 @@ def test_a_buffer_may_be_used_again(model: PCR, picture: Image) -> None:
         np.testing.assert_allclose(poses.keypoints, PosePredictor(model).predict(frame, BOXES).keypoints, atol=1e-4)
 
 
-def test_pictures_are_let_go_one_by_one(model: PCR, picture: Image) -> None:
-    """However many pictures share a batch, only the one being read and its neighbours are in memory."""
+def test_images_are_let_go_one_by_one(model: PCR, photo: Image) -> None:
+    """However many images share a batch, only the one being read and its neighbors are in memory."""
     alive: list[weakref.ref[Image]] = []
 
     def reader() -> Iterator[Image]:
         for _ in range(12):
-            fresh = picture.copy()
+            fresh = photo.copy()
             alive.append(weakref.ref(fresh))
             assert sum(reference() is not None for reference in alive) <= 4
             yield fresh
@@ -149,97 +147,97 @@ def test_pictures_are_let_go_one_by_one(model: PCR, picture: Image) -> None:
 
 
 def test_detections_that_cannot_be_cropped_are_left_out(
-    model: PCR, picture: Image, caplog: pytest.LogCaptureFixture
+    model: PCR, photo: Image, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One bad detection does not cost the others; how many there were is logged."""
     nan = float("nan")
     boxes = np.array([BOXES[0], [5, 5, 5, 9], [900, 5, 990, 9], [nan, 5, 9, 9], BOXES[1]])
 
-    poses = PosePredictor(model).predict_detections([picture], [(boxes, [0.5, 0.9, 0.9, 0.9, nan])])[0]
+    poses = PosePredictor(model).predict_detections([photo], [(boxes, [0.5, 0.9, 0.9, 0.9, nan])])[0]
 
     np.testing.assert_array_equal(poses.boxes_xyxy, BOXES[:1].astype(np.float32))
     assert "4 of 5" in caplog.text
 
 
-def test_a_model_that_was_trained_meanwhile_still_predicts(model: PCR, picture: Image) -> None:
+def test_a_model_that_was_trained_meanwhile_still_predicts(model: PCR, photo: Image) -> None:
     """Prediction always runs in evaluation mode."""
     predictor = PosePredictor(model)
-    expected = predictor.predict(picture, BOXES)
+    expected = predictor.predict(photo, BOXES)
     model.train()
 
-    np.testing.assert_array_equal(predictor.predict(picture, BOXES).keypoints, expected.keypoints)
+    np.testing.assert_array_equal(predictor.predict(photo, BOXES).keypoints, expected.keypoints)
 
 
-@pytest.mark.parametrize("one", ["picture.jpg", Path("picture.jpg"), np.zeros((4, 5, 3), dtype=np.uint8)])
-def test_one_picture_is_not_many(model: PCR, one: Any) -> None:  # noqa: ANN401 - wrong on purpose
-    """A path given as the list of pictures would be read letter by letter."""
-    with pytest.raises(TypeError, match="several pictures"):
+@pytest.mark.parametrize("one", ["image.jpg", Path("image.jpg"), np.zeros((4, 5, 3), dtype=np.uint8)])
+def test_one_image_is_not_many(model: PCR, one: Any) -> None:  # noqa: ANN401 - wrong on purpose
+    """A path given as the list of images would be read letter by letter."""
+    with pytest.raises(TypeError, match="several images"):
         PosePredictor(model).predict_batch(one)
 
 
-def test_the_picture_of_a_wrong_box_is_named(model: PCR, picture: Image) -> None:
-    """In a batch the error says which picture's box it was."""
-    with pytest.raises(ValueError, match="picture 1: box 2"):
-        PosePredictor(model).predict_batch([picture, picture], [BOXES, [*BOXES[:2], [5, 5, 5, 5]]])
+def test_the_image_of_a_wrong_box_is_named(model: PCR, photo: Image) -> None:
+    """In a batch the error says which image's box it was."""
+    with pytest.raises(ValueError, match="image 1: box 2"):
+        PosePredictor(model).predict_batch([photo, photo], [BOXES, [*BOXES[:2], [5, 5, 5, 5]]])
 
 
-def test_pictures_and_boxes_must_match_in_number(model: PCR, picture: Image) -> None:
-    """A missing entry is an error, not a picture without persons."""
-    with pytest.raises(ValueError, match="none for picture 1"):
-        PosePredictor(model).predict_batch([picture, picture], [BOXES])
+def test_images_and_boxes_must_match_in_number(model: PCR, photo: Image) -> None:
+    """A missing entry is an error, not an image without persons."""
+    with pytest.raises(ValueError, match="none for image 1"):
+        PosePredictor(model).predict_batch([photo, photo], [BOXES])
 
 
 @pytest.mark.parametrize("heatmaps", ["gaussian", "probability"])
 @pytest.mark.parametrize("decode", ["argmax", "quarter", "dark", "udp", "soft_argmax"])
-def test_a_mirrored_picture_gives_mirrored_poses(
-    model: PCR, picture: Image, decode: Decoding, heatmaps: HeatmapKind
+def test_a_mirrored_image_gives_mirrored_poses(
+    model: PCR, photo: Image, decode: Decoding, heatmaps: HeatmapKind
 ) -> None:
-    """With the flip test, mirroring picture and boxes mirrors the poses to 0.01 px."""
+    """With the flip test, mirroring image and boxes mirrors the poses to 0.01 px."""
     model.config = replace(model.config, heatmaps=heatmaps)
     predictor = PosePredictor(model, flip=True, decode=decode)
-    width = picture.shape[1]
+    width = photo.shape[1]
 
-    poses = predictor.predict(picture, BOXES)
-    mirrored = predictor.predict(picture[:, ::-1], mirror_boxes(BOXES, width))
+    poses = predictor.predict(photo, BOXES)
+    mirrored = predictor.predict(photo[:, ::-1], mirror_boxes(BOXES, width))
 
     expected = mirror_keypoints(poses.keypoints, width, COCO_17.flip_indices)
     np.testing.assert_allclose(mirrored.keypoints, expected, atol=0.01)
     np.testing.assert_allclose(mirrored.keypoint_scores, poses.keypoint_scores[:, COCO_17.flip_indices], atol=1e-5)
 
 
-def test_flip_shift_of_published_models(picture: Image) -> None:
+def test_flip_shift_of_published_models(photo: Image) -> None:
     """The mirrored heatmaps of an edge-aligned model are moved by one cell before they are averaged."""
     config = SimpleBaselineConfig(encoder="resnet18", channels=(16, 16, 16), input_size=Size(width=64, height=96))
     network = SimpleBaseline(config).eval()
     torch.nn.init.normal_(network.final_layer.weight, std=0.5)
-    crops = torch.from_numpy(Crop.from_boxes(BOXES, config.input_size, alignment="edge").warp(picture))
-    normalised = config.normalise(crops.permute(0, 3, 1, 2))
+    crops = torch.from_numpy(Crop.from_boxes(BOXES, config.input_size, alignment="edge").warp(photo))
+    normalized = config.normalize(crops.permute(0, 3, 1, 2))
     with torch.inference_mode():
-        first, second = network(normalised).final, network(normalised.flip(3)).final
+        first, second = network(normalized).final, network(normalized.flip(3)).final
     back = second[:, torch.tensor(COCO_17.flip_indices)].flip(3)
     back[..., 1:] = back[..., :-1].clone()
     _, expected = config.codec().decode((first + back) / 2)
 
-    found = PosePredictor(network).predict(picture, BOXES).keypoint_scores
+    found = PosePredictor(network).predict(photo, BOXES).keypoint_scores
 
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-4)
 
 
-def test_bgr_arrays_are_swapped(model: PCR, picture: Image) -> None:
-    """A picture from OpenCV gives the same poses once its colour order is said."""
-    expected = PosePredictor(model).predict(picture, BOXES)
-    found = PosePredictor(model).predict(np.ascontiguousarray(picture[..., ::-1]), BOXES, color="bgr")
+def test_bgr_arrays_are_swapped(model: PCR, photo: Image) -> None:
+    """An image from OpenCV gives the same poses once its color order is said."""
+    expected = PosePredictor(model).predict(photo, BOXES)
+    found = PosePredictor(model).predict(np.ascontiguousarray(photo[..., ::-1]), BOXES, color="bgr")
 
     np.testing.assert_array_equal(expected.keypoints, found.keypoints)
 
 
 @pytest.mark.parametrize("flip", [True, False])
-def test_heatmaps_are_those_that_predict_decodes(model: PCR, picture: Image, flip: bool) -> None:  # noqa: FBT001 - a case
-    """Decoded and taken back to the picture they give the very pose of the same box."""
+def test_heatmaps_are_those_that_predict_decodes(model: PCR, photo: Image, flip: bool) -> None:  # noqa: FBT001 - a case
+    """Decoded and taken back to the image they give the very pose of the same box."""
     predictor = PosePredictor(model, flip=flip)
-    expected = predictor.predict(picture, BOXES[1:2])
+    expected = predictor.predict(photo, BOXES[1:2])
 
-    heatmaps, crop = predictor.heatmaps(picture, BOXES[1])
+    heatmaps, crop = predictor.heatmaps(photo, BOXES[1])
 
     assert heatmaps.dtype == np.float32
     assert heatmaps.shape == (17, 24, 16)
@@ -249,36 +247,36 @@ def test_heatmaps_are_those_that_predict_decodes(model: PCR, picture: Image, fli
     np.testing.assert_allclose(scores.numpy(), expected.keypoint_scores, rtol=1e-5)
 
 
-def test_heatmaps_of_the_whole_picture(model: PCR, picture: Image) -> None:
-    """Without a box the whole picture is one person, in either colour order, and no detector is asked."""
+def test_heatmaps_of_the_whole_image(model: PCR, photo: Image) -> None:
+    """Without a box the whole image is one person, in either color order, and no detector is asked."""
 
     def detector(_: Image) -> tuple[npt.ArrayLike, npt.ArrayLike]:
         raise AssertionError
 
     predictor = PosePredictor(model, detector=detector)
-    whole = [0, 0, picture.shape[1] - 1, picture.shape[0] - 1]
+    whole = [0, 0, photo.shape[1] - 1, photo.shape[0] - 1]
 
-    heatmaps, crop = predictor.heatmaps(np.ascontiguousarray(picture[..., ::-1]), color="bgr")
+    heatmaps, crop = predictor.heatmaps(np.ascontiguousarray(photo[..., ::-1]), color="bgr")
 
-    expected, expected_crop = predictor.heatmaps(picture, whole)
+    expected, expected_crop = predictor.heatmaps(photo, whole)
     np.testing.assert_array_equal(heatmaps, expected)
     np.testing.assert_array_equal(crop.matrices, expected_crop.matrices)
 
 
 @pytest.mark.parametrize("box", [[5, 5, 5, 9], [5, 5, 9], BOXES, [900, 900, 990, 990]])
-def test_heatmaps_take_one_box(model: PCR, picture: Image, box: npt.ArrayLike) -> None:
+def test_heatmaps_take_one_box(model: PCR, photo: Image, box: npt.ArrayLike) -> None:
     """Many boxes, and boxes that cannot be cropped, are refused."""
     with pytest.raises(ValueError, match=r"expected|outside"):
-        PosePredictor(model).heatmaps(picture, box)
+        PosePredictor(model).heatmaps(photo, box)
 
 
-def test_path_bytes_pil_and_array_are_one_picture(model: PCR, picture: Image, tmp_path: Path) -> None:
-    """However the picture comes, the poses are the same."""
-    path = tmp_path / "picture.png"
-    PIL.Image.fromarray(picture).save(path)
+def test_path_bytes_pil_and_array_are_one_image(model: PCR, photo: Image, tmp_path: Path) -> None:
+    """However the image comes, the poses are the same."""
+    path = tmp_path / "image.png"
+    PIL.Image.fromarray(photo).save(path)
     predictor = PosePredictor(model)
 
-    poses = predictor.predict_batch([picture, path, str(path), path.read_bytes(), PIL.Image.open(path)], [BOXES] * 5)
+    poses = predictor.predict_batch([photo, path, str(path), path.read_bytes(), PIL.Image.open(path)], [BOXES] * 5)
 
     for other in poses[1:]:
         np.testing.assert_array_equal(poses[0].keypoints, other.keypoints)
@@ -294,26 +292,26 @@ def test_path_bytes_pil_and_array_are_one_picture(model: PCR, picture: Image, tm
         ([10, 10, 50], "shape"),
     ],
 )
-def test_impossible_boxes_are_one_clear_error(model: PCR, picture: Image, box: list[float], message: str) -> None:
+def test_impossible_boxes_are_one_clear_error(model: PCR, photo: Image, box: list[float], message: str) -> None:
     """Zero-size, inverted, NaN, outside and malformed boxes say what is wrong."""
     with pytest.raises(ValueError, match=message):
-        PosePredictor(model).predict(picture, [box])
+        PosePredictor(model).predict(photo, [box])
 
 
-def test_a_missing_picture_is_named(model: PCR, tmp_path: Path) -> None:
+def test_a_missing_image_is_named(model: PCR, tmp_path: Path) -> None:
     """The error names the path."""
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
         PosePredictor(model).predict(tmp_path / "nowhere.jpg")
 
 
-def test_a_box_in_a_panorama_is_found_where_it_is(model: PCR, picture: Image) -> None:
+def test_a_box_in_a_panorama_is_found_where_it_is(model: PCR, photo: Image) -> None:
     """A 20,000-pixel panorama gives the poses of the part that is looked at."""
     panorama = np.zeros((300, 20_000, 3), dtype=np.uint8)
     left, top = 17_000, 100
-    panorama[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    box = np.array([[60.0, 40.0, 110.0, 110.0]])  # its window stays inside the small picture
+    panorama[top : top + photo.shape[0], left : left + photo.shape[1]] = photo
+    box = np.array([[60.0, 40.0, 110.0, 110.0]])  # its window stays inside the small image
 
-    near = PosePredictor(model).predict(picture, box).keypoints
+    near = PosePredictor(model).predict(photo, box).keypoints
     far = PosePredictor(model).predict(panorama, box + np.array([left, top, left, top])).keypoints
 
     np.testing.assert_allclose(far - np.array([left, top]), near, atol=0.01)
@@ -379,8 +377,8 @@ def resident():
         return int(file.read().split()[1]) * 4096
 rng = np.random.default_rng(0)
 for number in range(1000):
-    picture = rng.integers(0, 255, (rng.integers(40, 90), rng.integers(40, 90), 3), dtype=np.uint8)
-    predictor.predict(picture, [[1, 1, 30, 30]])
+    image = rng.integers(0, 255, (rng.integers(40, 90), rng.integers(40, 90), 3), dtype=np.uint8)
+    predictor.predict(image, [[1, 1, 30, 30]])
     if number == 99:
         before = resident()
 print(resident() - before)
@@ -388,6 +386,6 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_does_not_grow_with_the_number_of_pictures() -> None:
-    """A thousand pictures in a row add less than 20 MB after the first hundred."""
+def test_memory_does_not_grow_with_the_number_of_images() -> None:
+    """A thousand images in a row add less than 20 MB after the first hundred."""
     assert int(run(GROWTH_PROGRAM)) < 20e6

@@ -24,8 +24,8 @@ def test_the_astronaut_has_a_face() -> None:
     """On the photograph of the demo the points of the face lie within an eye's distance of where they are."""
     from skimage import data  # noqa: PLC0415 - an extra
 
-    picture: Image = data.astronaut()  # type: ignore[no-untyped-call] # scikit-image annotates little
-    poses = PosePredictor(PCR.from_pretrained("pcr-nano")).predict(picture, [[20, 15, 365, 511]])
+    image: Image = data.astronaut()  # type: ignore[no-untyped-call] # scikit-image annotates little
+    poses = PosePredictor(PCR.from_pretrained("pcr-nano")).predict(image, [[20, 15, 365, 511]])
 
     for name, place in FACE.items():
         found = poses.keypoints[0, COCO_17.index(name)]
@@ -34,7 +34,7 @@ def test_the_astronaut_has_a_face() -> None:
 
 
 def test_ap_on_the_subset_is_what_the_zoo_says(shared_data: Callable[[str], Path]) -> None:
-    """AP on pictures never trained on, with annotated boxes, is the declared one and above 0.25."""
+    """AP on images never trained on, with annotated boxes, is the declared one and above 0.25."""
     annotations = shared_data("coco/annotations/person_keypoints_val.json")
     dataset = read_coco(annotations, shared_data("coco/val"))
 

@@ -17,7 +17,7 @@ from pcrpose.models.pcr import PCR
 
 @pytest.fixture
 def annotations(tmp_path: Path) -> Path:
-    """Draw a data set of five pictures."""
+    """Draw a data set of five images."""
     return write_coco(tmp_path, count=5, seed=1)
 
 
@@ -31,15 +31,15 @@ def test_every_annotated_person_is_predicted(model: PCR, annotations: Path) -> N
     assert 0 <= metrics.ap <= metrics.ap50 <= 1
 
 
-def test_only_pictures_that_count_are_predicted(model: PCR, annotations: Path) -> None:
-    """An evaluator of two pictures gets the poses of two."""
+def test_only_images_that_count_are_predicted(model: PCR, annotations: Path) -> None:
+    """An evaluator of two images gets the poses of two."""
     dataset = read_coco(annotations, annotations.parent / "images")
 
     assert validate(PosePredictor(model), dataset, CocoEvaluator(annotations, image_ids=[1, 3])).num_poses == 2
 
 
 def test_detections_replace_the_boxes(model: PCR, annotations: Path) -> None:
-    """With detections, pictures that have none get no pose."""
+    """With detections, images that have none get no pose."""
     dataset = read_coco(annotations, annotations.parent / "images")
     evaluator = CocoEvaluator(annotations)
 

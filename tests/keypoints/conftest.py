@@ -1,4 +1,4 @@
-"""How colours look to everybody: lightness and hue, in ordinary and in colour-blind eyes."""
+"""How colors look to everybody: lightness and hue, in ordinary and in color-blind eyes."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -31,10 +31,10 @@ TO_XYZ = np.array(
 
 @pytest.fixture
 def seen() -> Seen:
-    """Turn ``(N, 3)`` sRGB colours into ``(N, 3)`` CIELAB, lightness first, for each kind of eye."""
+    """Turn ``(N, 3)`` sRGB colors into ``(N, 3)`` CIELAB, lightness first, for each kind of eye."""
 
-    def look(colours: npt.ArrayLike) -> dict[str, Floats]:
-        share = np.asarray(colours, dtype=float) / 255
+    def look(colors: npt.ArrayLike) -> dict[str, Floats]:
+        share = np.asarray(colors, dtype=float) / 255
         linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
         return {eye: lab(np.clip(linear @ matrix.T, 0, 1)) for eye, matrix in EYES.items()}
 

@@ -21,7 +21,7 @@ from pcrpose.keypoints.boxes import (
     xyxy_to_xywh,
 )
 
-PICTURE = Size(width=100, height=80)
+IMAGE = Size(width=100, height=80)
 Box = tuple[float, float, float, float]
 
 # Eighths add without rounding, so that what must be equal can be compared as equal.
@@ -67,9 +67,9 @@ def test_width_counts_from_left_to_right() -> None:
     assert xyxy_to_xywh([[10, 20, 15, 27]]).tolist() == [[10, 20, 5, 7]]
 
 
-def test_the_whole_picture_ends_at_its_last_pixel() -> None:
-    """An integer is a pixel's centre, so 100 columns end at 99."""
-    assert whole_image_box(PICTURE).tolist() == [[0, 0, 99, 79]]
+def test_the_whole_image_ends_at_its_last_pixel() -> None:
+    """An integer is a pixel's center, so 100 columns end at 99."""
+    assert whole_image_box(IMAGE).tolist() == [[0, 0, 99, 79]]
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_the_whole_picture_ends_at_its_last_pixel() -> None:
 )
 def test_annotated_boxes_are_clipped(box_xywh: Box, expected: Box) -> None:
     """The published cleaning: the left side moves in first, then the width counts; nothing comes out inverted."""
-    assert clip_boxes([box_xywh], PICTURE).tolist() == [list(expected)]
+    assert clip_boxes([box_xywh], IMAGE).tolist() == [list(expected)]
 
 
 def test_no_box_is_clipped_to_no_box() -> None:
     """Empty input is a case for every function of the room."""
-    for boxes in (clip_boxes([], PICTURE), check_boxes([], PICTURE), mirror_boxes([], 10), *windows([], 0.75)):
+    for boxes in (clip_boxes([], IMAGE), check_boxes([], IMAGE), mirror_boxes([], 10), *windows([], 0.75)):
         assert len(boxes) == 0
         assert boxes.ndim == 2
     assert intersection_areas([], [[0, 0, 1, 1]]).shape == (0, 1)
@@ -104,22 +104,22 @@ def test_no_box_is_clipped_to_no_box() -> None:
         ((0, 0, math.inf, 5), "box 1: expected finite"),
         ((5, 5, 5, 9), "box 1: expected x1 < x2 and y1 < y2"),
         ((5, 9, 8, 5), "box 1: expected x1 < x2 and y1 < y2"),
-        ((100, 5, 120, 9), r"box 1: .* lies outside the 80x100 \(height x width\) picture"),
+        ((100, 5, 120, 9), r"box 1: .* lies outside the 80x100 \(height x width\) image"),
         ((5, -9, 8, -1), "box 1: .* lies outside"),
     ],
 )
 def test_boxes_that_cannot_be_cropped_are_refused(box: Box, message: str) -> None:
     """The first bad box is named with what is wrong with it."""
     with pytest.raises(ValueError, match=message):
-        check_boxes([(0, 0, 9, 9), box, box], PICTURE if "outside" in message else None)
+        check_boxes([(0, 0, 9, 9), box, box], IMAGE if "outside" in message else None)
     with pytest.raises(ValueError, match=message.replace("box 1", "^box")):  # one alone needs no number
-        check_boxes([box], PICTURE if "outside" in message else None)
+        check_boxes([box], IMAGE if "outside" in message else None)
 
 
 def test_good_boxes_are_copied() -> None:
-    """Boxes over the border are good, those beside the picture too if no picture is given; the result is a copy."""
+    """Boxes over the border are good, those beside the image too if no image is given; the result is a copy."""
     boxes = np.array([[-10.0, -10.0, 0.0, 0.0], [99.0, 79.0, 200.0, 200.0]])
-    checked = check_boxes(boxes, PICTURE)
+    checked = check_boxes(boxes, IMAGE)
 
     np.testing.assert_array_equal(checked, boxes)
     assert not np.shares_memory(checked, boxes)
@@ -143,7 +143,7 @@ def test_mirroring_twice_is_nothing(boxes: list[Box], width: int) -> None:
     np.testing.assert_array_equal(xyxy_to_xywh(mirrored)[:, 2:], xyxy_to_xywh(original)[:, 2:])
 
 
-def test_the_whole_picture_mirrors_onto_itself() -> None:
+def test_the_whole_image_mirrors_onto_itself() -> None:
     """Column 0 becomes the last column; the argument is not changed."""
     boxes = np.array([[0.0, 0.0, 99.0, 79.0], [10.0, 5.0, 20.0, 9.0]])
 
@@ -159,7 +159,7 @@ def test_intersections_are_products_of_overlaps() -> None:
 
 
 def test_windows_grow_the_shorter_side() -> None:
-    """A wide box grows in height, a high one in width; the centre stays and the padding multiplies."""
+    """A wide box grows in height, a high one in width; the center stays and the padding multiplies."""
     centers, extents = windows([[0, 0, 75, 10], [0, 0, 10, 100]], 0.75, 1.0)
 
     assert centers.tolist() == [[37.5, 5], [5, 50]]
@@ -169,7 +169,7 @@ def test_windows_grow_the_shorter_side() -> None:
 
 @pytest.mark.parametrize("size", [Size(width=192, height=256), Size(width=288, height=384)])
 def test_published_windows(golden: Callable[[str], Any], size: Size) -> None:
-    """Centres and extents are the reference's, whose scale counts 200 pixels; its degenerate rows are not copied."""
+    """Centers and extents are the reference's, whose scale counts 200 pixels; its degenerate rows are not copied."""
     reference, name = golden("affine"), f"{size.width}x{size.height}"
     sound = np.r_[0:2, 10:60]
 

@@ -15,7 +15,7 @@ from pcrpose.keypoints.skeleton import COCO_17
 
 Golden = Callable[[str], Any]
 SIZE = Size(width=192, height=256)
-ALIGNMENTS: tuple[Alignment, ...] = ("centre", "edge")
+ALIGNMENTS: tuple[Alignment, ...] = ("center", "edge")
 
 
 @given(
@@ -34,7 +34,7 @@ def test_forward_and_inverse_undo_each_other(
     alignment: Alignment,
     point: tuple[float, float],
 ) -> None:
-    """A point of the crop goes to the picture and back, for any window."""
+    """A point of the crop goes to the image and back, for any window."""
     crop = Crop.from_windows([center], [[width, width]], SIZE, rotations=angle, mirrored=mirrored, alignment=alignment)
     points = np.array([[point, (0.0, 0.0)]])
 
@@ -56,10 +56,10 @@ def test_points_of_any_rank_are_moved_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("alignment", "middle", "left_edge"), [("centre", [95.5, 127.5], -0.5), ("edge", [96.0, 128.0], 0.0)]
+    ("alignment", "middle", "left_edge"), [("center", [95.5, 127.5], -0.5), ("edge", [96.0, 128.0], 0.0)]
 )
 def test_the_window_fills_the_crop(alignment: Alignment, middle: list[float], left_edge: float) -> None:
-    """The window's centre goes to the crop's, its left edge to the edge of the first pixel."""
+    """The window's center goes to the crop's, its left edge to the edge of the first pixel."""
     crop = Crop.from_windows([[50.0, 60.0]], [[96.0, 128.0]], SIZE, alignment=alignment)
 
     assert crop.forward([[50.0, 60.0]]).tolist() == [middle]
@@ -67,11 +67,11 @@ def test_the_window_fills_the_crop(alignment: Alignment, middle: list[float], le
 
 
 def test_only_the_published_alignment_does_without_antialiasing() -> None:
-    """Centre alignment averages when it shrinks, edge alignment does not."""
+    """Center alignment averages when it shrinks, edge alignment does not."""
     assert [Crop.from_boxes([[0, 0, 9, 9]], SIZE, alignment=each).antialias for each in ALIGNMENTS] == [True, False]
 
 
-@pytest.mark.parametrize(("alignment", "last"), [("centre", 191), ("edge", 192)])
+@pytest.mark.parametrize(("alignment", "last"), [("center", 191), ("edge", 192)])
 def test_mirroring_reflects_the_finished_crop(alignment: Alignment, last: int) -> None:
     """A mirrored crop has x' = W-1-x, in the published alignment W-x, whatever the rotation."""
     window = {"centers": [[50.0, 60.0]] * 2, "extents": [[90.0, 120.0]] * 2, "size": SIZE, "rotations": 30.0}
@@ -81,8 +81,8 @@ def test_mirroring_reflects_the_finished_crop(alignment: Alignment, last: int) -
     np.testing.assert_allclose(mirrored, [last - plain[0], plain[1]], atol=1e-9)
 
 
-def test_positive_rotation_turns_the_picture_counter_clockwise() -> None:
-    """What lies right of the centre moves up."""
+def test_positive_rotation_turns_the_image_counter_clockwise() -> None:
+    """What lies right of the center moves up."""
     crop = Crop.from_windows([[15, 15]], [[31, 31]], Size(width=31, height=31), rotations=90.0)
 
     np.testing.assert_allclose(crop.forward([[20.0, 15.0]]), [[15.0, 10.0]], atol=1e-9)
@@ -110,7 +110,7 @@ def test_no_box_gives_no_crop() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alignment": "center"}, "alignment: expected one of"),
+        ({"alignment": "middle"}, "alignment: expected one of"),
         ({"extents": [[0.0, 5.0]]}, "window 0: expected a positive width"),
         ({"extents": [[float("nan"), 5.0]]}, "window 0: expected a positive width"),
         ({"extents": [[5.0, 5.0]] * 2}, r"extents: expected shape \(1, 2\), found \(2, 2\)"),

@@ -17,20 +17,20 @@ from pcrpose.keypoints.crop import Alignment, Crop
 Golden = Callable[[str], Any]
 SIZE = Size(width=192, height=256)
 SMALL = Size(width=24, height=32)
-ALIGNMENTS: tuple[Alignment, ...] = ("centre", "edge")
+ALIGNMENTS: tuple[Alignment, ...] = ("center", "edge")
 
 
 def noise(height: int, width: int) -> Image:
-    """Make a picture in which no two places look alike."""
+    """Make an image in which no two places look alike."""
     return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def ramp(height: int = 250, width: int = 240) -> Image:
-    """Make a picture whose red is x and whose green is y."""
-    picture = np.zeros((height, width, 3), dtype=np.uint8)
-    picture[..., 0] = np.arange(width)
-    picture[..., 1] = np.arange(height)[:, None]
-    return picture
+    """Make an image whose red is x and whose green is y."""
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    image[..., 0] = np.arange(width)
+    image[..., 1] = np.arange(height)[:, None]
+    return image
 
 
 def pixel_grid(size: Size) -> Floats:
@@ -39,15 +39,15 @@ def pixel_grid(size: Size) -> Floats:
 
 
 def test_a_window_of_whole_pixels_is_copied() -> None:
-    """Without zoom and rotation the crop holds the picture's own pixels, and 0 outside."""
-    picture = noise(40, 50)
+    """Without zoom and rotation the crop holds the image's own pixels, and 0 outside."""
+    image = noise(40, 50)
     crop = Crop.from_windows([[3.5, 11.5]], [[24.0, 32.0]], SMALL)  # columns -8..15, rows -4..27
 
     expected = np.zeros((32, 24, 3), dtype=np.uint8)
-    expected[4:, 8:] = picture[:28, :16]
+    expected[4:, 8:] = image[:28, :16]
 
-    np.testing.assert_array_equal(crop.warp(picture)[0], expected)
-    np.testing.assert_array_equal(replace(crop, antialias=False).warp(picture)[0], expected)
+    np.testing.assert_array_equal(crop.warp(image)[0], expected)
+    np.testing.assert_array_equal(replace(crop, antialias=False).warp(image)[0], expected)
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
@@ -67,8 +67,8 @@ def test_pixels_stand_where_the_points_say(alignment: Alignment, mirrored: bool,
 
 
 @pytest.mark.parametrize("angle", [0.0, 30.0])
-def test_shrinking_averages_the_picture(angle: float) -> None:
-    """A fine chequerboard becomes even grey, not a new pattern; the published way keeps the pattern."""
+def test_shrinking_averages_the_image(angle: float) -> None:
+    """A fine chequerboard becomes even gray, not a new pattern; the published way keeps the pattern."""
     board = np.zeros((400, 400, 3), dtype=np.uint8)
     board[::2, ::2] = board[1::2, 1::2] = 255
     crop = Crop.from_windows([[199.5, 199.5]], [[216.0, 288.0]], SMALL, rotations=angle)  # nine times smaller
@@ -82,7 +82,7 @@ def test_shrinking_averages_the_picture(angle: float) -> None:
 @pytest.mark.parametrize("angle", [0.0, 20.0])
 @pytest.mark.parametrize("width", [20.0, 200.0])
 def test_brightness_is_kept_inside_and_fades_at_the_border(angle: float, width: float) -> None:
-    """White stays white away from the border and nothing is ever brightened beyond the picture."""
+    """White stays white away from the border and nothing is ever brightened beyond the image."""
     white = np.full((60, 60, 3), 255, dtype=np.uint8)
     crop = Crop.from_windows([[0.0, 30.0]], [[width, width]], SMALL, rotations=angle)
     step = width / SMALL.width
@@ -96,12 +96,12 @@ def test_brightness_is_kept_inside_and_fades_at_the_border(angle: float, width: 
 
 
 def test_a_nearly_upright_crop_looks_like_the_upright_one() -> None:
-    """The resize and the sampling give one picture, to a few grey levels even on noise."""
-    picture = noise(300, 300)
+    """The resize and the sampling give one image, to a few gray levels even on noise."""
+    image = noise(300, 300)
     centers, extents = windows([[80.0, 40.0, 190.0, 260.0]], SMALL.aspect)
 
-    upright = Crop.from_windows(centers, extents, SMALL).warp(picture).astype(int)
-    turned = Crop.from_windows(centers, extents, SMALL, rotations=1e-7).warp(picture).astype(int)
+    upright = Crop.from_windows(centers, extents, SMALL).warp(image).astype(int)
+    turned = Crop.from_windows(centers, extents, SMALL, rotations=1e-7).warp(image).astype(int)
 
     assert np.abs(upright - turned).mean() < 3
     assert upright.std() > 5
@@ -114,23 +114,23 @@ def test_a_nearly_upright_crop_looks_like_the_upright_one() -> None:
     extent=st.tuples(st.floats(0.3, 200), st.floats(0.3, 200)),
     whole=st.booleans(),
 )
-def test_the_crop_of_the_mirrored_picture_is_the_mirrored_crop(
+def test_the_crop_of_the_mirrored_image_is_the_mirrored_crop(
     height: int,
     width: int,
     corner: tuple[float, float],
     extent: tuple[float, float],
     whole: bool,  # noqa: FBT001 - Hypothesis passes by keyword
 ) -> None:
-    """Mirroring picture and box mirrors the crop bit for bit, and so does asking for a mirrored crop."""
-    picture = noise(height, width)
+    """Mirroring image and box mirrors the crop bit for bit, and so does asking for a mirrored crop."""
+    image = noise(height, width)
     boxes = np.array([[*corner, corner[0] + extent[0], corner[1] + extent[1]]])
     if whole:
         boxes = np.round(boxes) + np.array([0, 0, 1, 1])
-    crop = Crop.from_boxes(boxes, SMALL).warp(picture)
+    crop = Crop.from_boxes(boxes, SMALL).warp(image)
 
-    mirrored = Crop.from_boxes(mirror_boxes(boxes, width), SMALL).warp(picture[:, ::-1])
+    mirrored = Crop.from_boxes(mirror_boxes(boxes, width), SMALL).warp(image[:, ::-1])
     centers, extents = windows(boxes, SMALL.aspect)
-    asked = Crop.from_windows(centers, extents, SMALL, mirrored=True).warp(picture)
+    asked = Crop.from_windows(centers, extents, SMALL, mirrored=True).warp(image)
 
     np.testing.assert_array_equal(mirrored, crop[:, :, ::-1])
     np.testing.assert_array_equal(asked, crop[:, :, ::-1])
@@ -138,28 +138,28 @@ def test_the_crop_of_the_mirrored_picture_is_the_mirrored_crop(
 
 def test_many_mirrored_crops_are_equal() -> None:
     """No rounding of a window's place shows in five hundred crops."""
-    picture, random = noise(300, 411), np.random.default_rng(1)
+    image, random = noise(300, 411), np.random.default_rng(1)
     corners = random.uniform(-40, 300, (500, 2))
     boxes = np.concatenate([corners, corners + random.uniform(5, 150, (500, 2))], axis=1)
 
-    crops = Crop.from_boxes(boxes, SMALL).warp(picture)
-    mirrored = Crop.from_boxes(mirror_boxes(boxes, 411), SMALL).warp(picture[:, ::-1])
+    crops = Crop.from_boxes(boxes, SMALL).warp(image)
+    mirrored = Crop.from_boxes(mirror_boxes(boxes, 411), SMALL).warp(image[:, ::-1])
 
     np.testing.assert_array_equal(mirrored, crops[:, :, ::-1])
 
 
 def test_a_part_of_a_crop_is_the_crop_of_the_part() -> None:
     """The pixels at a crop's border are averaged with what lies beyond it."""
-    picture = noise(200, 200)
-    whole = Crop.from_windows([[100.0, 100.0]], [[120.0, 160.0]], SMALL).warp(picture)[0].astype(int)
-    part = Crop.from_windows([[100.0, 100.0]], [[60.0, 80.0]], Size(width=12, height=16)).warp(picture)[0]
+    image = noise(200, 200)
+    whole = Crop.from_windows([[100.0, 100.0]], [[120.0, 160.0]], SMALL).warp(image)[0].astype(int)
+    part = Crop.from_windows([[100.0, 100.0]], [[60.0, 80.0]], Size(width=12, height=16)).warp(image)[0]
 
     assert np.abs(whole[8:24, 6:18] - part).max() <= 1
 
 
 @pytest.mark.parametrize(("angle", "tolerance"), [(0.0, 2), (90.0, 16)])  # shrinking first moves an edge a little
 def test_the_border_is_half_as_bright(angle: float, tolerance: int) -> None:
-    """A crop pixel whose centre lies on the picture's edge sees as much black as white, zoomed in or out."""
+    """A crop pixel whose center lies on the image's edge sees as much black as white, zoomed in or out."""
     white = np.full((200, 200, 3), 255, dtype=np.uint8)
     for step in (0.5, 5.0):
         odd = Size(width=21, height=21)
@@ -171,18 +171,18 @@ def test_the_border_is_half_as_bright(angle: float, tolerance: int) -> None:
         assert line[14] == 255
 
 
-def test_rotated_crops_mirror_to_a_grey_level() -> None:
+def test_rotated_crops_mirror_to_a_gray_level() -> None:
     """Sampling of a rotated crop does not depend on the direction either."""
-    picture = noise(90, 70)
-    plain = Crop.from_windows([[30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=33.0).warp(picture)
-    mirrored = Crop.from_windows([[69 - 30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=-33.0).warp(picture[:, ::-1])
+    image = noise(90, 70)
+    plain = Crop.from_windows([[30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=33.0).warp(image)
+    mirrored = Crop.from_windows([[69 - 30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=-33.0).warp(image[:, ::-1])
 
     assert np.abs(mirrored[:, :, ::-1].astype(int) - plain).max() <= 1
 
 
 @pytest.mark.parametrize("angle", [0.0, 40.0])
 def test_only_the_touched_part_of_a_panorama_is_read(angle: float) -> None:
-    """A small box in a picture of 20,000 columns costs what the box costs."""
+    """A small box in an image of 20,000 columns costs what the box costs."""
     panorama = np.broadcast_to(np.uint8(7), (6000, 20000, 3))
     crop = Crop.from_windows([[15000.0, 3000.0]], [[120.0, 160.0]], SIZE, rotations=angle)
     crop.warp(panorama)
@@ -197,33 +197,33 @@ def test_only_the_touched_part_of_a_panorama_is_read(angle: float) -> None:
 
 
 @pytest.mark.parametrize("angle", [0.0, 10.0])
-def test_a_window_beside_the_picture_is_black(angle: float) -> None:
-    """Nothing of the picture, nothing in the crop."""
+def test_a_window_beside_the_image_is_black(angle: float) -> None:
+    """Nothing of the image, nothing in the crop."""
     crop = Crop.from_windows([[-500.0, 20.0], [20.0, 900.0]], [[30.0, 40.0]] * 2, SMALL, rotations=angle)
 
     assert not crop.warp(np.full((50, 50, 3), 255, dtype=np.uint8)).any()
 
 
 @pytest.mark.parametrize("extent", [1e-9, 1e-3])
-def test_a_tiny_window_shows_one_colour(extent: float) -> None:
+def test_a_tiny_window_shows_one_color(extent: float) -> None:
     """A window far smaller than a pixel is no error."""
     crop = Crop.from_windows([[10.0, 12.0]], [[extent, extent]], SMALL).warp(noise(30, 30))
 
     assert np.abs(crop - crop[:, :1, :1].astype(int)).max() <= 1
 
 
-def test_the_picture_is_left_alone() -> None:
-    """Views, and pictures that may not be written, are read and not changed."""
-    picture = noise(60, 50)
-    picture.flags.writeable = False
+def test_the_image_is_left_alone() -> None:
+    """Views, and images that may not be written, are read and not changed."""
+    image = noise(60, 50)
+    image.flags.writeable = False
     crop = Crop.from_boxes(whole_image_box(Size(width=50, height=60)), SMALL)
 
     for rotated in (crop, Crop.from_windows([[25, 30]], [[50, 60]], SMALL, rotations=5.0)):
-        np.testing.assert_array_equal(rotated.warp(picture[::-1]), rotated.warp(picture[::-1].copy()))
+        np.testing.assert_array_equal(rotated.warp(image[::-1]), rotated.warp(image[::-1].copy()))
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.zeros((5, 5, 3)),
         np.zeros((5, 5), dtype=np.uint8),
@@ -232,14 +232,14 @@ def test_the_picture_is_left_alone() -> None:
         [[1]],
     ],
 )
-def test_bad_pictures_are_refused(picture: Any) -> None:  # noqa: ANN401 - wrong on purpose
-    """Type and shape of the picture are checked, even without a box."""
+def test_bad_images_are_refused(image: Any) -> None:  # noqa: ANN401 - wrong on purpose
+    """Type and shape of the image are checked, even without a box."""
     with pytest.raises(ValueError, match=r"image: expected uint8 \(H, W, 3\)"):
-        Crop.from_boxes([], SIZE).warp(picture)
+        Crop.from_boxes([], SIZE).warp(image)
 
 
 def test_an_absurd_window_is_refused() -> None:
-    """A box a million times the picture's size is a mistake, not a reason to run out of memory."""
+    """A box a million times the image's size is a mistake, not a reason to run out of memory."""
     with pytest.raises(ValueError, match="a window needs"):
         Crop.from_boxes([[0, 0, 1e8, 1e8]], SIZE).warp(noise(20, 20))
 
@@ -253,15 +253,15 @@ def test_no_box_has_no_pixels(angle: float) -> None:
 
 
 def test_a_quarter_turn_turns_the_pixels() -> None:
-    """A positive angle turns the picture counter-clockwise."""
-    picture = noise(31, 31)
+    """A positive angle turns the image counter-clockwise."""
+    image = noise(31, 31)
     crop = Crop.from_windows([[15, 15]], [[31, 31]], Size(width=31, height=31), rotations=90.0)
 
-    np.testing.assert_array_equal(crop.warp(picture)[0], np.rot90(picture))
+    np.testing.assert_array_equal(crop.warp(image)[0], np.rot90(image))
 
 
 def test_edge_alignment_has_the_published_pixels(golden: Golden) -> None:
-    """Three rotated crops agree with OpenCV 5 to one grey level, with OpenCV 4 to its coarser sampling."""
+    """Three rotated crops agree with OpenCV 5 to one gray level, with OpenCV 4 to its coarser sampling."""
     reference = golden("affine")
     windows_given = zip(
         *(reference[f"in_warp_{name}"] for name in ("center", "scale", "rot")), reference["out_warp_trans"], strict=True

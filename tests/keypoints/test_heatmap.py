@@ -21,7 +21,7 @@ SIZE = Size(width=192, height=256)
 CODEC = HeatmapCodec(input_size=SIZE)
 EDGE = HeatmapCodec(input_size=SIZE, alignment="edge")
 PUBLISHED = {"64x48_s2": (SIZE, 2), "96x72_s3": (Size(width=288, height=384), 3)}
-# The published weights of wrists, ankles and their neighbours, for configurations that ask for them.
+# The published weights of wrists, ankles and their neighbors, for configurations that ask for them.
 JOINT_WEIGHTS = np.array([1, 1, 1, 1, 1, 1, 1, 1.2, 1.2, 1.5, 1.5, 1, 1, 1.2, 1.2, 1.5, 1.5])
 
 
@@ -205,7 +205,7 @@ def test_encoding_asks_the_device_for_nothing() -> None:
         ({"stride": 0}, "stride: expected a divisor"),
         ({"sigma": 0.0}, "sigma: expected a positive number"),
         ({"sigma": math.nan}, "sigma: expected a positive number"),
-        ({"alignment": "center"}, "alignment: expected one of"),
+        ({"alignment": "middle"}, "alignment: expected one of"),
         ({"decoding": "taylor"}, "decoding: expected one of"),
         ({"blur_kernel": 10}, "blur_kernel: expected an odd number"),
         ({"stride": 64}, "expected heatmaps of at least 5x5 cells, found 4x3"),
@@ -234,7 +234,7 @@ def test_bad_tensors_are_refused() -> None:
 
 
 def test_a_mirrored_crop_merges_without_a_trace() -> None:
-    """Merging a keypoint's heatmaps with those of the mirrored crop changes nothing in centre alignment."""
+    """Merging a keypoint's heatmaps with those of the mirrored crop changes nothing in center alignment."""
     keypoints = torch.rand(3, 17, 2, dtype=torch.float64) * torch.tensor([191.0, 255.0])
     order = COCO_17.flip_indices
     mirrored = keypoints[:, torch.from_numpy(order)] * torch.tensor([-1.0, 1.0]) + torch.tensor([191.0, 0.0])
@@ -258,7 +258,7 @@ def test_published_targets(golden: Golden, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "joints"), [("64x48_s2", slice(None)), ("96x72_s3", slice(0, 17, 4))])
-def test_published_gaussians_with_a_real_centre(golden: Golden, name: str, joints: slice) -> None:
+def test_published_gaussians_with_a_real_center(golden: Golden, name: str, joints: slice) -> None:
     """DARK's targets are a part of ours on a map with a margin, for it also draws what lies a little off the map."""
     reference, (size, sigma), margin = golden("targets"), PUBLISHED[name], 32
     codec = HeatmapCodec(input_size=size, sigma=4.0 * sigma)

@@ -137,17 +137,17 @@ def test_suppression_is_the_obvious_one_and_idempotent(crowd: tuple[Floats, Floa
 
 
 @given(crowds(), st.data())
-def test_pictures_do_not_meet(crowd: tuple[Floats, Floats, Floats], data: st.DataObject) -> None:
-    """Many pictures at once, named by words, keep what each keeps alone, pictures in order of appearance."""
+def test_images_do_not_meet(crowd: tuple[Floats, Floats, Floats], data: st.DataObject) -> None:
+    """Many images at once, named by words, keep what each keeps alone, images in order of appearance."""
     keypoints, scores, areas = crowd
     names = st.lists(st.sampled_from(["b", "a", "c"]), min_size=len(scores), max_size=len(scores))
-    pictures = np.array(data.draw(names), dtype=np.str_)
+    images = np.array(data.draw(names), dtype=np.str_)
     expected: list[int] = []
-    for picture in dict.fromkeys(pictures.tolist()):
-        rows = np.flatnonzero(pictures == picture)
+    for image in dict.fromkeys(images.tolist()):
+        rows = np.flatnonzero(images == image)
         expected += rows[oks_nms(keypoints[rows], scores[rows], areas[rows], sigmas=SIGMAS)].tolist()
 
-    assert oks_nms_batch(keypoints, scores, areas, pictures, sigmas=SIGMAS).tolist() == expected
+    assert oks_nms_batch(keypoints, scores, areas, images, sigmas=SIGMAS).tolist() == expected
 
 
 def test_equal_scores_keep_their_order() -> None:

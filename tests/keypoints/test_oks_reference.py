@@ -17,7 +17,7 @@ CLEAR_MARGIN = 1e-6  # a group decided by less is a matter of rounding
 
 
 def groups(reference: Any) -> Iterator[tuple[int, slice]]:  # noqa: ANN401 - a mapping of arrays
-    """Walk through the pictures of the NMS reference."""
+    """Walk through the images of the NMS reference."""
     offsets = reference["in_offsets"]
     for group in range(len(offsets) - 1):
         yield group, slice(offsets[group], offsets[group + 1])
@@ -69,7 +69,7 @@ def test_kept_poses_are_the_published_ones(golden: Golden, tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["oks_t0.9", "oks_t0.5"])
-def test_all_pictures_at_once_keep_the_same_poses(golden: Golden, tag: str) -> None:
+def test_all_images_at_once_keep_the_same_poses(golden: Golden, tag: str) -> None:
     """The batch of all groups, rows shuffled, keeps what each group keeps alone."""
     nms = golden("nms")
     image_ids = np.repeat(np.arange(len(nms["in_offsets"]) - 1), np.diff(nms["in_offsets"]))

@@ -22,7 +22,7 @@ SIZES = {"64x48": Size(width=192, height=256), "96x72": Size(width=288, height=3
 
 
 def codec(
-    decoding: Decoding, alignment: Alignment = "centre", size: Size = SIZES["64x48"], blur_kernel: int = 11
+    decoding: Decoding, alignment: Alignment = "center", size: Size = SIZES["64x48"], blur_kernel: int = 11
 ) -> HeatmapCodec:
     """Make a codec of stride 4."""
     return HeatmapCodec(input_size=size, alignment=alignment, decoding=decoding, blur_kernel=blur_kernel)
@@ -98,7 +98,7 @@ def test_compiled_and_exported_decoding_is_the_same(alignment: Alignment, decodi
     batches = [torch.randn(count, 3, 16, 12) for count in (2, 3, 5)]
     compiled = torch.compile(Decoder(), fullgraph=True, backend="eager", dynamic=True)
     dynamic = ({0: torch.export.Dim("batch")},)
-    exported = torch.export.export(Decoder(), (batches[0],), dynamic_shapes=dynamic, strict=alignment == "centre")
+    exported = torch.export.export(Decoder(), (batches[0],), dynamic_shapes=dynamic, strict=alignment == "center")
     runs: list[Callable[[Tensor], Any]] = [compiled, exported.module()]
     for batch in batches:
         expected = Decoder()(batch)
@@ -115,7 +115,7 @@ def test_maps_without_a_peak_give_a_cell(alignment: Alignment, decoding: Decodin
 
     torch.testing.assert_close(scores, torch.full((1, 2), value), equal_nan=True)
     assert torch.isfinite(keypoints).all() or (alignment == "edge" and value > 0)
-    if alignment == "centre" or not value > 0:
+    if alignment == "center" or not value > 0:
         assert not keypoints.any()
 
 
@@ -207,7 +207,7 @@ def test_ours_steps_only_to_a_near_maximum() -> None:
         ((0, 0), [0.0, 0.0], [0.0, 0.0]),
     ],
 )
-def test_the_quarter_step_goes_to_the_higher_neighbour(
+def test_the_quarter_step_goes_to_the_higher_neighbor(
     peak: tuple[int, int], ours: list[float], published: list[float]
 ) -> None:
     """Right and up are higher; the border holds the step back, in the published code on both axes."""
@@ -222,7 +222,7 @@ def test_the_quarter_step_goes_to_the_higher_neighbour(
     assert quarter_step(heatmaps, peaks, published=True)[0, 0].tolist() == published
 
 
-def test_equal_neighbours_take_no_quarter() -> None:
+def test_equal_neighbors_take_no_quarter() -> None:
     """The sign of nothing is nothing."""
     heatmaps = one_map([[0.0] * 5] * 2 + [[0.0, 0.2, 1.0, 0.2, 0.0]] + [[0.0] * 5] * 2)
 

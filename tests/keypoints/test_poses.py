@@ -236,7 +236,7 @@ def test_unknown_and_missing_keys_are_named() -> None:
 
 
 def test_draw_hands_its_options_on() -> None:
-    """Each option changes the picture, and the caller's picture stays as it was."""
+    """Each option changes the image, and the caller's image stays as it was."""
     image = np.full((600, 600, 3), 90, dtype=np.uint8)
     poses = Poses(**numbers(1))
 

@@ -190,7 +190,7 @@ def test_a_skeleton_survives_json(skeleton: Skeleton) -> None:
     assert copy != "COCO_17"
 
 
-@pytest.mark.parametrize("change", [{"colour": 1}, {"name": None}])
+@pytest.mark.parametrize("change", [{"color": 1}, {"name": None}])
 def test_other_keys_are_refused(change: dict[str, Any]) -> None:
     """A missing or an unknown key is an error, not a guess."""
     values = stick().to_dict() | change

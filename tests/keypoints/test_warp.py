@@ -1,4 +1,4 @@
-"""The pixels of a crop: the same from an array and from a PIL picture, and no copy of the rest."""
+"""The pixels of a crop: the same from an array and from a PIL image, and no copy of the rest."""
 
 import tracemalloc
 from typing import Any
@@ -24,17 +24,17 @@ WINDOWS: dict[str, dict[str, Any]] = {
 }
 
 
-def crop(alignment: Alignment = "centre", **window: Any) -> Crop:  # noqa: ANN401 - of a window
-    """One crop of a 60 x 80 picture that shrinks it a little."""
+def crop(alignment: Alignment = "center", **window: Any) -> Crop:  # noqa: ANN401 - of a window
+    """One crop of a 60 x 80 image that shrinks it a little."""
     return Crop.from_windows(
         **{"centers": [[30.0, 40.0]], "extents": [[36.0, 48.0]], "size": SIZE, "alignment": alignment, **window}
     )
 
 
 @pytest.mark.parametrize("largest", [2**26, 10])
-@pytest.mark.parametrize("alignment", ["centre", "edge"])
+@pytest.mark.parametrize("alignment", ["center", "edge"])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_arrays_and_pil_pictures_give_the_same(
+def test_arrays_and_pil_images_give_the_same(
     window: str, alignment: Alignment, largest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit, wherever the window lies, also where Pillow itself would not cut so much."""
@@ -45,18 +45,18 @@ def test_arrays_and_pil_pictures_give_the_same(
     np.testing.assert_array_equal(made.warp(PIL.Image.fromarray(image)), made.warp(image))
 
 
-def test_only_pil_pictures_of_rgb_are_taken() -> None:
+def test_only_pil_images_of_rgb_are_taken() -> None:
     """Others would have to be converted, whole."""
-    with pytest.raises(ValueError, match=r"expected uint8 \(H, W, 3\), not empty, found PIL picture L \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"expected uint8 \(H, W, 3\), not empty, found PIL image L \(4, 5\)"):
         crop().warp(PIL.Image.new("L", (4, 5)))
-    with pytest.raises(ValueError, match=r"found PIL picture RGB \(0, 5\)"):
+    with pytest.raises(ValueError, match=r"found PIL image RGB \(0, 5\)"):
         crop().warp(PIL.Image.new("RGB", (0, 5)))
 
 
 @pytest.mark.parametrize("rotation", [0.0, 30.0])
 @pytest.mark.parametrize("kind", ["array", "view", "PIL"])
 def test_no_more_than_the_region_is_copied(kind: str, rotation: float) -> None:
-    """A window of 36 x 48 in a picture of 12 million pixels takes less than a hundredth of its memory."""
+    """A window of 36 x 48 in an image of 12 million pixels takes less than a hundredth of its memory."""
     pixels = np.zeros((3000, 4000, 3), dtype=np.uint8)
     images: dict[str, Any] = {"array": pixels, "view": pixels[:, :, ::-1], "PIL": PIL.Image.fromarray(pixels)}
     image = images[kind]

@@ -30,7 +30,7 @@ common = {
     "pixel_mean": st.tuples(*[st.floats(-10, 300)] * 3),
     "pixel_std": st.tuples(*[positive] * 3),
     "sigma": positive,
-    "alignment": st.sampled_from(["centre", "edge"]),
+    "alignment": st.sampled_from(["center", "edge"]),
     "heatmaps": st.sampled_from(["gaussian", "probability"]),
     "padding": positive,
 }
@@ -142,8 +142,8 @@ def test_unknown_keys_are_refused(kind: type[PoseConfig]) -> None:
         ({"input_size": "0x32"}, "config key 'input_size': expected a positive whole"),
         ({"input_size": "250x192"}, "input_size: expected multiples of 32, found 250x192"),
         ({"input_size": "256x200"}, "input_size: expected multiples of 32, found 256x200"),
-        ({"alignment": "center"}, r"alignment: expected one of \['centre', 'edge'\], found 'center'"),
-        ({"alignment": ["centre"]}, "alignment: expected one of"),
+        ({"alignment": "middle"}, r"alignment: expected one of \['center', 'edge'\], found 'middle'"),
+        ({"alignment": ["center"]}, "alignment: expected one of"),
         ({"heatmaps": "softmax"}, r"heatmaps: expected one of \['gaussian', 'probability'\], found 'softmax'"),
         ({"skeleton": "COCO_17"}, "skeleton: expected Skeleton, found 'COCO_17'"),
         ({"skeleton": {"name": "x"}}, "config key 'skeleton': skeleton: expected the keys"),
@@ -208,3 +208,8 @@ def test_k_and_the_way_back_to_a_quarter(
     """K is the number of widths; a stride of 32 needs three doublings to reach a quarter, a stride of 4 none."""
     config = PCRConfig(encoder=encoder, channels=channels)
     assert (config.modules_per_decoder, config.num_upsamplings) == (modules, upsamplings)
+
+
+def test_the_spelling_of_0_1_0_still_loads() -> None:
+    """What the first version saved as ``"centre"`` is read as ``"center"``."""
+    assert PCRConfig.from_dict({"alignment": "centre"}) == PCRConfig(alignment="center")

@@ -79,7 +79,7 @@ def spatial_context(stride: int, *, output_relu: bool, sign: float = 1.0) -> Spa
 
 
 def moved(features: Tensor, distance: int) -> Tensor:
-    """Move a picture down and right, zeros coming in."""
+    """Move an image down and right, zeros coming in."""
     rows, columns = features.shape[-2:]
     return functional.pad(features, (distance, 0, distance, 0))[..., :rows, :columns]
 
@@ -138,8 +138,8 @@ class UpsampledFirst(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Compute the branch at the high resolution."""
         enlarged = features.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-        normalised: Tensor = self.project_bn(self.project(enlarged))
-        return normalised
+        normalized: Tensor = self.project_bn(self.project(enlarged))
+        return normalized
 
 
 def test_the_cheap_residual_equals_the_papers() -> None:

@@ -7,7 +7,7 @@ from pcrpose.models.hrnet import HRNETS, ExchangeModule, HRNet, HRNetConfig, dow
 
 
 def make_plain(module: nn.Module) -> nn.Module:
-    """Let every convolution copy its first input channel's centre into each output, and every batch norm pass."""
+    """Let every convolution copy its first input channel's center into each output, and every batch norm pass."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.zeros_(part.weight)

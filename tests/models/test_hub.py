@@ -245,7 +245,7 @@ def test_saved_files_are_as_readable_as_others(tiny_model: PCR, tmp_path: Path) 
 
 
 def test_a_saved_card_claims_nothing(tiny_model: PCR, tmp_path: Path) -> None:
-    """It names no licence and does not say that the model was pushed anywhere."""
+    """It names no license and does not say that the model was pushed anywhere."""
     tiny_model.save_pretrained(tmp_path / "saved")
 
     card = (tmp_path / "saved" / "README.md").read_text(encoding="utf-8")

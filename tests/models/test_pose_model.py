@@ -1,4 +1,4 @@
-"""What every architecture has in common: checks, normalised heatmaps, copies."""
+"""What every architecture has in common: checks, normalized heatmaps, copies."""
 
 import copy
 import pickle
@@ -29,9 +29,9 @@ def test_what_is_no_batch_of_crops_is_refused(shape: tuple[int, ...], tiny_model
     assert str(shape) in str(caught.value)
 
 
-def test_crops_that_are_not_normalised_are_refused(tiny_model: PCR) -> None:
-    """Whole numbers are pictures, not what the network reads."""
-    with pytest.raises(ValueError, match=r"expected floating point from config\.normalise, found torch\.uint8"):
+def test_crops_that_are_not_normalized_are_refused(tiny_model: PCR) -> None:
+    """Whole numbers are images, not what the network reads."""
+    with pytest.raises(ValueError, match=r"expected floating point from config\.normalize, found torch\.uint8"):
         tiny_model(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 
 
@@ -51,11 +51,11 @@ def test_a_perfect_prediction_peaks_at_one(x: float, y: float) -> None:
     finished = model.finish(targets.log().clamp_min(-80))
     torch.testing.assert_close(finished, targets, rtol=1e-3, atol=1e-3)
     _, scores = PROBABILITY.codec().decode(finished)
-    assert 0.89 < scores.item() < 1.001  # half a cell off a centre each way costs a tenth
+    assert 0.89 < scores.item() < 1.001  # half a cell off a center each way costs a tenth
 
 
 def test_a_perfect_prediction_at_a_cell_scores_one() -> None:
-    """With the keypoint at a cell's centre the finished map's peak is 1."""
+    """With the keypoint at a cell's center the finished map's peak is 1."""
     model = PoseModel(PROBABILITY)
     targets, _ = PROBABILITY.codec().encode(torch.tensor([[[97.5, 129.5]]]), torch.ones(1, 1))
     finished = model.finish(targets.log().clamp_min(-80))
@@ -95,7 +95,7 @@ def test_finishing_commutes_with_mirroring() -> None:
 
 
 def test_training_mode_leaves_the_maps_raw() -> None:
-    """The loss sees raw outputs; only evaluation mode normalises."""
+    """The loss sees raw outputs; only evaluation mode normalizes."""
     model = PCR(PROBABILITY)
     raw: list[Tensor] = []
     model.heads[0].register_forward_hook(lambda _module, _inputs, output: raw.append(output))
@@ -148,14 +148,14 @@ def test_an_output_is_a_pair() -> None:
     assert auxiliary == ()
 
 
-def test_normalised_crops_are_what_the_configuration_says(tiny_model: PCR) -> None:
-    """Mean colour becomes zero, one deviation above it one, at any size the network takes."""
+def test_normalized_crops_are_what_the_configuration_says(tiny_model: PCR) -> None:
+    """Mean color becomes zero, one deviation above it one, at any size the network takes."""
     config = tiny_model.config
     assert config.input_size == Size(width=32, height=64)
     mean = torch.tensor(config.pixel_mean).view(1, 3, 1, 1)
     std = torch.tensor(config.pixel_std).view(1, 3, 1, 1)
     crops = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8)
-    torch.testing.assert_close(config.normalise(crops) * std + mean, crops / 255)
-    assert config.normalise(crops, torch.float64).dtype is torch.float64
-    black = config.normalise(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
+    torch.testing.assert_close(config.normalize(crops) * std + mean, crops / 255)
+    assert config.normalize(crops, torch.float64).dtype is torch.float64
+    black = config.normalize(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
     torch.testing.assert_close(black, torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]))

@@ -98,7 +98,7 @@ def test_a_block_adds_to_what_it_was_given(block: type[BasicBlock | Bottleneck])
 
 
 def test_a_basic_block_by_hand() -> None:
-    """Two centre taps of 2 and -1 with a ReLU between: relu(-relu(2 x) + x)."""
+    """Two center taps of 2 and -1 with a ReLU between: relu(-relu(2 x) + x)."""
     module = BasicBlock(1, 1).eval()
     for convolution, tap in ((module.conv1, 2.0), (module.conv2, -1.0)):
         nn.init.zeros_(convolution.weight)

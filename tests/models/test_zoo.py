@@ -112,7 +112,7 @@ def test_a_false_entry_fails(lie: dict[str, object], shipped: tuple[ZooEntry, Pa
 def test_a_file_too_large_fails(shipped: tuple[ZooEntry, Path]) -> None:
     """Nothing above 8 MiB ships."""
     entry, folder = shipped
-    (folder / "picture.png").write_bytes(bytes(LARGEST_FILE + 1))
+    (folder / "image.png").write_bytes(bytes(LARGEST_FILE + 1))
     with pytest.raises(AssertionError):
         check_claims(entry, folder)
 

@@ -10,7 +10,7 @@ from pcrpose.publishing.measurement import Measurement
 def measurement() -> Measurement:
     """Give one evaluation with annotated boxes."""
     return Measurement(
-        data="subset of a set (9 pictures, 30 persons)",
+        data="subset of a set (9 images, 30 persons)",
         boxes="annotated",
         flip=True,
         decode="dark",

@@ -14,7 +14,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.models.config import PCRConfig
 from pcrpose.models.pcr import PCR
 from pcrpose.models.zoo import ZooEntry
-from pcrpose.publishing.card import Card, Licence, Training, TrainingData, write_card
+from pcrpose.publishing.card import Card, License, Training, TrainingData, write_card
 from pcrpose.publishing.measurement import Measurement
 
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -58,13 +58,13 @@ def card(config: PCRConfig, measurement: Measurement) -> Card:
             epochs=46,
             crops=630_000,
         ),
-        licence=Licence(identifier="other", name="research-use-with-citation", terms="For research, with citation."),
+        license=License(identifier="other", name="research-use-with-citation", terms="For research, with citation."),
         lacks=("Wrists are often wrong.", "Small persons too."),
     )
 
 
 def test_the_hub_reads_its_metadata(card: Card) -> None:
-    """Licence, library, task, tags, data sets and every figure come out of the front matter as they went in."""
+    """License, library, task, tags, data sets and every figure come out of the front matter as they went in."""
     data: Any = ModelCard(str(card)).data  # its fields are declared in no class
 
     assert (data.license, data.license_name) == ("other", "research-use-with-citation")
@@ -76,13 +76,13 @@ def test_the_hub_reads_its_metadata(card: Card) -> None:
         ("AP (boxes: annotated; with the mirrored crop)", 0.123),
         ("AP50 (boxes: annotated; with the mirrored crop)", 0.4),
     ]
-    assert {result.dataset_name for result in data.eval_results} == {"subset of a set (9 pictures, 30 persons)"}
+    assert {result.dataset_name for result in data.eval_results} == {"subset of a set (9 images, 30 persons)"}
     assert len(data.eval_results) == 8
 
 
-def test_a_plain_licence_needs_no_name(card: Card) -> None:
-    """The Hub knows common licences by their identifier; no empty keys are written."""
-    plain = dataclasses.replace(card, licence=Licence(identifier="apache-2.0", terms="Do what Apache-2.0 allows."))
+def test_a_plain_license_needs_no_name(card: Card) -> None:
+    """The Hub knows common licenses by their identifier; no empty keys are written."""
+    plain = dataclasses.replace(card, license=License(identifier="apache-2.0", terms="Do what Apache-2.0 allows."))
     plain = dataclasses.replace(plain, training=dataclasses.replace(card.training, data=card.training.data[1:]))
 
     head = str(plain).split("---")[1]
@@ -99,10 +99,10 @@ def test_a_plain_licence_needs_no_name(card: Card) -> None:
         "of one person, 2.87 M parameters, 0.25 GMACs a crop.\n",
         "## Intended use\n\nFor finding the keypoints",
         "do not decide anything about a person",
-        "95 % intervals, bootstrap over pictures.",
+        "95 % intervals, bootstrap over images.",
         "Decoding: `dark`.",
         "| data | boxes | mirrored crop | AP | AP50 | AP75 | AR |\n|",
-        "| subset of a set (9 pictures, 30 persons) | annotated | averaged in | 0.123 (0.100 to 0.150) | 0.400",
+        "| subset of a set (9 images, 30 persons) | annotated | averaged in | 0.123 (0.100 to 0.150) | 0.400",
         "| 0.400 (0.300 to 0.500) | 0.050 (0.000 to 0.100) | 0.200 (0.150 to 0.250) |\n",
         r"| a detector's \| rough | no | 0.123",
         "Recipe `AC`. A stands for Leeds here.\n\nSeed 7, 46 epochs, 630,000 crops seen.\n",
@@ -123,7 +123,7 @@ def test_its_code_runs_and_is_short(
     """A reader's five lines load the model, find a pose and draw it."""
     monkeypatch.chdir(tmp_path)
     PCR(config).save_pretrained("somewhere")
-    PIL.Image.new("RGB", (400, 540), "grey").save("picture.jpg")
+    PIL.Image.new("RGB", (400, 540), "gray").save("image.jpg")
     (code,) = FENCE.findall(str(dataclasses.replace(card, load_as="somewhere")))
 
     exec(code, {})  # noqa: S102 - what is tested
@@ -134,16 +134,16 @@ def test_its_code_runs_and_is_short(
     assert 'load_model("pcr-tiny")' in str(card)
 
 
-def test_a_card_is_written_whole_beside_its_picture(card: Card, tmp_path: Path) -> None:
+def test_a_card_is_written_whole_beside_its_image(card: Card, tmp_path: Path) -> None:
     """The file is README.md, an older one is replaced, nothing else is left behind."""
     (tmp_path / "README.md").write_text("old")
     (tmp_path / "drawn poses.jpg").write_bytes(b"")
-    pictured = dataclasses.replace(card, picture="drawn poses.jpg")
+    imaged = dataclasses.replace(card, image="drawn poses.jpg")
 
-    path = write_card(tmp_path, pictured)
+    path = write_card(tmp_path, imaged)
 
-    assert path.read_text(encoding="utf-8") == str(pictured)
-    assert "![Poses that pcr-tiny found](<drawn poses.jpg>)\n" in str(pictured)
+    assert path.read_text(encoding="utf-8") == str(imaged)
+    assert "![Poses that pcr-tiny found](<drawn poses.jpg>)\n" in str(imaged)
     assert "![" not in str(card)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["README.md", "drawn poses.jpg"]
 
@@ -162,19 +162,19 @@ def test_writing_fails_whole(card: Card, tmp_path: Path, monkeypatch: pytest.Mon
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 
 
-@pytest.mark.parametrize("picture", ["/poses.jpg", "../poses.jpg", "folder\\poses.jpg"])
-def test_a_picture_elsewhere_is_refused(picture: str, card: Card, tmp_path: Path) -> None:
-    """A card travels with its folder, so its picture has to."""
-    with pytest.raises(ValueError, match="picture: expected a name inside"):
-        write_card(tmp_path, dataclasses.replace(card, picture=picture))
+@pytest.mark.parametrize("image", ["/poses.jpg", "../poses.jpg", "folder\\poses.jpg"])
+def test_a_image_elsewhere_is_refused(image: str, card: Card, tmp_path: Path) -> None:
+    """A card travels with its folder, so its image has to."""
+    with pytest.raises(ValueError, match="image: expected a name inside"):
+        write_card(tmp_path, dataclasses.replace(card, image=image))
 
 
 def test_missing_things_are_missing(card: Card, tmp_path: Path) -> None:
-    """A card is written into a model's folder, and its picture first."""
+    """A card is written into a model's folder, and its image first."""
     with pytest.raises(FileNotFoundError, match="nowhere: expected the folder of the model"):
         write_card(tmp_path / "nowhere", card)
-    with pytest.raises(FileNotFoundError, match=r"expected the card's picture 'poses.jpg' in it"):
-        write_card(tmp_path, dataclasses.replace(card, picture="poses.jpg"))
+    with pytest.raises(FileNotFoundError, match=r"expected the card's image 'poses.jpg' in it"):
+        write_card(tmp_path, dataclasses.replace(card, image="poses.jpg"))
     assert list(tmp_path.iterdir()) == []
 
 

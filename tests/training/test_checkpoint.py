@@ -22,7 +22,7 @@ from pcrpose.training.optimization.average import WeightAverage
 
 
 def stepped(model: PCR) -> tuple[torch.optim.Adam, WeightAverage]:
-    """Take one optimiser step, so that there are moments to save."""
+    """Take one optimizer step, so that there are moments to save."""
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     average = WeightAverage(model, 0.5)
     model.train()(torch.randn(2, 3, 96, 64)).final.square().sum().backward()

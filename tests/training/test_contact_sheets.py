@@ -23,7 +23,7 @@ COLORS = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Write pictures of one colour each, black but for the middle."""
+    """Write images of one color each, black but for the middle."""
     folder = tmp_path / "images"
     folder.mkdir()
     for number, color in enumerate(COLORS):
@@ -34,7 +34,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def boxes(count: int) -> list[Negative]:
-    """Give boxes round the coloured middle of one picture after the other."""
+    """Give boxes round the colored middle of one image after the other."""
     return [
         Negative(image_id=number % 3, file_name=f"{number % 3}.png", bbox=(50, 20, 100, 60), score=0.5)
         for number in range(count)
@@ -42,14 +42,14 @@ def boxes(count: int) -> list[Negative]:
 
 
 def center_of(page: PIL.Image.Image, column: int, row: int) -> tuple[int, ...]:
-    """Give the colour in the middle of a tile."""
+    """Give the color in the middle of a tile."""
     x = MARGIN + column * (TILE + MARGIN) + TILE // 2
     y = MARGIN + row * (TILE + CAPTION + MARGIN) + CAPTION + TILE // 2
     return tuple(np.asarray(page)[y, x].tolist())
 
 
 def test_boxes_are_in_reading_order(images: Path) -> None:
-    """Row by row, each with its own picture."""
+    """Row by row, each with its own image."""
     page = draw_sheet(boxes(5), images, columns=2)
 
     assert [center_of(page, number % 2, number // 2) for number in range(5)] == [
@@ -82,7 +82,7 @@ def test_a_tile_shows_the_box_and_what_is_around(images: Path) -> None:
     assert tile[TILE // 2, 5].tolist() == [0, 0, 0]
 
 
-def test_a_box_that_leaves_the_picture_is_drawn(images: Path) -> None:
+def test_a_box_that_leaves_the_image_is_drawn(images: Path) -> None:
     """Detectors give such boxes."""
     image = np.asarray(PIL.Image.open(images / "0.png"))
     outside = Negative(image_id=0, file_name="0.png", bbox=(-30, -20, 90, 160), score=0.5)
@@ -109,8 +109,8 @@ def test_no_boxes_make_no_pages(images: Path, tmp_path: Path) -> None:
     assert write_contact_sheets(tmp_path / "sheets", [], images) == []
 
 
-def test_a_missing_picture_is_named(images: Path, tmp_path: Path) -> None:
-    """A folder of other pictures is the usual mistake."""
+def test_a_missing_image_is_named(images: Path, tmp_path: Path) -> None:
+    """A folder of other images is the usual mistake."""
     lost = Negative(image_id=9, file_name="9.png", bbox=(0, 0, 9, 9), score=0.5)
 
     with pytest.raises(ImageError, match=r"9\.png"):

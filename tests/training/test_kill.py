@@ -12,7 +12,7 @@ PROGRAM = Path(__file__).with_name("tiny_run.py")
 
 @pytest.mark.parametrize("count", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path, count: int) -> None:
-    """After so many SIGKILLs weights, optimiser, best model and log equal the undisturbed run's, byte for byte."""
+    """After so many SIGKILLs weights, optimizer, best model and log equal the undisturbed run's, byte for byte."""
     command = [sys.executable, str(PROGRAM), "kill", str(tmp_path), str(count)]
 
     ended = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own program

@@ -30,8 +30,8 @@ def person(*scores: float, at: float = 10.0, score: float = 0.5) -> Record:
     return {"box_xyxy": [5.0, 8.0, 44.0, 47.5], "box_score": 0.75, "score": score, "keypoints": keypoints}
 
 
-def picture(index: int, *persons: Record, **other: object) -> Record:
-    """Make the record of a picture."""
+def photo(index: int, *persons: Record, **other: object) -> Record:
+    """Make the record of an image."""
     record = {"index": index, "file_name": f"{index}.jpg", "image_id": 100 + index}
     return record | other if other else record | {"width": 60, "height": 50, "persons": list(persons)}
 
@@ -41,7 +41,7 @@ def write(tmp_path: Path) -> Write:
     """Give a function that writes records as finished work."""
 
     def run(records: list[Record]) -> list[Path]:
-        header = WorkHeader(settings={"model": "tiny"}, skeleton=STICK, pictures=len(records), shard=Shard())
+        header = WorkHeader(settings={"model": "tiny"}, skeleton=STICK, images=len(records), shard=Shard())
         file = WorkFile(tmp_path / "labels.work", header)
         for chunk in file.chunks:
             file.append([records[index] for index in chunk])
@@ -52,7 +52,7 @@ def write(tmp_path: Path) -> Write:
 
 def test_kept_and_dropped(write: Write) -> None:
     """Above the threshold a keypoint is visible, at it or below it is not labelled."""
-    content = pseudo_labels(write([picture(0, person(0.95, 0.9, 0.1, score=0.625))]), Selection())
+    content = pseudo_labels(write([photo(0, person(0.95, 0.9, 0.1, score=0.625))]), Selection())
 
     assert content["annotations"] == [
         {
@@ -76,7 +76,7 @@ def test_kept_and_dropped(write: Write) -> None:
 
 def test_thresholds_by_keypoint(write: Write) -> None:
     """A name can have its own threshold; the others have the common one."""
-    work = write([picture(0, person(0.6, 0.6, 0.6))])
+    work = write([photo(0, person(0.6, 0.6, 0.6))])
 
     content = pseudo_labels(work, Selection(threshold=0.5, by_keypoint={"left_end": 0.7}))
 
@@ -87,7 +87,7 @@ def test_thresholds_by_keypoint(write: Write) -> None:
 def test_share_is_of_each_keypoint(write: Write) -> None:
     """The best half of each keypoint is kept, however low its scores are."""
     persons = [person(0.1 * n, 1.0 - 0.01 * n, 0.001 * n) for n in range(8)]
-    content = pseudo_labels(write([picture(0, *persons[:3]), picture(1, *persons[3:])]), Selection(share=0.5))
+    content = pseudo_labels(write([photo(0, *persons[:3]), photo(1, *persons[3:])]), Selection(share=0.5))
 
     assert content["info"]["pcrpose"]["keypoints"] == {name: {"kept": 4, "dropped": 4} for name in STICK.keypoints}
     kept = [annotation["keypoints"][2::3] for annotation in content["annotations"]]
@@ -111,8 +111,8 @@ def test_share_is_never_exceeded(scores: Floats, share: float) -> None:
 
 
 def test_share_counts_what_cannot_be_kept(write: Write) -> None:
-    """Keypoints outside the picture are never labelled; a share of everything takes all others."""
-    work = write([picture(0, person(0.9, 0.8, 0.7, at=58.0), person(0.1, 0.2, 0.3))])
+    """Keypoints outside the image are never labelled; a share of everything takes all others."""
+    work = write([photo(0, person(0.9, 0.8, 0.7, at=58.0), person(0.1, 0.2, 0.3))])
 
     content = pseudo_labels(work, Selection(share=1.0))
 
@@ -121,15 +121,15 @@ def test_share_counts_what_cannot_be_kept(write: Write) -> None:
 
 
 def test_nothing_usable_of_a_keypoint() -> None:
-    """A keypoint that is outside every picture has a threshold all the same, and keeps nothing."""
+    """A keypoint that is outside every image has a threshold all the same, and keeps nothing."""
     scores = np.array([[-np.inf, 0.5, 0.5], [-np.inf, 0.25, 0.5]])
 
     assert Selection(share=0.5).thresholds(scores, STICK).tolist() == [0.0, 0.25, 0.5]
 
 
 def test_persons_with_too_few_keypoints(write: Write) -> None:
-    """They are neither written nor counted as kept, and a picture of nobody else is not listed."""
-    work = write([picture(0, person(1.0, 0.1, 0.1)), picture(1, person(1.0, 0.1, 0.1), person(1.0, 1.0, 0.1))])
+    """They are neither written nor counted as kept, and an image of nobody else is not listed."""
+    work = write([photo(0, person(1.0, 0.1, 0.1)), photo(1, person(1.0, 0.1, 0.1), person(1.0, 1.0, 0.1))])
 
     content = pseudo_labels(work, Selection(min_keypoints=2))
 
@@ -138,18 +138,18 @@ def test_persons_with_too_few_keypoints(write: Write) -> None:
     assert [(entry["id"], entry["image_id"]) for entry in content["annotations"]] == [(1, 101)]
     assert made["persons"] == {"found": 3, "kept": 1}
     assert made["keypoints"]["tip"] == {"kept": 1, "dropped": 2}
-    assert (made["pictures"]["seen"], made["pictures"]["listed"]) == (2, 1)
+    assert (made["images"]["seen"], made["images"]["listed"]) == (2, 1)
 
 
 def test_provenance_lists_what_is_missing(write: Write) -> None:
-    """Leaks and unreadable pictures are told with their reasons, beside the settings of the predictions."""
+    """Leaks and unreadable images are told with their reasons, beside the settings of the predictions."""
     leak = {"file_name": "val.jpg", "distance": 3}
-    work = write([picture(0, leak=leak), picture(1, left_out="1.jpg: broken"), picture(2, person(1.0, 1.0, 1.0))])
+    work = write([photo(0, leak=leak), photo(1, left_out="1.jpg: broken"), photo(2, person(1.0, 1.0, 1.0))])
 
     made = pseudo_labels(work, Selection())["info"]["pcrpose"]
 
     assert made["predictions"] == {"model": "tiny"}
-    assert made["pictures"] == {
+    assert made["images"] == {
         "seen": 3,
         "listed": 1,
         "left_out": [{"file_name": "1.jpg", "left_out": "1.jpg: broken"}],
@@ -157,23 +157,23 @@ def test_provenance_lists_what_is_missing(write: Write) -> None:
     }
 
 
-def test_no_usable_picture(write: Write) -> None:
-    """A file without any picture helps nobody; one whose pictures show nobody is only empty."""
-    with pytest.raises(ValueError, match="expected pictures to label, found 1 of which none can be used"):
-        pseudo_labels(write([picture(0, left_out="broken")]), Selection())
+def test_no_usable_image(write: Write) -> None:
+    """A file without any image helps nobody; one whose images show nobody is only empty."""
+    with pytest.raises(ValueError, match="expected images to label, found 1 of which none can be used"):
+        pseudo_labels(write([photo(0, left_out="broken")]), Selection())
 
 
 def test_thresholds_above_everything(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     """Labels without a label are written, with a warning that says how high a threshold could be."""
-    content = pseudo_labels(write([picture(0, person(0.5, 0.625, 0.1))]), Selection())
+    content = pseudo_labels(write([photo(0, person(0.5, 0.625, 0.1))]), Selection())
 
     assert content["annotations"] == []
     assert caplog.messages == ["nothing is kept: the highest score is 0.625; see Selection(share=...), or --keep-share"]
 
 
-def test_pictures_without_persons(write: Write) -> None:
+def test_images_without_persons(write: Write) -> None:
     """Nobody found is no error."""
-    content = pseudo_labels(write([picture(0)]), Selection(share=0.5))
+    content = pseudo_labels(write([photo(0)]), Selection(share=0.5))
 
     assert (content["images"], content["annotations"]) == ([], [])
     assert content["info"]["pcrpose"]["keypoints"]["tip"] == {"kept": 0, "dropped": 0}
@@ -182,8 +182,8 @@ def test_pictures_without_persons(write: Write) -> None:
 def test_file_is_an_ordinary_one(write: Write, tmp_path: Path) -> None:
     """The reader takes names, boxes, visibility and area from it, and the doctor finds no error."""
     records = [
-        picture(0, person(1.0, 1.0, 0.1)),
-        picture(1, person(0.1, 1.0, 1.0) | {"box_xyxy": [-3.0, -4.0, 80, 90]}),
+        photo(0, person(1.0, 1.0, 0.1)),
+        photo(1, person(0.1, 1.0, 1.0) | {"box_xyxy": [-3.0, -4.0, 80, 90]}),
     ]
     write_pseudo_labels(tmp_path / "deep/labels.json", pseudo_labels(write(records), Selection(), date="2020-01-02"))
 
@@ -201,7 +201,7 @@ def test_file_is_an_ordinary_one(write: Write, tmp_path: Path) -> None:
 
 def test_same_work_gives_the_same_bytes(write: Write, tmp_path: Path) -> None:
     """No time and no path of this machine is written; an older file of this kind is replaced."""
-    work = write([picture(0, person(1.0, 1.0, 1.0))])
+    work = write([photo(0, person(1.0, 1.0, 1.0))])
     target = tmp_path / "labels.json"
     write_pseudo_labels(target, pseudo_labels(work, Selection()))
     before = target.read_bytes()

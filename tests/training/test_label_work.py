@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton
 from pcrpose.training.label_work import (
-    CHUNK_PICTURES,
+    CHUNK_IMAGES,
     Shard,
     Work,
     WorkFile,
@@ -24,15 +24,13 @@ from pcrpose.training.label_work import (
 
 Write: TypeAlias = Callable[..., Path]
 
-PICTURES = 3 * CHUNK_PICTURES + 2
+IMAGES = 3 * CHUNK_IMAGES + 2
 
 
-def header(
-    shard: str = "1/1", skeleton: Skeleton = COCO_17, pictures: int = PICTURES, **settings: object
-) -> WorkHeader:
+def header(shard: str = "1/1", skeleton: Skeleton = COCO_17, images: int = IMAGES, **settings: object) -> WorkHeader:
     """Describe a run."""
     return WorkHeader(
-        settings={"model": "tiny", **settings}, skeleton=skeleton, pictures=pictures, shard=Shard.parse(shard)
+        settings={"model": "tiny", **settings}, skeleton=skeleton, images=images, shard=Shard.parse(shard)
     )
 
 
@@ -54,13 +52,13 @@ def write(tmp_path: Path) -> Write:
     return run
 
 
-@given(pictures=st.integers(0, 100), count=st.integers(1, 9))
-def test_shards_share_out_everything_once(pictures: int, count: int) -> None:
-    """No picture is done twice or forgotten, and chunks are the same however many shards there are."""
-    chunks = [chunk for number in range(1, count + 1) for chunk in Shard(number=number, count=count).chunks(pictures)]
+@given(images=st.integers(0, 100), count=st.integers(1, 9))
+def test_shards_share_out_everything_once(images: int, count: int) -> None:
+    """No image is done twice or forgotten, and chunks are the same however many shards there are."""
+    chunks = [chunk for number in range(1, count + 1) for chunk in Shard(number=number, count=count).chunks(images)]
 
-    assert sorted(index for chunk in chunks for index in chunk) == list(range(pictures))
-    assert sorted(chunks, key=lambda chunk: chunk.start) == Shard().chunks(pictures)
+    assert sorted(index for chunk in chunks for index in chunk) == list(range(images))
+    assert sorted(chunks, key=lambda chunk: chunk.start) == Shard().chunks(images)
 
 
 def test_shard_is_written_as_it_is_read() -> None:
@@ -82,9 +80,9 @@ def test_written_work_is_read(write: Write) -> None:
 
     assert work.header.differences(header()) == []
     assert work.header == WorkHeader(
-        settings=work.header.settings, skeleton=work.header.skeleton, pictures=PICTURES, shard=Shard()
+        settings=work.header.settings, skeleton=work.header.skeleton, images=IMAGES, shard=Shard()
     )
-    assert work.records == records(range(PICTURES))
+    assert work.records == records(range(IMAGES))
 
 
 @pytest.mark.parametrize("cut", [*range(0, 2400, 67), 10**6])
@@ -105,7 +103,7 @@ def test_only_what_is_missing_is_done(write: Write) -> None:
 
     file = WorkFile(path, header())
 
-    assert (file.done, [chunk.start for chunk in file.chunks]) == (2 * CHUNK_PICTURES, [16, 24])
+    assert (file.done, [chunk.start for chunk in file.chunks]) == (2 * CHUNK_IMAGES, [16, 24])
     assert len(path.read_bytes().splitlines()) == 1 + file.done
     assert WorkFile(write("b.work"), header()).chunks == []
 
@@ -147,7 +145,7 @@ def test_shares_of_different_runs(write: Write, tmp_path: Path) -> None:
 
 def test_unfinished_work_is_no_result(write: Write, tmp_path: Path) -> None:
     """Labels are not made of a part, and not of nothing."""
-    with pytest.raises(ValueError, match=f"expected {PICTURES} pictures, found 8; the run is not finished"):
+    with pytest.raises(ValueError, match=f"expected {IMAGES} images, found 8; the run is not finished"):
         read_work(write("a.work", chunks=1))
     with pytest.raises(FileNotFoundError, match=r"none\.work: no such work file"):
         read_work(tmp_path / "none.work")
@@ -186,7 +184,7 @@ def test_damage_in_the_middle_is_no_crash(write: Write, line: bytes) -> None:
     path.write_bytes(b"\n".join(lines) + b"\n")
 
     for use in (lambda: write("a.work"), lambda: read_work(path)):
-        with pytest.raises(ValueError, match="line 4: expected the record of picture 2, found"):
+        with pytest.raises(ValueError, match="line 4: expected the record of image 2, found"):
             use()
 
 
@@ -212,7 +210,7 @@ def test_broken_numbers_are_not_written(tmp_path: Path) -> None:
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     """File names are bytes; those that are not UTF-8 survive."""
-    file = WorkFile(tmp_path / "a.work", header(pictures=1))
+    file = WorkFile(tmp_path / "a.work", header(images=1))
     name = b"caf\xe9\r\n.jpg".decode(errors="surrogateescape")
     file.append([{"index": 0, "file_name": name}])
 

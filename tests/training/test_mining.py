@@ -20,7 +20,7 @@ FREE = [60.0, 10.0, 90.0, 70.0]
 
 
 def people(*boxes: list[float], **others: frozenset[int]) -> PersonBoxes:
-    """Annotate picture 1 with these persons, and pictures 2 and 3 with none."""
+    """Annotate image 1 with these persons, and images 2 and 3 with none."""
     of_one = np.reshape(np.array(boxes, dtype=np.float64), (-1, 4))
     nobody = np.zeros((0, 4))
     names = {number: f"{number}.jpg" for number in (1, 2, 3)}
@@ -29,7 +29,7 @@ def people(*boxes: list[float], **others: frozenset[int]) -> PersonBoxes:
 
 
 def detected(*rows: tuple[list[float], float]) -> Detections:
-    """Give detections of one picture from pairs of box and score."""
+    """Give detections of one image from pairs of box and score."""
     boxes = np.reshape(np.array([box for box, _ in rows], dtype=np.float64), (-1, 4))
     return Detections(boxes, np.array([score for _, score in rows]))
 
@@ -40,7 +40,7 @@ def reasons(result: MiningResult) -> dict[Reason, int]:
 
 
 def test_a_detection_where_nobody_is() -> None:
-    """It becomes a box as files have it, with its picture and score, not yet verified."""
+    """It becomes a box as files have it, with its image and score, not yet verified."""
     result = mine_negatives({1: detected((FREE, 0.75))}, people(PERSON))
 
     (negative,) = result.negatives
@@ -116,8 +116,8 @@ def test_an_inverted_box_is_too_small() -> None:
     assert reasons(result) == {"side": 2}
 
 
-def test_a_box_outside_the_picture_is_none() -> None:
-    """Nothing could be cropped; one that only leaves the picture is kept as the detector has it."""
+def test_a_box_outside_the_image_is_none() -> None:
+    """Nothing could be cropped; one that only leaves the image is kept as the detector has it."""
     found = {2: detected(([301.0, 0, 320, 40], 0.9), ([-30.0, -10, 20, 40], 0.8))}
 
     result = mine_negatives(found, people())
@@ -127,7 +127,7 @@ def test_a_box_outside_the_picture_is_none() -> None:
 
 
 def test_the_better_of_two_alike_is_kept() -> None:
-    """Intersection over union decides, only within a picture, and only against boxes that were kept."""
+    """Intersection over union decides, only within an image, and only against boxes that were kept."""
     chain = [([0, 0, 30.0, 30], 0.7), ([10, 0, 40.0, 30], 0.9), ([20, 0, 50.0, 30], 0.8)]
     found = {2: detected(*chain), 3: detected(chain[0])}
 
@@ -146,25 +146,25 @@ def test_a_duplicate_is_what_comes_twice_at_least() -> None:
 
 
 def test_limits_keep_the_best() -> None:
-    """Of each picture, then of all."""
+    """Of each image, then of all."""
     apart = [([x, 0.0, x + 20, 20], score) for x, score in ((0, 0.6), (50, 0.9), (100, 0.7))]
     found = {2: detected(*apart), 3: detected(([0.0, 0, 20, 20], 0.8))}
 
-    result = mine_negatives(found, people(), MiningRules(per_picture=2, limit=2))
+    result = mine_negatives(found, people(), MiningRules(per_image=2, limit=2))
 
     assert [negative.score for negative in result.negatives] == [0.9, 0.8]
-    assert reasons(result) == {"per_picture": 1, "limit": 1}
+    assert reasons(result) == {"per_image": 1, "limit": 1}
     assert mine_negatives(found, people(), MiningRules(limit=0)).negatives == ()
 
 
-def test_pictures_that_lack_persons_are_passed_over() -> None:
-    """By default those that say so; on request those, too, that do not say; detections of strange pictures always."""
+def test_images_that_lack_persons_are_passed_over() -> None:
+    """By default those that say so; on request those, too, that do not say; detections of strange images always."""
     annotated = people(incomplete=frozenset({1}), unstated=frozenset({2}))
     found = {number: detected((FREE, 0.9)) for number in (1, 2, 3, 4)}
 
     def mined(rules: MiningRules | None = None) -> list[int]:
         result = mine_negatives(found, annotated, rules)
-        assert result.dropped["picture"] == 1
+        assert result.dropped["image"] == 1
         assert result.dropped["incomplete"] == 3 - len(result.negatives)
         return [negative.image_id for negative in result.negatives]
 
@@ -179,13 +179,13 @@ BOXES = st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(1, 40), st
 @given(
     persons=st.lists(BOXES, max_size=3),
     boxes=st.lists(st.tuples(BOXES, st.floats(0, 1)), max_size=12),
-    per_picture=st.none() | st.integers(0, 3),
+    per_image=st.none() | st.integers(0, 3),
     limit=st.none() | st.integers(0, 3),
 )
 def test_every_detection_is_accounted_for(
     persons: list[tuple[int, ...]],
     boxes: list[tuple[tuple[int, ...], float]],
-    per_picture: int | None,
+    per_image: int | None,
     limit: int | None,
 ) -> None:
     """Kept and dropped add up; the kept are sorted, touch nobody, and are not alike."""
@@ -196,7 +196,7 @@ def test_every_detection_is_accounted_for(
     annotated = people(*map(corners, persons))
     found = {1: detected(*((corners(box), score) for box, score in boxes)), 2: detected((FREE, 0.6))}
 
-    result = mine_negatives(found, annotated, MiningRules(min_score=0.3, per_picture=per_picture, limit=limit))
+    result = mine_negatives(found, annotated, MiningRules(min_score=0.3, per_image=per_image, limit=limit))
 
     assert result.num_detections == len(boxes) + 1
     assert set(result.dropped) == set(REASONS)
@@ -213,9 +213,9 @@ def test_every_detection_is_accounted_for(
 
 def test_numbers_that_are_none_are_refused() -> None:
     """The message says where."""
-    with pytest.raises(ValueError, match="picture 2, detection 1: expected finite numbers"):
+    with pytest.raises(ValueError, match="image 2, detection 1: expected finite numbers"):
         mine_negatives({2: detected((FREE, 0.9), ([0, 0, np.nan, 4], 0.9))}, people())
-    with pytest.raises(ValueError, match="picture 2, detection 0: expected finite numbers"):
+    with pytest.raises(ValueError, match="image 2, detection 0: expected finite numbers"):
         mine_negatives({2: detected((FREE, np.inf))}, people())
 
 
@@ -227,7 +227,7 @@ def test_numbers_that_are_none_are_refused() -> None:
         ("duplicate_iou", 0.0),
         ("min_side", 0.0),
         ("min_side", float("nan")),
-        ("per_picture", -1),
+        ("per_image", -1),
         ("limit", -1),
     ],
 )
@@ -256,7 +256,7 @@ def test_a_ratio_of_nothing_is_refused(persons: int, ratio: float) -> None:
 
 
 def test_the_list_that_was_looked_at(shared_data: Callable[[str], Path]) -> None:
-    """Its boxes are what mining gives on the real pictures, so none touches a person; over 200 are verified."""
+    """Its boxes are what mining gives on the real images, so none touches a person; over 200 are verified."""
     annotated = PersonBoxes.read(shared_data("coco/annotations/person_keypoints_train.json"))
     found = read_detections(shared_data("coco/annotations/person_detections_train.json"))
     rules = MiningRules(min_score=0.05, min_side=21, duplicate_iou=1.0, skip_incomplete=False)

@@ -56,7 +56,7 @@ def test_gradients_are_those_of_one_process(tmp_path: Path, count: int) -> None:
 
 @pytest.mark.slow
 def test_validation_is_that_of_one_process(tmp_path: Path) -> None:
-    """Figures are equal, a process may have no picture, and what stops one is an error in all."""
+    """Figures are equal, a process may have no image, and what stops one is an error in all."""
     write_coco(tmp_path / "data", 5)
     launch("validate", tmp_path, 1)
     alone = json.loads((tmp_path / "report-0.json").read_text())
@@ -72,8 +72,8 @@ def test_validation_is_that_of_one_process(tmp_path: Path) -> None:
         assert [row["image_id"] for row in report["rows"]] == [row["image_id"] for row in alone["rows"]]
         for found, expected in zip(report["rows"], alone["rows"], strict=True):
             assert found["keypoints"] == pytest.approx(expected["keypoints"], abs=1e-3)
-    assert first["error"] == "ProcessError: process 1 stopped: ValueError: no such picture"
-    assert second["error"] == "ValueError: no such picture"
+    assert first["error"] == "ProcessError: process 1 stopped: ValueError: no such image"
+    assert second["error"] == "ValueError: no such image"
 
 
 @pytest.mark.slow

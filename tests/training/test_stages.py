@@ -77,7 +77,7 @@ def nobody(count: int, keypoints: int = 17) -> list[Sample]:
 
 @pytest.fixture
 def sources() -> dict[str, Source]:
-    """Give each letter a few drawn pictures."""
+    """Give each letter a few drawn images."""
     return {
         "A": Source(samples=people(8, 1, AIC_14), skeleton=AIC_14),
         "C": Source(samples=people(8, 2), skeleton=COCO_17),
@@ -320,7 +320,7 @@ def test_stages_and_a_training_do_not_share_a_folder(sources: dict[str, Source],
         run_recipe(Recipe.parse("C"), sources, MODEL, final.parent, base=BASE)
 
 
-def test_pictures_are_opened_once(
+def test_images_are_opened_once(
     sources: dict[str, Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where they are to be kept in memory, before the stage begins; what an epoch takes is told in words."""
@@ -363,7 +363,7 @@ def test_a_users_own_keypoints(sources: dict[str, Source], tmp_path: Path) -> No
     """C is whatever the model's skeleton is, and negatives need no keypoints in common with it."""
     face = Skeleton("face", ["right_eye", "nose", "left_eye"], [(0, 2)], [], [0.03] * 3)
     mine = {**sources, "C": Source(samples=people(8, 4, face), skeleton=face)}
-    mine["H"] = Source(samples=nobody(2, keypoints=1), skeleton=Skeleton("box", ["centre"], [], [], [0.1]))
+    mine["H"] = Source(samples=nobody(2, keypoints=1), skeleton=Skeleton("box", ["center"], [], [], [0.1]))
 
     final = run_recipe(Recipe.parse("CH"), mine, replace(MODEL, skeleton=face), tmp_path, base=BASE)
 

@@ -1,6 +1,6 @@
 """All strategies in one short run: train, mine, pseudo-label, train on everything, evaluate. Minutes, not seconds.
 
-A tiny network learns drawn people from scratch and labels pictures by itself, negatives are mined from boxes that a bad
+A tiny network learns drawn people from scratch and labels images by itself, negatives are mined from boxes that a bad
 detector might give, and a recipe trains on all of it. Each step reads the files that the one before has written.
 """
 
@@ -38,7 +38,7 @@ from pcrpose.training.validation import CocoValidation
 Record = dict[str, Any]
 
 RECIPE = Recipe.parse("ACHU->CH")
-PICTURE, WIDE = Size(width=96, height=128), Size(width=224, height=128)
+IMAGE, WIDE = Size(width=96, height=128), Size(width=224, height=128)
 MODEL = PCRConfig(
     encoder="resnet_nano",
     channels=(32, 32, 32),
@@ -61,7 +61,7 @@ CONFIG = TrainConfig(
     num_workers=0,
     log_every=25,
 )
-PEOPLE = SyntheticPoses(count=360, seed=1, size=PICTURE)
+PEOPLE = SyntheticPoses(count=360, seed=1, size=IMAGE)
 LEAK = "000777.jpg"
 
 
@@ -74,7 +74,7 @@ def test_all_strategies(
 ) -> None:
     """What the recipe gives is no worse on people than the first model, and finds fewer of them where nobody is."""
     monkeypatch.chdir(tmp_path)
-    annotations = write_coco("val", 48, seed=9, size=PICTURE)
+    annotations = write_coco("val", 48, seed=9, size=IMAGE)
     average_precision = CocoValidation(read_coco(annotations, "val/images"), CocoEvaluator(annotations))
 
     first = _train()
@@ -101,7 +101,7 @@ def _train() -> Path:
 
 
 def _mine() -> tuple[list[Sample], list[Sample]]:
-    """Mine what a bad detector finds beside people; pictures with an even number are to be learnt, the others not."""
+    """Mine what a bad detector finds beside people; images with an even number are to be learnt, the others not."""
     annotations = write_coco("wide", 60, seed=7, size=WIDE)
     persons = read_coco(annotations, "wide/images")
     Path("detections.json").write_text(json.dumps(list(_detections(persons))))
@@ -123,7 +123,7 @@ def _mine() -> tuple[list[Sample], list[Sample]]:
 
 
 def _detections(persons: AnnotatedPersons) -> Iterator[Record]:
-    """Find every person, and three boxes a picture wherever they fall."""
+    """Find every person, and three boxes an image wherever they fall."""
     rng = np.random.default_rng(0)
     for person in persons.samples:
         yield _box(person.image_id, person.box_xyxy, 0.95)
@@ -144,11 +144,11 @@ def _box(image_id: int, box_xyxy: npt.ArrayLike, score: float) -> Record:
 
 
 def _pseudo_label(first: Path, never_in: Path, real: Path | None) -> AnnotatedPersons:
-    """Label pictures with the first model; a copy of a picture that is measured on lies among them."""
-    truth = read_coco(write_coco("unlabelled", 40, seed=11, size=PICTURE), "unlabelled/images")
+    """Label images with the first model; a copy of an image that is measured on lies among them."""
+    truth = read_coco(write_coco("unlabelled", 40, seed=11, size=IMAGE), "unlabelled/images")
     folder = Path("unlabelled/images")
-    with PIL.Image.open(never_in.parent / "images/000003.png") as picture:
-        picture.resize((144, 192)).save(folder / LEAK, quality=70)
+    with PIL.Image.open(never_in.parent / "images/000003.png") as image:
+        image.resize((144, 192)).save(folder / LEAK, quality=70)
     boxes = [_box(person.image_id, person.box_xyxy, 0.9) for person in truth.samples]
     boxes += [_box(person.image_id, (0, 0, 20, 40), 0.3) for person in truth.samples]
     for path in [] if real is None else real.glob("*.jpg"):
@@ -165,7 +165,7 @@ def _pseudo_label(first: Path, never_in: Path, real: Path | None) -> AnnotatedPe
     assert main(["pseudo-label", "--merge", work, "--threshold", "-1", "--out", "everything.json"]) == 0
 
     made = json.loads(Path("pseudo.json").read_text())["info"]["pcrpose"]
-    assert [(leak["file_name"], leak["leak"]["file_name"]) for leak in made["pictures"]["leaks"]] == [
+    assert [(leak["file_name"], leak["leak"]["file_name"]) for leak in made["images"]["leaks"]] == [
         (LEAK, "000003.png")
     ]
     assert made["persons"]["found"] == len(list(folder.iterdir())) - 1  # neither the leak nor the unsure boxes
@@ -177,7 +177,7 @@ def _pseudo_label(first: Path, never_in: Path, real: Path | None) -> AnnotatedPe
 
 
 def _likeness(labels: AnnotatedPersons, truth: AnnotatedPersons) -> float:
-    """Give the mean similarity, OKS of one keypoint, of the labels in drawn pictures to what was drawn."""
+    """Give the mean similarity, OKS of one keypoint, of the labels in drawn images to what was drawn."""
     persons = {person.image_id: person for person in truth.samples}
     found: list[float] = []
     for label in labels.samples:
@@ -194,7 +194,7 @@ def _train_on_everything(
     first: Path, negatives: list[Sample], labelled: AnnotatedPersons, real: Path | None, validate: CocoValidation
 ) -> Path:
     """Run the recipe; A has other keypoints."""
-    others = list(_with_keypoints(SyntheticPoses(count=160, seed=5, size=PICTURE).samples(), AIC_14))
+    others = list(_with_keypoints(SyntheticPoses(count=160, seed=5, size=IMAGE).samples(), AIC_14))
     if real is not None:
         photographs = read_coco(real / "test_aic.json", real)
         assert photographs.skeleton == AIC_14
@@ -244,7 +244,7 @@ def _evaluate(model: Path, annotations: Path) -> float:
 
 
 def _real(shared_data: Callable[[str], Path], name: str) -> Path | None:
-    """Find a folder of real pictures, where there is one: the test does without."""
+    """Find a folder of real images, where there is one: the test does without."""
     try:
         return shared_data(name)
     except pytest.skip.Exception:

@@ -53,7 +53,7 @@ def test_a_run_leaves_model_log_and_checkpoint(model: PCR, dataset: KeypointData
 
 
 def test_one_batch_can_be_learnt_by_heart(model: PCR, tmp_path: Path) -> None:
-    """Without augmentation a tiny network finds the keypoints of the pictures it was trained on."""
+    """Without augmentation a tiny network finds the keypoints of the images it was trained on."""
     samples = SyntheticPoses(count=8).samples()
     dataset = KeypointDataset(samples, source_skeleton=COCO_17, input_size=model.config.input_size)
     config = changed(epochs=150, learning_rate=3e-3, ema_decay=0.0, checkpoint_every=1000)
@@ -63,7 +63,7 @@ def test_one_batch_can_be_learnt_by_heart(model: PCR, tmp_path: Path) -> None:
     items = [dataset[index] for index in range(len(dataset))]
     crops = torch.stack([item["crop"] for item in items])
     with torch.inference_mode():
-        found, _ = model.config.codec().decode(trained(model.config.normalise(crops)).final)
+        found, _ = model.config.codec().decode(trained(model.config.normalize(crops)).final)
     labelled = torch.stack([item["keypoint_weights"] for item in items]) > 0
     error = (found - torch.stack([item["keypoints_crop"] for item in items])).norm(dim=-1)[labelled]
     assert error.median() < 3
@@ -334,7 +334,7 @@ def test_without_the_extra_the_error_names_it(
 
 
 def test_training_on_a_written_data_set(model: PCR, tmp_path: Path) -> None:
-    """Drawn pictures on disk, the COCO reader, a step: the path a user's data takes."""
+    """Drawn images on disk, the COCO reader, a step: the path a user's data takes."""
     from pcrpose.data.coco import read_coco  # noqa: PLC0415 - only this test reads files
 
     annotations = write_coco(tmp_path / "data", count=8)

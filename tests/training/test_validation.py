@@ -26,14 +26,14 @@ def test_alone_it_is_validate(model: PCR, tmp_path: Path) -> None:
     assert validation(model) == expected.ap
 
 
-def test_results_are_put_together_by_picture() -> None:
-    """In the order of the pictures' ids, those of one picture in the order they had."""
+def test_results_are_put_together_by_image() -> None:
+    """In the order of the images' ids, those of one image in the order they had."""
     rows = [[{"image_id": 5, "score": 2}, {"image_id": 1, "score": 1}], [{"image_id": 3}, {"image_id": 3}], []]
     merged = merge(rows, [frozenset({1, 5}), frozenset({3}), frozenset()])
     assert [row["image_id"] for row in merged] == [1, 3, 3, 5]
 
 
-def test_a_picture_of_another_process_is_refused() -> None:
-    """Each picture counts exactly once."""
-    with pytest.raises(ValueError, match="process 1: expected results of its own pictures, found picture 1"):
+def test_a_image_of_another_process_is_refused() -> None:
+    """Each image counts exactly once."""
+    with pytest.raises(ValueError, match="process 1: expected results of its own images, found image 1"):
         merge([[{"image_id": 1}], [{"image_id": 1}]], [frozenset({1}), frozenset({2})])

@@ -167,7 +167,7 @@ def uneven() -> list[Sample]:
 
 
 def validate(folder: Path) -> None:
-    """Measure a model on ``FOLDER/data``, its pictures shared; then let one process fail."""
+    """Measure a model on ``FOLDER/data``, its images shared; then let one process fail."""
     start_accelerator()
     processes = Processes.current()
     annotations = folder / "data/annotations.json"
@@ -191,8 +191,8 @@ def validate(folder: Path) -> None:
 
 
 def fail(*_: object) -> None:
-    """Stand for a picture that cannot be read."""
-    raise ValueError("no such picture")
+    """Stand for an image that cannot be read."""
+    raise ValueError("no such image")
 
 
 def main() -> None:

@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("annotations", type=Path, metavar="FILE", help="annotations in COCO's form")
     parser.add_argument(
-        "images", type=Path, nargs="?", metavar="IMAGES", help="folder of the pictures; without it none is opened"
+        "images", type=Path, nargs="?", metavar="IMAGES", help="folder of the images; without it none is opened"
     )
     parser.add_argument(
         "--against",
         type=Path,
         nargs="+",
         metavar=("FILE", "IMAGES"),
-        help="another annotation file, and the folder of its pictures, that should have no picture in common",
+        help="another annotation file, and the folder of its images, that should have no image in common",
     )
     parser.add_argument(
         "--skeleton", type=Path, metavar="JSON", help="skeleton that is to be used instead of the file's"
@@ -61,9 +61,7 @@ def run(options: argparse.Namespace) -> int:
         content = {"summary": file.summary(), "findings": [asdict(finding) for finding in findings]}
         text = json.dumps(content, indent=2)
     else:
-        unseen = (
-            "" if options.images or file.content is None else "; the pictures were not looked at: give their folder"
-        )
+        unseen = "" if options.images or file.content is None else "; the images were not looked at: give their folder"
         text = "\n".join([*map(str, findings), f"{file.summary()}: {verdict(findings)}{unseen}"])
     sys.stdout.write(text + "\n")
     return int(any(finding.severity == "error" for finding in findings))

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("annotations", type=existing_file, metavar="ANNOTATIONS.json", help="COCO keypoint annotations")
     parser.add_argument(
-        "images", type=path, nargs="?", metavar="IMAGES", help="folder of the pictures; not for --from-results"
+        "images", type=path, nargs="?", metavar="IMAGES", help="folder of the images; not for --from-results"
     )
     source = parser.add_argument_group("persons").add_mutually_exclusive_group()
     source.add_argument(
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bootstrap",
         type=at_least(1),
         metavar="N",
-        help="95 %% intervals, from N redraws of the pictures",
+        help="95 %% intervals, from N resamples of the images",
     )
     results.add_argument("--results", type=new_file, metavar="FILE.json", help="write the poses as COCO takes them")
     results.add_argument("--json", type=new_file, metavar="FILE.json", help="write the figures")
@@ -120,14 +120,14 @@ def _of_file(options: argparse.Namespace) -> CocoMetrics:
 
 def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
     if options.images is None:
-        raise ValueError("expected the folder of the pictures after the annotations, or --from-results")
+        raise ValueError("expected the folder of the images after the annotations, or --from-results")
     detections = None if options.detections is None else read_detections(options.detections)
     detector = None if options.detector is None else _detector(options)
     model = load_models(options.model).to(options.device)
     skeleton = model.config.skeleton
     dataset = read_coco(options.annotations, options.images, skeleton=skeleton)
     evaluator = CocoEvaluator(options.annotations, skeleton=skeleton)
-    dataset.require_pictures()
+    dataset.require_images()
     if detector is not None:
         detections = _detect(detector, dataset)
     with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
@@ -137,7 +137,7 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
 
 
 class _WatchedPredictor(PosePredictor):
-    """A predictor that counts the pictures it opens, with the boxes in them."""
+    """A predictor that counts the images it opens, with the boxes in them."""
 
     progress: ProgressLine
 
@@ -168,7 +168,7 @@ def _detector(options: argparse.Namespace) -> YoloxDetector:
 
 
 def _detect(detector: YoloxDetector, dataset: AnnotatedPersons) -> dict[int, Detections]:
-    """Find the boxes of every picture first: the poses can then be measured as those of a detection file are."""
+    """Find the boxes of every image first: the poses can then be measured as those of a detection file are."""
     found: dict[int, Detections] = {}
     with ProgressLine(len(dataset.image_paths), label="boxes: ") as progress:
         for image_id, file in dataset.image_paths.items():
@@ -187,11 +187,11 @@ def _boxes_in_words(options: argparse.Namespace) -> str:
 
 def _report(title: str, metrics: CocoMetrics, intervals: Mapping[str, Interval], draws: int | None) -> str:
     """Write the ten figures in COCO's order, and on what they were measured."""
-    counts = f"{metrics.num_images} pictures, {metrics.num_persons} persons, {metrics.num_poses} poses"
+    counts = f"{metrics.num_images} images, {metrics.num_persons} persons, {metrics.num_poses} poses"
     lines = [title, counts]
     for name, label in FIGURES.items():
         value = getattr(metrics, name)
         lines.append(f"{label:<10} {value:6.3f}" + (f"  ({intervals[name]})" if name in intervals else ""))
     if intervals:
-        lines.append(f"in brackets: 95 % intervals over pictures, {draws} redraws")
+        lines.append(f"in brackets: 95 % intervals over images, {draws} resamples")
     return "\n".join(lines) + "\n"

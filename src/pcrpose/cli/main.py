@@ -23,12 +23,12 @@ EXPECTED_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 # Written here once more, because importing a command to ask for its HELP would load torch.
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
-        "predict": "find the keypoints of the people in pictures: drawings and JSON files",
+        "predict": "find the keypoints of the people in images: drawings and JSON files",
         "evaluate": "measure a model, or a results file, on annotations in COCO's form",
         "train": "train or fine-tune a model on your annotations, or by a recipe of the paper",
         "doctor": "look through annotations for what spoils training and measuring",
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
-        "pseudo-label": "label unlabelled pictures with what a model is sure of, for training",
+        "pseudo-label": "label unlabelled images with what a model is sure of, for training",
         "zoo": "list the pretrained models, or print the card of one",
         "info": "say what is installed here, or what a model is",
     }
@@ -140,7 +140,7 @@ def _parse(given: list[str], name: str | None, command: Command | None) -> argpa
 def _offer(name: str) -> str:
     """Offer what may be meant by an unknown command, if anything is near."""
     if Path(name).exists():
-        return f'; "pcrpose predict {name}" finds people in pictures'
+        return f'; "pcrpose predict {name}" finds people in images'
     close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -149,7 +149,7 @@ def _parser(name: str | None, command: Command | None = None) -> argparse.Argume
     """Build the parser: every command by name, one of them with its arguments."""
     parser = Parser(
         prog="pcrpose",
-        description="Find the keypoints of people in pictures, and train and measure models that do.",
+        description="Find the keypoints of people in images, and train and measure models that do.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "detections", type=existing_file, metavar="DETECTIONS.json", help="boxes in COCO's results form"
     )
-    parser.add_argument("--images", type=path, metavar="FOLDER", help="folder of the pictures, for --sheets")
+    parser.add_argument("--images", type=path, metavar="FOLDER", help="folder of the images, for --sheets")
     parser.add_argument("--out", type=new_file, required=True, metavar="FILE.json", help="file of negatives to write")
     parser.add_argument("--sheets", type=new_folder, metavar="FOLDER", help="write contact sheets to look at")
     parser.add_argument(
@@ -68,24 +68,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="leave out boxes that share this much with a better-scored one (%(default)s)",
     )
-    rules.add_argument("--per-picture", type=at_least(1), metavar="N", help="most boxes of one picture")
+    rules.add_argument("--per-image", type=at_least(1), metavar="N", help="most boxes of one image")
     rules.add_argument("--limit", type=at_least(1), metavar="N", help="most boxes in all, best scores first")
     rules.add_argument(
         "--incomplete",
         action="store_true",
-        help='use pictures that say "annotations_complete": false; they are passed over otherwise',
+        help='use images that say "annotations_complete": false; they are passed over otherwise',
     )
     rules.add_argument(
-        "--complete-only", action="store_true", help='pass over pictures that do not say "annotations_complete": true'
+        "--complete-only", action="store_true", help='pass over images that do not say "annotations_complete": true'
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Mine, write, and say what became of the detections."""
     if options.sheets is not None and options.images is None:
-        raise ValueError("--sheets: expected --images, the folder of the pictures, as well")
+        raise ValueError("--sheets: expected --images, the folder of the images, as well")
     if options.sheets is not None and not options.images.is_dir():
-        raise FileNotFoundError(f"--images {options.images}: expected the folder of the pictures")
+        raise FileNotFoundError(f"--images {options.images}: expected the folder of the images")
     if options.incomplete and options.complete_only:
         raise ValueError("--incomplete and --complete-only contradict each other")
     rules = MiningRules(
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
         max_intersection=options.max_intersection,
         min_side=options.min_side,
         duplicate_iou=options.duplicate_iou,
-        per_picture=options.per_picture,
+        per_image=options.per_image,
         limit=options.limit,
         skip_incomplete=not options.incomplete,
         skip_unstated=options.complete_only,
@@ -154,16 +154,16 @@ def _source(options: argparse.Namespace, rules: MiningRules, result: MiningResul
 
 def _report(result: MiningResult, people: PersonBoxes, negatives: tuple[Negative, ...]) -> list[str]:
     """Write what was mined and what was not."""
-    pictures = {each.image_id for each in negatives}
-    lines = [f"{counted(result.num_detections, 'detection')}, {counted(len(people.file_names), 'picture')}"]
+    images = {each.image_id for each in negatives}
+    lines = [f"{counted(result.num_detections, 'detection')}, {counted(len(people.file_names), 'image')}"]
     lines += [f"{count:8}  {REASONS[reason]}" for reason, count in result.dropped.items() if count]
-    lines.append(f"{len(negatives):8}  hard negatives, in {counted(len(pictures), 'picture')}")
+    lines.append(f"{len(negatives):8}  hard negatives, in {counted(len(images), 'image')}")
     looked = [each.verified for each in negatives if each.verified is not None]
     if looked:
         lines.append(f"{sum(looked):8}  of them verified, {len(looked) - sum(looked)} rejected")
-    elif pictures & (people.unstated | people.incomplete):
-        count = len(pictures & (people.unstated | people.incomplete))
+    elif images & (people.unstated | people.incomplete):
+        count = len(images & (people.unstated | people.incomplete))
         lines.append(
-            f"of these pictures {count} do not say that all their persons are annotated: look before you train on them"
+            f"of these images {count} do not say that all their persons are annotated: look before you train on them"
         )
     return lines

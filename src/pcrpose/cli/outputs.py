@@ -9,10 +9,10 @@ from typing import Any
 
 import PIL.Image
 
+from pcrpose.cli.image_files import ImageFile
 from pcrpose.cli.marks import mark_of_text
-from pcrpose.cli.pictures import Picture
 from pcrpose.data.whole_file import write_text, write_whole
-from pcrpose.inference.places import picture_size
+from pcrpose.inference.places import image_size
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.poses import Poses
 
@@ -26,9 +26,9 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsFolder:
-    """The results of many pictures: a drawing and a JSON record each, and the settings they were made with.
+    """The results of many images: a drawing and a JSON record each, and the settings they were made with.
 
-    A record is written last, so a picture with a record is done. It names its picture by a path relative to itself.
+    A record is written last, so an image with a record is done. It names its image by a path relative to itself.
 
     Attributes:
         folder: where everything lies; made with the first result.
@@ -42,53 +42,53 @@ class ResultsFolder:
     suffix: str | None
     overwrite: bool
 
-    def record(self, picture: Picture) -> Path:
-        """Name the JSON file of a picture."""
-        return self.folder / f"{picture.name}.json"
+    def record(self, file: ImageFile) -> Path:
+        """Name the JSON file of an image."""
+        return self.folder / f"{file.name}.json"
 
-    def drawing(self, picture: Picture) -> Path | None:
-        """Name the drawn picture."""
-        return None if self.suffix is None else self.folder / f"{picture.name}.{self.suffix}"
+    def drawing(self, file: ImageFile) -> Path | None:
+        """Name the drawn image."""
+        return None if self.suffix is None else self.folder / f"{file.name}.{self.suffix}"
 
-    def targets(self, picture: Picture) -> list[Path]:
-        """Name all files of a picture."""
-        return [target for target in (self.drawing(picture), self.record(picture)) if target is not None]
+    def targets(self, file: ImageFile) -> list[Path]:
+        """Name all files of an image."""
+        return [target for target in (self.drawing(file), self.record(file)) if target is not None]
 
-    def left_to_do(self, pictures: Sequence[Picture], *, again: bool = False) -> list[Picture]:
-        """Leave out the pictures that were done with these settings and have not changed since.
+    def left_to_do(self, files: Sequence[ImageFile], *, again: bool = False) -> list[ImageFile]:
+        """Leave out the images that were done with these settings and have not changed since.
 
         Args:
-            pictures: all of them, for no result may take the place of one.
+            files: all of them, for no result may take the place of one.
             again: leave out none.
 
         Raises:
-            ValueError: if a result would take the place of a picture or, without `overwrite`, of something that was
-                made with other settings, of another picture, or by something else.
+            ValueError: if a result would take the place of an image or, without `overwrite`, of something that was
+                made with other settings, of another image, or by something else.
         """
-        sources = {os.path.realpath(picture.path) for picture in pictures}
-        for picture in pictures:
-            for target in self.targets(picture):
+        sources = {os.path.realpath(file.path) for file in files}
+        for file in files:
+            for target in self.targets(file):
                 if os.path.realpath(target) in sources:
-                    raise ValueError(f"{target} is one of the pictures; choose another --out or --format")
+                    raise ValueError(f"{target} is one of the images; choose another --out or --format")
         if self.overwrite:
-            return list(pictures)
+            return list(files)
         if not (self.folder / SETTINGS_FILE).exists():
-            self._refuse_foreign(pictures)
-            return list(pictures)
+            self._refuse_foreign(files)
+            return list(files)
         self._check_settings()
-        return [picture for picture in pictures if not self._is_done(picture) or again]
+        return [file for file in files if not self._is_done(file) or again]
 
-    def save(self, picture: Picture, image: Image, poses: Poses, drawn: PIL.Image.Image | None) -> None:
-        """Write the results of one picture; the record comes last and says that all is there."""
+    def save(self, file: ImageFile, image: Image, poses: Poses, drawn: PIL.Image.Image | None) -> None:
+        """Write the results of one image; the record comes last and says that all is there."""
         settings_file = self.folder / SETTINGS_FILE
         if not settings_file.exists() or (self.overwrite and _read(settings_file) != self.settings):
             write_text(settings_file, json.dumps(self.settings, indent=2) + "\n")
-        if (drawing := self.drawing(picture)) is not None and drawn is not None and self.suffix is not None:
+        if (drawing := self.drawing(file)) is not None and drawn is not None and self.suffix is not None:
             options = FORMATS[self.suffix]
             write_whole(drawing, lambda part: drawn.save(part, **options))
-        record, size = self.record(picture), picture_size(image)
+        record, size = self.record(file), image_size(image)
         content = {
-            "image": _link(picture.path, record),
+            "image": _link(file.path, record),
             "width": size.width,
             "height": size.height,
             "settings": self._mark,
@@ -113,32 +113,32 @@ class ResultsFolder:
                 "choose another --out, or --overwrite to make the results anew"
             )
 
-    def _is_done(self, picture: Picture) -> bool:
-        record = self.record(picture)
+    def _is_done(self, file: ImageFile) -> bool:
+        record = self.record(file)
         if not record.exists():
             return False
         content = _read(record)
         link = record.parent / str(content.get("image"))
-        if "poses" not in content or os.path.realpath(link) != os.path.realpath(picture.path):
-            raise ValueError(f"{record} is not of {picture.path}; choose another --out, or --overwrite")
-        whole = all(target.exists() for target in self.targets(picture))
-        fresh = record.stat().st_mtime_ns >= picture.path.stat().st_mtime_ns
+        if "poses" not in content or os.path.realpath(link) != os.path.realpath(file.path):
+            raise ValueError(f"{record} is not of {file.path}; choose another --out, or --overwrite")
+        whole = all(target.exists() for target in self.targets(file))
+        fresh = record.stat().st_mtime_ns >= file.path.stat().st_mtime_ns
         return whole and fresh and content.get("settings") == self._mark
 
-    def _refuse_foreign(self, pictures: Sequence[Picture]) -> None:
-        for target in (target for picture in pictures for target in self.targets(picture)):
+    def _refuse_foreign(self, files: Sequence[ImageFile]) -> None:
+        for target in (target for file in files for target in self.targets(file)):
             if target.exists():
                 raise ValueError(
                     f"{target} is there, and not made by pcrpose predict; choose another --out, or --overwrite"
                 )
 
 
-def _link(picture: Path, record: Path) -> str:
-    """Write a picture's path relative to its record, so that both can be moved together."""
+def _link(file: Path, record: Path) -> str:
+    """Write an image's path relative to its record, so that both can be moved together."""
     try:
-        return Path(os.path.relpath(os.path.realpath(picture), os.path.realpath(record.parent))).as_posix()
+        return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(record.parent))).as_posix()
     except ValueError:  # another drive of Windows
-        return picture.resolve().as_posix()
+        return file.resolve().as_posix()
 
 
 def _read(path: Path) -> dict[str, Any]:

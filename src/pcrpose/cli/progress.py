@@ -13,10 +13,10 @@ _REFRESH_SECONDS = 0.1
 
 
 class ProgressLine:
-    """Count pictures and persons; rewritten in place on a terminal, elsewhere written once, at the end.
+    """Count images and persons; rewritten in place on a terminal, elsewhere written once, at the end.
 
     Args:
-        total: how many pictures there are.
+        total: how many images there are.
         label: what is being done, where that needs saying.
         stream: to write to; by default stderr as it is now.
         clock: gives seconds, from any beginning.
@@ -32,7 +32,7 @@ class ProgressLine:
     ) -> None:
         self.total = total
         self.label = label
-        self.pictures = 0
+        self.images = 0
         self.persons = 0
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
@@ -49,7 +49,7 @@ class ProgressLine:
         self._stream.flush()
 
     def __str__(self) -> str:
-        return f"{self.label}{self.pictures}/{counted(self.total, 'picture')}, {self.results}"
+        return f"{self.label}{self.images}/{counted(self.total, 'image')}, {self.results}"
 
     @property
     def results(self) -> str:
@@ -66,13 +66,13 @@ class ProgressLine:
         """Persons a second so far."""
         return self.persons / self.seconds if self.seconds > 0 else 0.0
 
-    def advance(self, *, pictures: int = 1, persons: int = 0) -> None:
+    def advance(self, *, images: int = 1, persons: int = 0) -> None:
         """Count more work done."""
-        self.pictures += pictures
+        self.images += images
         self.persons += persons
         if self._stream.isatty() and self._clock() - self._shown >= _REFRESH_SECONDS:
             self._shown = self._clock()
-            left = self.seconds * (self.total - self.pictures) / max(self.pictures, 1)
+            left = self.seconds * (self.total - self.images) / max(self.images, 1)
             self._stream.write(f"{self._clear()}{self}, {_minutes(left)} left")
             self._stream.flush()
 
@@ -87,7 +87,7 @@ class ProgressLine:
 
 
 def counted(number: int, what: str) -> str:
-    """Write as 1 picture, 2 pictures."""
+    """Write as 1 image, 2 images."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 

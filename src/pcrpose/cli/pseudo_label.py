@@ -1,4 +1,4 @@
-"""``pcrpose pseudo-label``: unlabelled pictures in, annotations for training out."""
+"""``pcrpose pseudo-label``: unlabelled images in, annotations for training out."""
 
 import argparse
 import logging
@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pcrpose.cli.image_files import ImageFile, find_images
 from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
 from pcrpose.cli.persons import find_persons
-from pcrpose.cli.pictures import Picture, find_pictures
 from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.targets import new_file
 from pcrpose.data.doctor.annotation_file import AnnotationFile
-from pcrpose.data.doctor.check_pictures import picture_files
-from pcrpose.data.leaks import MAX_DISTANCE, GuardedPictures
+from pcrpose.data.doctor.check_images import image_files
+from pcrpose.data.leaks import MAX_DISTANCE, GuardedImages
 from pcrpose.inference.detectors import Detector
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.training.label_selection import (
@@ -28,13 +28,13 @@ from pcrpose.training.label_selection import (
 )
 from pcrpose.training.label_work import Shard, file_sha256
 from pcrpose.training.provenance import describe_weights
-from pcrpose.training.pseudo_label import BOX_THRESHOLD, Boxes, PictureLabeller, UnlabelledPicture, number_pictures
+from pcrpose.training.pseudo_label import BOX_THRESHOLD, Boxes, ImageLabeller, UnlabelledImage, number_images
 
 logger = logging.getLogger(__name__)
 
 SHOWN_LEAKS = 10
 
-HELP = "label unlabelled pictures with what a model is sure of, for training"
+HELP = "label unlabelled images with what a model is sure of, for training"
 EPILOG = """\
 examples:
   pcrpose pseudo-label photos --detector yolox_nano.onnx --out pseudo.json
@@ -47,7 +47,7 @@ Everything that is found goes into pseudo.json.work (with --shard pseudo.json.2-
 there into pseudo.json. The same command goes on where it was stopped; with another threshold it predicts nothing again.
 --merge makes pseudo.json of the work files of all shards.
 
-exit codes: 0 all is well; 1 some pictures could not be read, the others are done; 2 a mistake in what was asked for;
+exit codes: 0 all is well; 1 some images could not be read, the others are done; 2 a mistake in what was asked for;
 130 stopped by Ctrl-C
 """
 
@@ -55,7 +55,7 @@ exit codes: 0 all is well; 1 some pictures could not be read, the others are don
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.epilog = EPILOG
-    parser.add_argument("images", nargs="?", type=path, metavar="IMAGES", help="folder of the pictures")
+    parser.add_argument("images", nargs="?", type=path, metavar="IMAGES", help="folder of the images")
     parser.add_argument("--recursive", action="store_true", help="look into the folders of the folder too")
     parser.add_argument(
         "--merge",
@@ -69,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector",
         type=existing_file,
         metavar="FILE",
-        help="a YOLOX model as .onnx; or a COCO results file as .json, whose picture ids are the numbers that the "
-        "names of the pictures end in",
+        help="a YOLOX model as .onnx; or a COCO results file as .json, whose image ids are the numbers that the "
+        "names of the images end in",
     )
     boxes.add_argument(
         "--score-threshold",
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=path,
         nargs="+",
         metavar=("PLACE", "IMAGES"),
-        help="a folder of pictures that are measured on, or an annotation file and its folder: what looks like one of "
+        help="a folder of images that are measured on, or an annotation file and its folder: what looks like one of "
         "them is left out and listed",
     )
     leaks.add_argument(
@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=at_least(0),
         default=MAX_DISTANCE,
         metavar="BITS",
-        help="how far hashes of pictures that look alike may differ (%(default)s)",
+        help="how far hashes of images that look alike may differ (%(default)s)",
     )
     leaks.add_argument("--mirrored", action="store_true", help="mirrored copies count as alike too")
     results = parser.add_argument_group("results")
@@ -130,7 +130,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Predict what is not done yet, and select from it unless this is one shard of several."""
     if (options.images is None) == (options.merge is None):
-        raise ValueError("expected a folder of pictures, or --merge and work files")
+        raise ValueError("expected a folder of images, or --merge and work files")
     selection = _selection(options)
     check_target(options.out)
     if options.merge is not None:
@@ -162,36 +162,36 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
     """Write the work file of a shard; what the selection asks for is checked before the hours that this takes."""
     if not options.images.is_dir():
         raise FileNotFoundError(
-            f"{options.images}: expected a folder of pictures, found {'a file' * options.images.exists() or 'none'}"
+            f"{options.images}: expected a folder of images, found {'a file' * options.images.exists() or 'none'}"
         )
-    files = find_pictures([str(options.images)], recursive=options.recursive, outside=options.out)
-    pictures = number_pictures(options.images, [file.path for file in files])
+    files = find_images([str(options.images)], recursive=options.recursive, outside=options.out)
+    numbered = number_images(options.images, [file.path for file in files])
     model = load_models(options.model).to(options.device)
     predictor = PosePredictor(model, flip=options.flip, batch_size=options.batch)
     selection.check(predictor.model.config.skeleton)
-    labeller = PictureLabeller(
+    labeller = ImageLabeller(
         predictor=predictor,
-        detector=_boxes(options, files, pictures),
+        detector=_boxes(options, files, numbered),
         skeleton=predictor.model.config.skeleton,
         made_with=_provenance(options, predictor),
         box_threshold=options.score_threshold,
         guarded=_guarded(options),
     )
-    count = sum(map(len, shard.chunks(len(pictures))))
+    count = sum(map(len, shard.chunks(len(numbered))))
     with ProgressLine(count) as line:
         labeller.label(
-            pictures, work, shard=shard, progress=lambda more, persons: line.advance(pictures=more, persons=persons)
+            numbered, work, shard=shard, progress=lambda more, persons: line.advance(images=more, persons=persons)
         )
 
 
 def _boxes(
-    options: argparse.Namespace, files: Sequence[Picture], pictures: Sequence[UnlabelledPicture]
+    options: argparse.Namespace, files: Sequence[ImageFile], numbered: Sequence[UnlabelledImage]
 ) -> Detector | Mapping[str, Boxes]:
-    """Find out where boxes come from: a detector to run, or what it found before by the pictures' names."""
+    """Find out where boxes come from: a detector to run, or what it found before by the images' names."""
     persons = find_persons(files, boxes=None, detector=options.detector, score_threshold=options.score_threshold)
     if persons.detector is not None:
         return persons.detector
-    names = {picture.path: picture.file_name for picture in pictures}
+    names = {image.path: image.file_name for image in numbered}
     return {names[file.path]: found for file, found in (persons.detections or {}).items()}
 
 
@@ -205,51 +205,51 @@ def _provenance(options: argparse.Namespace, predictor: PosePredictor) -> dict[s
     }
 
 
-def _guarded(options: argparse.Namespace) -> GuardedPictures | None:
-    """Hash the pictures that are measured on."""
+def _guarded(options: argparse.Namespace) -> GuardedImages | None:
+    """Hash the images that are measured on."""
     if options.never_in is None:
         return None
     place, *folders = options.never_in
     if place.is_dir() and not folders:
-        files = find_pictures([str(place)], recursive=True, outside=options.out)
-        pictures = [(file.path.relative_to(place).as_posix(), file.path) for file in files]
+        files = find_images([str(place)], recursive=True, outside=options.out)
+        numbered = [(file.path.relative_to(place).as_posix(), file.path) for file in files]
     elif place.is_file() and len(folders) == 1:
         listed = AnnotationFile.read(place)
-        pictures = [(str(file.record["file_name"]), file.path) for file in picture_files(listed.pictures, folders[0])]
+        numbered = [(str(file.record["file_name"]), file.path) for file in image_files(listed.images, folders[0])]
     else:
         raise ValueError(
             f"--never-in: expected a folder, or a file and its folder, found {' '.join(map(str, options.never_in))}"
         )
-    logger.info("hashing %d pictures that nothing may look like", len(pictures))
-    return GuardedPictures(pictures, max_distance=options.distance, mirrored=options.mirrored)
+    logger.info("hashing %d images that nothing may look like", len(numbered))
+    return GuardedImages(numbered, max_distance=options.distance, mirrored=options.mirrored)
 
 
 def _select(options: argparse.Namespace, work: Sequence[Path], selection: Selection) -> int:
-    """Write the labels; 1 if pictures were left out."""
+    """Write the labels; 1 if images were left out."""
     content = pseudo_labels(work, selection, date=options.date)
     write_pseudo_labels(options.out, content)
     sys.stdout.write("\n".join([*_table(content), f"labels in {options.out}"]) + "\n")
-    return int(bool(content["info"]["pcrpose"]["pictures"]["left_out"]))
+    return int(bool(content["info"]["pcrpose"]["images"]["left_out"]))
 
 
 def _table(content: Content) -> list[str]:
     """Say what was kept, keypoint by keypoint."""
     made = content["info"]["pcrpose"]
-    thresholds, persons, pictures = made["selection"]["thresholds"], made["persons"], made["pictures"]
+    thresholds, persons, numbered = made["selection"]["thresholds"], made["persons"], made["images"]
     width = max(map(len, thresholds))
     lines = [f"{'keypoint':<{width}}    kept  of all  threshold"]
     for name, counts in made["keypoints"].items():
         kept = counts["kept"] / max(counts["kept"] + counts["dropped"], 1)
         lines.append(f"{name:<{width}} {counts['kept']:>7}  {kept:>6.1%}  {thresholds[name]:>9.3f}")
-    leaks = [f"leak: {leak['file_name']} looks like {leak['leak']['file_name']}" for leak in pictures["leaks"]]
+    leaks = [f"leak: {leak['file_name']} looks like {leak['leak']['file_name']}" for leak in numbered["leaks"]]
     rest = len(leaks) - SHOWN_LEAKS
     lines += leaks if rest <= 0 else [*leaks[:SHOWN_LEAKS], f"and {counted(rest, 'leak')} more, listed in the file"]
-    out = {"leak": len(pictures["leaks"]), "unreadable picture": len(pictures["left_out"])}
+    out = {"leak": len(numbered["leaks"]), "unreadable image": len(numbered["left_out"])}
     aside = ", ".join(counted(count, what) for what, count in out.items() if count)
     return [
         *lines,
-        f"{persons['kept']} of {counted(persons['found'], 'person')} kept, in {pictures['listed']} of "
-        f"{counted(pictures['seen'], 'picture')}" + (f" (left out: {aside})" if aside else ""),
+        f"{persons['kept']} of {counted(persons['found'], 'person')} kept, in {numbered['listed']} of "
+        f"{counted(numbered['seen'], 'image')}" + (f" (left out: {aside})" if aside else ""),
     ]
 
 

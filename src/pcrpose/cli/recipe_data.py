@@ -33,11 +33,11 @@ class RecipeData:
 
     Attributes:
         files: what a letter stands for.
-        folders: of the pictures.
+        folders: of the images.
         formats: of files, where they are not to be told from their content.
         per_epoch: samples of a letter that an epoch takes, where that is asked for.
         verified_only: see `read_negatives`.
-        reduce_jpegs: see `Source`; pictures are then not kept in memory.
+        reduce_jpegs: see `Source`; images are then not kept in memory.
         val: annotations and folder of what is measured on.
     """
 
@@ -71,7 +71,7 @@ class RecipeData:
                 found = "a folder" if files[letter].is_dir() else "none"
                 raise FileNotFoundError(f"{given}: expected a file, found {found}")
             if not folders[letter].is_dir():
-                raise FileNotFoundError(f"{given}: expected {images} to be the folder of its pictures, found none")
+                raise FileNotFoundError(f"{given}: expected {images} to be the folder of its images, found none")
         if missing := [letter for letter in recipe.letters if letter not in files]:
             wanted = ", ".join(f"--data {letter} FILE IMAGES ({LETTERS[letter]})" for letter in missing)
             raise ValueError(f"--recipe {recipe}: expected data for every letter; {wanted} is missing")
@@ -116,7 +116,7 @@ class RecipeData:
                 raise ValueError(f"--data {letter}: {error}") from error
             if not found[letter].samples:
                 raise ValueError(f"--data {letter} {file}: expected persons with keypoints, found none")
-            check_pictures(f"--data {letter} {file}", [sample.image for sample in found[letter].samples])
+            check_images(f"--data {letter} {file}", [sample.image for sample in found[letter].samples])
         return found
 
     def sources(self, persons: Mapping[str, AnnotatedPersons], augmentation: Augmentation) -> dict[str, Source]:
@@ -147,7 +147,7 @@ class RecipeData:
         if not found:
             kind = "verified boxes" if self.verified_only else "boxes"
             raise ValueError(f"--data {NEGATIVES} {file}: expected {kind} without a person, found none")
-        check_pictures(f"--data {NEGATIVES} {file}", [sample.image for sample in found])
+        check_images(f"--data {NEGATIVES} {file}", [sample.image for sample in found])
         unseen = sum(each.verified is None for each in NegativesFile.read(file).negatives)
         if unseen and not self.verified_only:
             told = "%s: nobody has looked at %d of %d negatives; --verified-only leaves them out"
@@ -161,8 +161,8 @@ class RecipeData:
             warn_of_errors(self.files[self.main], self.folders[self.main], skeleton=skeleton, val=self.val)
 
 
-def check_pictures(given: str, images: Sequence[Path | Image]) -> None:
-    """Look for the files of pictures: none there is a wrong folder, some missing are told.
+def check_images(given: str, images: Sequence[Path | Image]) -> None:
+    """Look for the files of images: none there is a wrong folder, some missing are told.
 
     Args:
         given: the option, for messages.
@@ -171,9 +171,9 @@ def check_pictures(given: str, images: Sequence[Path | Image]) -> None:
     files = {image for image in images if isinstance(image, Path)}
     missing = sorted(file for file in files if not file.is_file())
     if missing and len(missing) == len(files):
-        raise FileNotFoundError(f"{given}: expected its pictures, found none of {len(files)}, such as {missing[0]}")
+        raise FileNotFoundError(f"{given}: expected its images, found none of {len(files)}, such as {missing[0]}")
     if missing:
-        logger.warning("%s: %d of %d pictures are missing, such as %s", given, len(missing), len(files), missing[0])
+        logger.warning("%s: %d of %d images are missing, such as %s", given, len(missing), len(files), missing[0])
 
 
 def _check_settings(options: argparse.Namespace, files: Mapping[str, Path]) -> None:

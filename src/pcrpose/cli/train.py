@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "annotations", type=existing_file, metavar="ANNOTATIONS.json", help="persons to learn from"
         ),
-        parser.add_argument("images", type=path, metavar="IMAGES", help="folder of their pictures"),
+        parser.add_argument("images", type=path, metavar="IMAGES", help="folder of their images"),
     ]
     parser.add_argument("--out", type=new_folder, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--reduce-jpegs",
         action="store_true",
-        help="decode JPEG files of many megapixels at a part of their size: quicker, colours differ a little",
+        help="decode JPEG files of many megapixels at a part of their size: quicker, colors differ a little",
     )
     training.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of everything random (%(default)s)")
 
@@ -147,7 +147,7 @@ def _fine_tune(options: argparse.Namespace) -> None:
                 f"--{name.replace('_', '-')}: expected with --recipe; --recipe C is one annotation file too"
             )
     if not options.images.is_dir():
-        raise FileNotFoundError(f"{options.images}: expected the folder of the pictures")
+        raise FileNotFoundError(f"{options.images}: expected the folder of the images")
     if any(options.out.glob("stage-*")):
         raise ValueError(f"{options.out}: holds the stages of a recipe; choose another --out")
     refuse_other_length(options.out, options.epochs or EPOCHS)

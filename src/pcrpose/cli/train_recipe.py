@@ -85,7 +85,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, *, instead_of: Sequenc
         default=[],
         metavar=("LETTER", "FILE", "IMAGES"),
         help="what a letter stands for, once for each: annotations for A, C and U, a file of pcrpose mine for H, and "
-        "the folder of their pictures",
+        "the folder of their images",
     )
     group.add_argument(
         "--format",
@@ -215,7 +215,7 @@ def read_network(name: str) -> PoseConfig:
 
 
 def _augmentation(options: argparse.Namespace) -> Augmentation:
-    """Vary as the paper's baselines do; where a model is trained on, colours too, as with one annotation file."""
+    """Vary as the paper's baselines do; where a model is trained on, colors too, as with one annotation file."""
     jitter = 0.0 if options.network else COLOR_JITTER
     return Augmentation(mirror_probability=0.5 if options.mirror else 0.0, color_jitter=jitter)
 

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 EPOCHS = 30
 COLOR_JITTER = 0.2
 AREA_PER_BOX = 0.53  # COCO's persons fill about so much of their boxes; for annotations without an area
-CACHED_BYTES = 1 << 30  # of decoded pictures in memory
+CACHED_BYTES = 1 << 30  # of decoded images in memory
 LOG_LINES = 20
 VALIDATIONS = 10
 CHECKPOINT_STEPS = 100
@@ -73,7 +73,7 @@ def check_val(annotations: Path, images: Path) -> None:
     if not annotations.is_file():
         raise FileNotFoundError(f"--val {annotations}: expected an annotation file, found none")
     if not images.is_dir():
-        raise FileNotFoundError(f"--val {annotations}: expected {images} to be the folder of its pictures, found none")
+        raise FileNotFoundError(f"--val {annotations}: expected {images} to be the folder of its images, found none")
 
 
 def average_precision(annotations: Path, images: Path, skeleton: Skeleton) -> CocoValidation:
@@ -81,7 +81,7 @@ def average_precision(annotations: Path, images: Path, skeleton: Skeleton) -> Co
     file = AnnotationFile.read(annotations)
     source = annotations if file.content is None else JsonFile(str(annotations), file.content)
     dataset = read_coco(source, images, skeleton=skeleton)
-    dataset.require_pictures()
+    dataset.require_images()
     evaluator = CocoEvaluator(
         file.content or annotations,
         skeleton=skeleton,
@@ -103,11 +103,11 @@ def warn_of_errors(
         logger.warning("%s", str(finding).removeprefix("error: "))
     if errors:
         command = f"pcrpose doctor {annotations} {images}"
-        logger.warning('these are errors; better mend the file before a long training: "%s" says how', command)
+        logger.warning('these are errors; better fix the file before a long training: "%s" says how', command)
 
 
 def fit_memory(data: Iterable[AnnotatedPersons]) -> bool:
-    """Tell whether the pictures of all these persons, decoded, are few enough to be kept in memory."""
+    """Tell whether the images of all these persons, decoded, are few enough to be kept in memory."""
     pixels = 0
     for part in data:
         used = {sample.image_id for sample in part.samples}

@@ -1,1 +1,1 @@
-"""Pictures, annotations and the crops a model trains on."""
+"""Images, annotations and the crops a model trains on."""

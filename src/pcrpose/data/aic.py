@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcrpose.data.formats.json_file import JsonObject, JsonSource, load_json, mapping, numbers, text
-from pcrpose.data.formats.person_list import PersonList, Picture, clip_corners
+from pcrpose.data.formats.person_list import ListedImage, PersonList, clip_corners
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17
@@ -17,22 +17,22 @@ _COCO_VISIBILITY = np.array([np.nan, 2, 1, 0])  # at AI Challenger's 1 visible, 
 def read_aic(annotations: JsonSource, images: str | Path) -> AnnotatedPersons:
     """Read the persons of AI Challenger's own file; its conversions to COCO's form are read by `read_coco`.
 
-    The file is a list of pictures: ``image_id``, the name without ``.jpg``; ``human_annotations``, boxes as
+    The file is a list of images: ``image_id``, the name without ``.jpg``; ``human_annotations``, boxes as
     corners by person; ``keypoint_annotations``, 42 numbers by person. The samples are those that `read_coco` makes of
-    a conversion: `AIC_14`, COCO's visibilities, boxes clipped to the picture, and their area, which is also what AI
-    Challenger's evaluation takes for a person's. Image ids count the pictures from 1 in the file's order, annotation
+    a conversion: `AIC_14`, COCO's visibilities, boxes clipped to the image, and their area, which is also what AI
+    Challenger's evaluation takes for a person's. Image ids count the images from 1 in the file's order, annotation
     ids the persons.
 
-    The file does not say how large a picture is, so each one's header is read. Pictures that are missing or
+    The file does not say how large an image is, so each one's header is read. Images that are missing or
     broken are left out with a warning; left out and counted in the log are persons without a labelled keypoint, and
-    those without a box or with one that has no size or lies outside the picture.
+    those without a box or with one that has no size or lies outside the image.
 
     Args:
         annotations: the JSON file, or its content.
-        images: folder of the pictures.
+        images: folder of the images.
 
     Raises:
-        FileNotFoundError: if there is no such file, or none of its pictures is in the folder.
+        FileNotFoundError: if there is no such file, or none of its images is in the folder.
         ValueError: if it is not JSON, or an entry lacks something or holds a wrong number of values or a visibility
             other than 1, 2 and 3; the message says where.
 
@@ -43,24 +43,24 @@ def read_aic(annotations: JsonSource, images: str | Path) -> AnnotatedPersons:
     name, content = load_json(annotations)
     if not isinstance(content, list):
         found = f"a {type(content).__name__}; conversions to COCO's form are read by read_coco"
-        raise ValueError(f"{name}: expected AI Challenger's list of pictures, found {found}")  # noqa: TRY004 - file content
+        raise ValueError(f"{name}: expected AI Challenger's list of images, found {found}")  # noqa: TRY004 - file content
     persons = PersonList(name, images, AIC_14)
     for place, entry in enumerate(content, start=1):
-        where = f"{name}: picture {place}"
+        where = f"{name}: image {place}"
         file_name = f"{text(entry, 'image_id', where)}.jpg"
         keypoints = mapping(entry, "keypoint_annotations", where)
         boxes = mapping(entry, "human_annotations", where)
-        picture = persons.open_picture(file_name)
-        if picture is None:
-            persons.leave_out("in pictures that are missing or broken", len(keypoints))
+        image = persons.open_listed(file_name)
+        if image is None:
+            persons.leave_out("in images that are missing or broken", len(keypoints))
             continue
         for human in keypoints:
-            _add(persons, picture, keypoints, boxes, human, f"{where}: {human}")
+            _add(persons, image, keypoints, boxes, human, f"{where}: {human}")
     return persons.finish()
 
 
 def _add(
-    persons: PersonList, picture: Picture, keypoints: JsonObject, boxes: JsonObject, human: str, where: str
+    persons: PersonList, image: ListedImage, keypoints: JsonObject, boxes: JsonObject, human: str, where: str
 ) -> None:
     values = _in_coco_form(numbers(keypoints, human, 3 * AIC_14.num_keypoints, where), where)
     if boxes.get(human) is None:
@@ -68,8 +68,8 @@ def _add(
         return
     left, top, right, bottom = numbers(boxes, human, 4, where)
     persons.add(
-        picture,
-        clip_corners([left, top, right, bottom], picture.size),
+        image,
+        clip_corners([left, top, right, bottom], image.size),
         values[:, :2],
         values[:, 2],
         where,

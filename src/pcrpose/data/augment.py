@@ -1,4 +1,4 @@
-"""Random windows for training: scale, rotation, mirroring, half bodies, and a mild change of colours."""
+"""Random windows for training: scale, rotation, mirroring, half bodies, and a mild change of colors."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -29,7 +29,7 @@ class Randomness(Protocol):
 
 
 class CropWindow(NamedTuple):
-    """What is cut out of a picture; angle and mirroring as `Crop.from_windows` takes them.
+    """What is cut out of an image; angle and mirroring as `Crop.from_windows` takes them.
 
     Attributes:
         center: ``(2,)`` float64, x and y, image pixels.
@@ -43,7 +43,7 @@ class CropWindow(NamedTuple):
     rotation: float = 0.0
     mirrored: bool = False
 
-    def crop(self, size: Size, alignment: Alignment = "centre") -> Crop:
+    def crop(self, size: Size, alignment: Alignment = "center") -> Crop:
         """Build the one crop of this window."""
         center, extent, rotation, mirrored = self
         return Crop.from_windows(
@@ -65,7 +65,7 @@ class Augmentation:
         half_body_probability: share of the eligible persons of whom only one half is cropped.
         half_body_above: persons with more labelled keypoints than this are eligible.
         half_body_padding: padding of such a window, in the place of the data set's.
-        color_jitter: strength in ``[0, 1)`` of random brightness, gamma and colour cast; 0 is off.
+        color_jitter: strength in ``[0, 1)`` of random brightness, gamma and color cast; 0 is off.
 
     Raises:
         ValueError: if a value is outside its range.
@@ -120,11 +120,11 @@ class Augmentation:
         if rng.random() <= self.rotation_probability:
             rotation = float(np.clip(self.rotation * rng.standard_normal(), -2 * self.rotation, 2 * self.rotation))
         mirrored = rng.random() <= self.mirror_probability
-        # The angle is meant for the mirrored picture, but a crop rotates before it mirrors.
+        # The angle is meant for the mirrored image, but a crop rotates before it mirrors.
         return CropWindow(window.center, extent, -rotation if mirrored else rotation, mirrored)
 
     def recolor(self, crop: Image, rng: Randomness) -> Image:
-        """Change brightness, gamma and the balance of the colours; returns ``crop`` itself when switched off.
+        """Change brightness, gamma and the balance of the colors; returns ``crop`` itself when switched off.
 
         Args:
             crop: ``(H, W, 3)`` uint8; not modified.
@@ -134,7 +134,7 @@ class Augmentation:
             return crop
         brightness, gamma, *cast = (self.color_jitter * (2 * rng.random() - 1) for _ in range(5))
         gains = (1 + brightness) * (1 + np.array(cast) / 2)
-        # A power, not a contrast about the mean: black stays black, as it is outside the picture.
+        # A power, not a contrast about the mean: black stays black, as it is outside the image.
         levels = np.linspace(0, 1, 256)[:, None] ** np.exp(gamma)
         table = np.clip(255 * gains * levels, 0, 255).round().astype(np.uint8)
         recolored = np.empty_like(crop)
@@ -172,7 +172,7 @@ def half_body(
         The window, or None where fewer than two keypoints are left or all of them fall on one spot.
 
     Source:
-        The half-body transform of the published HRNet data code; its centre is the mean of the keypoints, not
+        The half-body transform of the published HRNet data code; its center is the mean of the keypoints, not
         the middle of their extent.
     """
     points, known = np.asarray(keypoints, dtype=np.float64), np.asarray(labelled, dtype=bool)

@@ -11,11 +11,11 @@ from pcrpose.data.formats.json_file import (
     JsonObject,
     field,
     identifier,
+    image_size,
     is_finite,
     load_json,
     number,
     numbers,
-    picture_size,
     records,
     text,
 )
@@ -31,14 +31,14 @@ DEFAULT_SIGMA = 0.07  # for skeletons that publish none: about the mean of COCO'
 
 # CrowdPose and its conversions have two names for the top of the head.
 _OTHER_NAMES = {(*CROWDPOSE_14.keypoints[:-2], head, "neck"): CROWDPOSE_14.keypoints for head in ("head", "top_head")}
-_CENTRE_SPREAD = 0.2
+_CENTER_SPREAD = 0.2
 
 
 class Detections(NamedTuple):
-    """Boxes found in one picture.
+    """Boxes found in one image.
 
     Attributes:
-        boxes_xyxy: ``(N, 4)`` float64, image pixels, as the file has them: not clipped to the picture.
+        boxes_xyxy: ``(N, 4)`` float64, image pixels, as the file has them: not clipped to the image.
         scores: ``(N,)`` float64.
     """
 
@@ -52,12 +52,12 @@ def read_coco(
     """Read the persons of a COCO keypoint file.
 
     Left out are crowds, annotations of other categories, areas that are not positive, persons without a keypoint,
-    and boxes without a pixel inside the picture. Boxes are clipped to the picture as `clip_boxes` says.
-    An annotation without an area gets its box's. Picture files are looked for when they are opened, not here.
+    and boxes without a pixel inside the image. Boxes are clipped to the image as `clip_boxes` says.
+    An annotation without an area gets its box's. Image files are looked for when they are opened, not here.
 
     Args:
         annotations: the JSON file, or its content.
-        images: folder of the pictures.
+        images: folder of the images.
         skeleton: of the keypoints. By default the one the file's category describes: one of `KNOWN_SKELETONS`
             where the names are its; otherwise flip pairs come from names that begin with ``left_`` and ``right_``,
             bones from the file, and every sigma is `DEFAULT_SIGMA`.
@@ -65,22 +65,22 @@ def read_coco(
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not JSON, lacks something, holds a wrong number of keypoints, or an annotation
-            belongs to a picture that is not listed; the message says where.
+            belongs to an image that is not listed; the message says where.
     """
     name, content = load_json(annotations)
     if not isinstance(content, Mapping):
         raise ValueError(f"{name}: expected a COCO annotation object, found a {type(content).__name__}")  # noqa: TRY004 - file content
-    pictures = {identifier(image, "id", f"{name}: image"): image for image in records(content, "images", name)}
-    sizes = {image_id: picture_size(image, f"{name}: image {image_id}") for image_id, image in pictures.items()}
+    listed = {identifier(image, "id", f"{name}: image"): image for image in records(content, "images", name)}
+    sizes = {image_id: image_size(image, f"{name}: image {image_id}") for image_id, image in listed.items()}
     folder = Path(images)
-    paths = {key: folder / text(image, "file_name", f"{name}: image {key}") for key, image in pictures.items()}
+    paths = {key: folder / text(image, "file_name", f"{name}: image {key}") for key, image in listed.items()}
     category_id, found = _category(content, name, skeleton)
-    samples: dict[int, list[Sample]] = {image_id: [] for image_id in pictures}
+    samples: dict[int, list[Sample]] = {image_id: [] for image_id in listed}
     for position, annotation in enumerate(records(content, "annotations", name)):
         where = f"{name}: annotation {annotation.get('id', f'at position {position}')}"
         image_id = identifier(annotation, "image_id", where)
-        if image_id not in pictures:
-            raise ValueError(f"{where}: image_id {image_id} is not among the {len(pictures)} images")
+        if image_id not in listed:
+            raise ValueError(f"{where}: image_id {image_id} is not among the {len(listed)} images")
         if annotation.get("category_id", category_id) == category_id:
             samples[image_id] += _persons(annotation, where, paths[image_id], sizes[image_id], found.num_keypoints)
     together = tuple(sample for persons in samples.values() for sample in persons)
@@ -98,7 +98,7 @@ def read_detections(
         category_id: boxes of other categories are left out.
 
     Returns:
-        By image id, pictures in the order in which they first appear, boxes in the file's order. A picture
+        By image id, images in the order in which they first appear, boxes in the file's order. An image
         without a box that is kept has no entry.
 
     Raises:
@@ -120,10 +120,10 @@ def read_detections(
     return {key: Detections(xywh_to_xyxy(boxes[key]), np.array(scores[key])) for key in boxes}
 
 
-def select_centred(dataset: AnnotatedPersons, aspect: float, padding: float = 1.25) -> Indices:
+def select_centered(dataset: AnnotatedPersons, aspect: float, padding: float = 1.25) -> Indices:
     """Find the persons whose labelled keypoints lie around the middle of their box.
 
-    The Gaussian similarity of the two centres, measured in a fifth of the padded window, has to exceed a bar
+    The Gaussian similarity of the two centers, measured in a fifth of the padded window, has to exceed a bar
     that rises from 0.45 for one labelled keypoint to 0.65 for seventeen.
 
     Returns:
@@ -139,7 +139,7 @@ def select_centred(dataset: AnnotatedPersons, aspect: float, padding: float = 1.
     count = labelled.sum(axis=1)
     sums = np.stack([sample.keypoints[sample.labelled].sum(axis=0) for sample in dataset.samples])
     offsets = sums / np.maximum(count, 1)[:, None] - centers
-    spread = 2 * _CENTRE_SPREAD**2 * extents.prod(axis=1)
+    spread = 2 * _CENTER_SPREAD**2 * extents.prod(axis=1)
     similarity = np.exp(-(offsets**2).sum(axis=1) / spread)
     bar = 0.45 + 0.2 / 16 * (count - 1)
     return np.flatnonzero((count > 0) & (similarity > bar))

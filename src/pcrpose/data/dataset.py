@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pcrpose.data.augment import Augmentation, CropWindow, upper_body
-from pcrpose.data.images import REDUCTIONS, ImageError, Picture, open_image, open_picture
+from pcrpose.data.images import REDUCTIONS, DecodedImage, ImageError, decode_image, open_image
 from pcrpose.data.sampler import SampleKey
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.arrays import Floats, Image
@@ -28,7 +28,7 @@ class Item(TypedDict):
     """One crop; a DataLoader stacks each field along a new first axis.
 
     Attributes:
-        crop: ``(3, H, W)`` uint8, RGB, not normalised.
+        crop: ``(3, H, W)`` uint8, RGB, not normalized.
         keypoints_crop: ``(J, 2)`` float32, x then y, crop pixels; they may lie outside the crop.
         keypoint_weights: ``(J,)`` float32, 0 where nothing is labelled or the source has no such keypoint, else 1.
             All 1 for a background crop: that no keypoint is there is known.
@@ -57,17 +57,17 @@ class KeypointDataset(Dataset[Item]):
         alignment: pixel convention of the crops, see `Crop`.
         augmentation: None crops every box as it stands.
         seed: of the augmentation.
-        cache_images: keep decoded pictures in memory, in each process that opens them. `preload` fills the
+        cache_images: keep decoded images in memory, in each process that opens them. `preload` fills the
             cache before worker processes are forked, which then share it.
         reduce_jpegs: decode a JPEG file at a half, a quarter or an eighth of its size where the crop shrinks it by
-            that much anyway. Four times as fast with pictures of many megapixels; keypoints stay where they are,
-            colours differ by one or two grey levels on average. A cached picture is decoded whole, so not with
+            that much anyway. Four times as fast with images of many megapixels; keypoints stay where they are,
+            colors differ by one or two gray levels on average. A cached image is decoded whole, so not with
             ``cache_images``.
 
     Raises:
         ValueError: if a sample has another number of keypoints than ``source_skeleton``, the two skeletons have no
             name in common, or ``reduce_jpegs`` meets ``cache_images`` or the alignment ``"edge"``, whose crops are
-            those of whole pictures.
+            those of whole images.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class KeypointDataset(Dataset[Item]):
         skeleton: Skeleton | None = None,
         input_size: Size,
         padding: float = 1.25,
-        alignment: Alignment = "centre",
+        alignment: Alignment = "center",
         augmentation: Augmentation | None = None,
         seed: int = 0,
         cache_images: bool = False,
@@ -117,7 +117,7 @@ class KeypointDataset(Dataset[Item]):
             key: a plain index means epoch 0.
 
         Raises:
-            ImageError: if the picture cannot be opened; it names the file.
+            ImageError: if the image cannot be opened; it names the file.
             IndexError: if there is no such sample.
         """
         epoch, index = key if isinstance(key, tuple) else (0, int(key))
@@ -127,8 +127,8 @@ class KeypointDataset(Dataset[Item]):
         rng = np.random.default_rng([self.seed, epoch, index])
         window = self._window(index, rng)
         crop = window.crop(self.input_size, self.alignment)
-        picture = self._open(sample, window)
-        pixels = (picture.warp(crop) if isinstance(picture, Picture) else crop.warp(picture))[0]
+        image = self._open(sample, window)
+        pixels = (image.warp(crop) if isinstance(image, DecodedImage) else crop.warp(image))[0]
         if self.augmentation is not None:
             pixels = self.augmentation.recolor(pixels, rng)
         keypoints, weights = self._targets(sample, crop, mirrored=window.mirrored)
@@ -141,7 +141,7 @@ class KeypointDataset(Dataset[Item]):
         )
 
     def preload(self) -> None:
-        """Open every picture once; needs ``cache_images``. A broken one is an error only when it is asked for."""
+        """Open every image once; needs ``cache_images``. A broken one is an error only when it is asked for."""
         if self._cache is None:
             raise ValueError("preload: expected a data set built with cache_images=True")
         for path in {sample.image for sample in self.samples if isinstance(sample.image, Path)}:
@@ -149,16 +149,16 @@ class KeypointDataset(Dataset[Item]):
                 self._cached(path, self._cache)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave the cached pictures out of what is sent to a worker process."""
+        """Leave the cached images out of what is sent to a worker process."""
         return {**self.__dict__, "_cache": None if self._cache is None else {}}
 
-    def _open(self, sample: Sample, window: CropWindow) -> Image | Picture:
-        """Give a sample's picture, without a copy of it where it is in memory."""
+    def _open(self, sample: Sample, window: CropWindow) -> Image | DecodedImage:
+        """Give a sample's image, without a copy of it where it is in memory."""
         if not isinstance(sample.image, Path):
             return sample.image
         if self._cache is not None:
             return self._cached(sample.image, self._cache)
-        return open_picture(sample.image, reduction=self._reduction(window))
+        return decode_image(sample.image, reduction=self._reduction(window))
 
     @staticmethod
     def _cached(path: Path, cache: dict[Path, Image]) -> Image:
@@ -167,7 +167,7 @@ class KeypointDataset(Dataset[Item]):
         return cache[path]
 
     def _reduction(self, window: CropWindow) -> int:
-        """How much less than the whole picture is still as fine as the crop."""
+        """How much less than the whole image is still as fine as the crop."""
         shrinks = float(window.extent[0]) / self.input_size.width if self.reduce_jpegs else 1.0
         return max((reduction for reduction in REDUCTIONS if reduction <= shrinks), default=1)
 

@@ -1,6 +1,6 @@
-"""Opening pictures: the one place in the library that does.
+"""Opening images: the one place in the library that does.
 
-Files, encoded bytes and PIL pictures come out upright, as their EXIF orientation says; arrays are taken as they are.
+Files, encoded bytes and PIL images come out upright, as their EXIF orientation says; arrays are taken as they are.
 """
 
 import io
@@ -19,7 +19,7 @@ from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 
 if TYPE_CHECKING:
-    from pcrpose.keypoints.crop import Crop  # it loads torch, which opening a picture does not need
+    from pcrpose.keypoints.crop import Crop  # it loads torch, which opening an image does not need
 
 Color: TypeAlias = Literal["rgb", "bgr"]
 ImageSource: TypeAlias = "str | Path | bytes | PIL.Image.Image | Image"
@@ -39,8 +39,8 @@ _TURNS = {
     8: Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
-_MIRRORED_X, _MIRRORED_Y = (2, 3, 6, 7), (3, 4, 7, 8)  # the stored picture's end comes to lie at the left, at the top
-_DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_MIRRORED_X, _MIRRORED_Y = (2, 3, 6, 7), (3, 4, 7, 8)  # the stored image's end comes to lie at the left, at the top
+_DEEP_GRAY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 # What Pillow's many readers raise for a broken file.
 _BROKEN = (
@@ -51,23 +51,23 @@ _header_lock = threading.Lock()
 
 
 class ImageError(ValueError):
-    """A picture that cannot be used; the message names it and says what was found."""
+    """An image that cannot be used; the message names it and says what was found."""
 
 
 class ImageNotFoundError(ImageError, FileNotFoundError):
-    """A picture file that does not exist."""
+    """An image file that does not exist."""
 
 
-class Picture(NamedTuple):
-    """A decoded picture, upright, perhaps at a part of its size.
+class DecodedImage(NamedTuple):
+    """A decoded image, upright, perhaps at a part of its size.
 
-    A pixel of it covers ``reduction`` x ``reduction`` pixels of the whole picture. Where these do not divide its size,
+    A pixel of it covers ``reduction`` x ``reduction`` pixels of the whole image. Where these do not divide its size,
     the last ones reach beyond its end, and the first ones beyond its beginning if it was stored upside down.
 
     Attributes:
-        pixels: PIL picture of mode RGB.
+        pixels: PIL image of mode RGB.
         reduction: 1, 2, 4 or 8.
-        beyond: ``(left, top)``, how many pixels of the whole picture's size lie outside it there; below ``reduction``.
+        beyond: ``(left, top)``, how many pixels of the whole image's size lie outside it there; below ``reduction``.
     """
 
     pixels: PIL.Image.Image
@@ -75,11 +75,11 @@ class Picture(NamedTuple):
     beyond: tuple[int, int] = (0, 0)
 
     def warp(self, crop: "Crop") -> Image:
-        """Cut crops, given in the whole picture's pixels, out of what was decoded; see `Crop.warp`."""
+        """Cut crops, given in the whole image's pixels, out of what was decoded; see `Crop.warp`."""
         return (crop if self.reduction == 1 else self._here(crop)).warp(self.pixels)
 
     def _here(self, crop: "Crop") -> "Crop":
-        # An integer is a pixel's centre: whole = reduction * (here + 0.5) - 0.5 - beyond.
+        # An integer is a pixel's center: whole = reduction * (here + 0.5) - 0.5 - beyond.
         middle = self.reduction / 2 - 0.5 - np.array(self.beyond)
         linear, offset = crop.matrices[:, :, :2], crop.matrices[:, :, 2]
         matrices = np.concatenate([linear * self.reduction, (linear @ middle + offset)[:, :, None]], axis=2)
@@ -87,15 +87,15 @@ class Picture(NamedTuple):
 
 
 def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
-    """Open a picture as RGB pixels.
+    """Open an image as RGB pixels.
 
-    Transparent pictures are laid on white, 16-bit grey is scaled to 8 bits, of an animation the first frame is
-    taken. EXIF orientation is applied, to PIL pictures too; `Poses.draw` does the same.
+    Transparent images are laid on white, 16-bit gray is scaled to 8 bits, of an animation the first frame is
+    taken. EXIF orientation is applied, to PIL images too; `Poses.draw` does the same.
 
     Args:
-        source: path, encoded bytes, PIL picture, or uint8 array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
+        source: path, encoded bytes, PIL image, or uint8 array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
             ``(H, W, 4)`` with the opacity last. Never changed.
-        color: order of an array's channels, ``"bgr"`` as OpenCV reads them. Files, bytes and PIL pictures
+        color: order of an array's channels, ``"bgr"`` as OpenCV reads them. Files, bytes and PIL images
             know their own order, so it says nothing about them.
 
     Returns:
@@ -103,7 +103,7 @@ def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ImageError: if the picture is empty, broken, cut off, a folder, no picture at all, larger than
+        ImageError: if the image is empty, broken, cut off, a folder, no image at all, larger than
             `MAX_PIXELS`, or an array of another type or shape. A missing file is an `ImageError` too.
         TypeError: if ``source`` is none of these things.
     """
@@ -111,14 +111,14 @@ def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
         raise ValueError(f"color: expected 'rgb' or 'bgr', found {color!r}")
     if isinstance(source, np.ndarray):
         return _from_array(source, color)
-    return np.array(open_picture(source).pixels)
+    return np.array(decode_image(source).pixels)
 
 
-def open_picture(source: str | Path | bytes | PIL.Image.Image, *, reduction: int = 1) -> Picture:
-    """Open a picture as `open_image` does, without copying its pixels into an array.
+def decode_image(source: str | Path | bytes | PIL.Image.Image, *, reduction: int = 1) -> DecodedImage:
+    """Open an image as `open_image` does, without copying its pixels into an array.
 
     Args:
-        source: path, encoded bytes or PIL picture; never changed.
+        source: path, encoded bytes or PIL image; never changed.
         reduction: 1, 2, 4 or 8: decode a JPEG file at this part of its width and height, which takes a fraction
             of the time. Others, and those with a side shorter than this, come whole.
 
@@ -131,23 +131,23 @@ def open_picture(source: str | Path | bytes | PIL.Image.Image, *, reduction: int
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction: expected one of {REDUCTIONS}, found {reduction!r}")
     if isinstance(source, PIL.Image.Image):
-        return _decode(source, "PIL picture")
+        return _decode(source, "PIL image")
     name, encoded = _read(source)
-    with _open_header(io.BytesIO(encoded), name) as picture:
-        return _decode(picture, name, reduction)
+    with _open_header(io.BytesIO(encoded), name) as image:
+        return _decode(image, name, reduction)
 
 
 def image_size(path: str | Path) -> Size:
-    """Read the size of a picture file, upright, from its header alone.
+    """Read the size of an image file, upright, from its header alone.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ImageError: if it is no picture.
+        ImageError: if it is no image.
     """
-    with _existing(path).open("rb") as stream, _open_header(stream, str(path)) as picture:
-        width, height = picture.size
+    with _existing(path).open("rb") as stream, _open_header(stream, str(path)) as image:
+        width, height = image.size
         # Pillow reports TIFF sizes upright already.
-        if picture.format != "TIFF" and _orientation(picture) in _SIDEWAYS:
+        if image.format != "TIFF" and _orientation(image) in _SIDEWAYS:
             width, height = height, width
     return Size(width=width, height=height)
 
@@ -155,91 +155,91 @@ def image_size(path: str | Path) -> Size:
 def _existing(path: str | Path) -> Path:
     file = Path(path)
     if file.is_dir():
-        raise ImageError(f"{path}: expected a picture file, found a folder")
+        raise ImageError(f"{path}: expected an image file, found a folder")
     if not file.exists():
-        raise ImageNotFoundError(f"{path}: no such picture file")
+        raise ImageNotFoundError(f"{path}: no such image file")
     return file
 
 
 def _read(source: str | Path | bytes) -> tuple[str, bytes]:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        name, encoded = "encoded picture", bytes(source)
+        name, encoded = "encoded image", bytes(source)
     elif isinstance(source, (str, Path)):
         name, encoded = str(source), _existing(source).read_bytes()
     else:
-        raise TypeError(f"expected a path, bytes, a PIL picture or a uint8 array, found {type(source).__name__}")
+        raise TypeError(f"expected a path, bytes, a PIL image or a uint8 array, found {type(source).__name__}")
     if not encoded:
-        raise ImageError(f"{name}: expected a picture, found 0 bytes")
+        raise ImageError(f"{name}: expected an image, found 0 bytes")
     return name, encoded
 
 
 def _open_header(stream: BinaryIO, name: str) -> PIL.Image.Image:
-    """Let Pillow recognise the format, with the library's own limit in the place of Pillow's global one."""
+    """Let Pillow recognize the format, with the library's own limit in the place of Pillow's global one."""
     with _header_lock:
         pillow_limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         try:
-            picture = PIL.Image.open(stream)
+            image = PIL.Image.open(stream)
         except _BROKEN as error:
             stream.seek(0)
             start = stream.read(12)
-            raise ImageError(f"{name}: expected a picture, found a file that starts with {start!r}") from error
+            raise ImageError(f"{name}: expected an image, found a file that starts with {start!r}") from error
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = pillow_limit
-    width, height = picture.size
+    width, height = image.size
     if not 0 < width * height <= MAX_PIXELS:
-        picture.close()
+        image.close()
         raise ImageError(f"{name}: expected 1 to {MAX_PIXELS} pixels, found {width} x {height} (width x height)")
-    return picture
+    return image
 
 
-def _decode(picture: PIL.Image.Image, name: str, reduction: int = 1) -> Picture:
-    width, height = picture.size
+def _decode(image: PIL.Image.Image, name: str, reduction: int = 1) -> DecodedImage:
+    width, height = image.size
     try:
-        reduction = _drafted(picture, reduction)
-        picture.load()
+        reduction = _drafted(image, reduction)
+        image.load()
         # Only now: some formats keep their EXIF behind the pixels.
-        orientation = _orientation(picture)
+        orientation = _orientation(image)
         turn = _TURNS.get(orientation)
-        pixels = _to_rgb(picture if turn is None else picture.transpose(turn), name)
+        pixels = _to_rgb(image if turn is None else image.transpose(turn), name)
     except ImageError:
         raise
     except _BROKEN as error:
-        raise ImageError(f"{name}: expected a whole picture, found a broken or truncated one ({error})") from error
+        raise ImageError(f"{name}: expected a whole image, found a broken or truncated one ({error})") from error
     if 0 in pixels.size:
-        raise ImageError(f"{name}: expected at least one pixel, found {picture.width} x {picture.height}")
+        raise ImageError(f"{name}: expected at least one pixel, found {image.width} x {image.height}")
     if reduction == 1:
-        return Picture(pixels)
+        return DecodedImage(pixels)
     if orientation in _SIDEWAYS:
         width, height = height, width
     left = reduction * pixels.width - width if orientation in _MIRRORED_X else 0
     top = reduction * pixels.height - height if orientation in _MIRRORED_Y else 0
-    return Picture(pixels, reduction, (left, top))
+    return DecodedImage(pixels, reduction, (left, top))
 
 
-def _drafted(picture: PIL.Image.Image, reduction: int) -> int:
+def _drafted(image: PIL.Image.Image, reduction: int) -> int:
     """Prepare to decode at a part of the size; the answer is how much it will really be reduced."""
-    if reduction == 1 or min(picture.size) < reduction:
+    if reduction == 1 or min(image.size) < reduction:
         return 1
     # Formats that cannot do it answer None.
-    drafted = picture.draft(None, (picture.width // reduction, picture.height // reduction))
+    drafted = image.draft(None, (image.width // reduction, image.height // reduction))
     return 1 if drafted is None else reduction
 
 
-def _orientation(picture: PIL.Image.Image) -> int:
+def _orientation(image: PIL.Image.Image) -> int:
     try:
-        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except _BROKEN:  # unreadable EXIF is no reason to refuse the pixels
         return 1
 
 
-def _to_rgb(picture: PIL.Image.Image, name: str) -> PIL.Image.Image:
-    if picture.mode in _DEEP_GREY:
-        picture = PIL.Image.fromarray(_eight_bits(np.asarray(picture), name))
-    if picture.mode == "F":
+def _to_rgb(image: PIL.Image.Image, name: str) -> PIL.Image.Image:
+    if image.mode in _DEEP_GRAY:
+        image = PIL.Image.fromarray(_eight_bits(np.asarray(image), name))
+    if image.mode == "F":
         raise ImageError(f"{name}: expected 8 or 16 bits a channel, found 32-bit floating point")
-    if picture.has_transparency_data:
-        picture = _on_white(picture.convert("RGBA"))
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    if image.has_transparency_data:
+        image = _on_white(image.convert("RGBA"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], name: str) -> Image:
@@ -249,8 +249,8 @@ def _eight_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], name:
     return ((wide + 128) // 257).astype(np.uint8)
 
 
-def _on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
-    return PIL.Image.alpha_composite(PIL.Image.new("RGBA", picture.size, "white"), picture)
+def _on_white(image: PIL.Image.Image) -> PIL.Image.Image:
+    return PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image)
 
 
 def _from_array(array: Image, color: Color) -> Image:

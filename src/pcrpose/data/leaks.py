@@ -1,7 +1,7 @@
-"""Pictures that are the same to the eye: what must not be trained on because it is measured on.
+"""Images that are the same to the eye: what must not be trained on because it is measured on.
 
 Files that were encoded again, resized or trimmed share no byte with their original, but their coarse structure. It is
-kept as a perceptual hash: the signs of a picture's lowest cosine coefficients.
+kept as a perceptual hash: the signs of an image's lowest cosine coefficients.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _LOWEST = 16  # coefficients a side that are kept; the first of them all is the 
 _COARSE = 256  # pixels a side that windows are cut from
 _TRIM = 0.05  # of a side
 
-# Left, top, right, bottom in shares of the picture; the first is all of it.
+# Left, top, right, bottom in shares of the image; the first is all of it.
 _WINDOWS: Sequence[Window] = [
     (left, top, 1.0 - right, 1.0 - bottom) for left, top, right, bottom in itertools.product((0.0, _TRIM), repeat=4)
 ]
@@ -38,10 +38,10 @@ _WINDOWS: Sequence[Window] = [
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """A picture that should not be there.
+    """An image that should not be there.
 
     Attributes:
-        file_name: of the guarded picture that it looks like.
+        file_name: of the guarded image that it looks like.
         distance: how many of the `HASH_BITS` differ.
     """
 
@@ -49,10 +49,10 @@ class Leak:
     distance: int
 
 
-def picture_hash(image: Image) -> Bools:
-    """Hash a ``(H, W, 3)`` uint8 RGB picture into ``(HASH_BITS,)`` bool.
+def image_hash(image: Image) -> Bools:
+    """Hash a ``(H, W, 3)`` uint8 RGB image into ``(HASH_BITS,)`` bool.
 
-    The picture is made grey and square, so neither colours nor its size or aspect ratio count.
+    The image is made gray and square, so neither colors nor its size or aspect ratio count.
     """
     whole: Bools = _hashes(image, _WINDOWS[:1])[0]
     return whole
@@ -61,37 +61,37 @@ def picture_hash(image: Image) -> Bools:
 def hash_distances(first: npt.ArrayLike, second: npt.ArrayLike) -> Indices:
     """Count the bits that differ: ``(A, HASH_BITS)`` and ``(B, HASH_BITS)`` bool to ``(A, B)`` intp.
 
-    Pictures that have nothing to do with each other differ in about half of the bits.
+    Images that have nothing to do with each other differ in about half of the bits.
     """
     return _distances(_signs(first), _signs(second))
 
 
-class GuardedPictures:
-    """Pictures that are measured on, so that nothing like them may be trained on.
+class GuardedImages:
+    """Images that are measured on, so that nothing like them may be trained on.
 
-    Each is hashed as it is and with a twentieth cut off any of its sides, so pictures that were cut out of one are
+    Each is hashed as it is and with a twentieth cut off any of its sides, so images that were cut out of one are
     found as well.
 
     Args:
-        pictures: the files by the name that reports give them.
-        max_distance: pictures that differ from one of these in at most as many bits are leaks.
+        images: the files by the name that reports give them.
+        max_distance: images that differ from one of these in at most as many bits are leaks.
         mirrored: look for mirrored copies too.
 
     Attributes:
-        names: of the pictures, sorted.
+        names: of the images, sorted.
 
     Raises:
-        ValueError: if there is no picture, the distance is not in ``0..HASH_BITS``, or a picture cannot be read: a
+        ValueError: if there is no image, the distance is not in ``0..HASH_BITS``, or an image cannot be read: a
             check with holes is none.
-        FileNotFoundError: if a picture does not exist.
+        FileNotFoundError: if an image does not exist.
     """
 
     def __init__(
-        self, pictures: Iterable[tuple[str, Path]], *, max_distance: int = MAX_DISTANCE, mirrored: bool = False
+        self, images: Iterable[tuple[str, Path]], *, max_distance: int = MAX_DISTANCE, mirrored: bool = False
     ) -> None:
-        files = sorted(pictures)
+        files = sorted(images)
         if not files:
-            raise ValueError("expected pictures to guard, found none")
+            raise ValueError("expected images to guard, found none")
         if not 0 <= max_distance <= HASH_BITS:
             raise ValueError(f"max_distance: expected 0 to {HASH_BITS} bits, found {max_distance}")
         self.names = tuple(name for name, _ in files)
@@ -103,8 +103,8 @@ class GuardedPictures:
         return len(self.names)
 
     def find(self, image: Image) -> Leak | None:
-        """Find the guarded picture that a ``(H, W, 3)`` uint8 RGB picture looks most like, if it is near enough."""
-        distances = _distances(_signs(picture_hash(image)[None]), self._signs)
+        """Find the guarded image that a ``(H, W, 3)`` uint8 RGB image looks most like, if it is near enough."""
+        distances = _distances(_signs(image_hash(image)[None]), self._signs)
         nearest = distances.reshape(len(self), -1).min(axis=1)
         best = int(nearest.argmin())
         if nearest[best] > self.max_distance:
@@ -115,33 +115,33 @@ class GuardedPictures:
         """Give what the check depends on, as values for JSON; two checks that find the same describe themselves so."""
         digest = hashlib.sha256("\n".join(self.names).encode() + np.packbits(self._signs > 0).tobytes())
         return {
-            "pictures": len(self),
+            "images": len(self),
             "sha256": digest.hexdigest(),
             "max_distance": self.max_distance,
             "mirrored": self.mirrored,
         }
 
     def _looks(self, image: Image) -> Bools:
-        """``(W, HASH_BITS)`` bool: the hashes of all windows of a picture."""
+        """``(W, HASH_BITS)`` bool: the hashes of all windows of an image."""
         looks = _hashes(image, _WINDOWS)
         return np.concatenate([looks, _hashes(image[:, ::-1], _WINDOWS)]) if self.mirrored else looks
 
 
-def find_leaks(pictures: Iterable[Path], guarded: GuardedPictures) -> dict[Path, Leak]:
-    """Hold picture files against guarded ones; those that leak come out, with what they look like.
+def find_leaks(images: Iterable[Path], guarded: GuardedImages) -> dict[Path, Leak]:
+    """Hold image files against guarded ones; those that leak come out, with what they look like.
 
     Raises:
-        ValueError: if a picture cannot be read.
+        ValueError: if an image cannot be read.
         FileNotFoundError: if one does not exist.
     """
-    found = ((path, guarded.find(open_image(path))) for path in pictures)
+    found = ((path, guarded.find(open_image(path))) for path in images)
     return {path: leak for path, leak in found if leak is not None}
 
 
 def _hashes(image: Image, windows: Sequence[Window]) -> Bools:
     """``(W, HASH_BITS)`` bool: the signs of each window's lowest coefficients."""
-    grey = PIL.Image.fromarray(np.ascontiguousarray(image)).convert("L")
-    coarse = grey.resize((_COARSE, _COARSE), Resampling.BILINEAR, reducing_gap=2.0)
+    gray = PIL.Image.fromarray(np.ascontiguousarray(image)).convert("L")
+    coarse = gray.resize((_COARSE, _COARSE), Resampling.BILINEAR, reducing_gap=2.0)
     squares = np.zeros((len(windows), _GRID, _GRID))
     for square, (left, top, right, bottom) in zip(squares, windows, strict=True):
         box = (_COARSE * left, _COARSE * top, _COARSE * right, _COARSE * bottom)
@@ -152,7 +152,7 @@ def _hashes(image: Image, windows: Sequence[Window]) -> Bools:
 
 def _signs(hashes: npt.ArrayLike) -> npt.NDArray[np.float32]:
     bits = np.asarray(hashes)
-    if bits.dtype != np.bool_ or bits.ndim != 2 or bits.shape[1] != HASH_BITS:  # noqa: PLR2004 - pictures and bits
+    if bits.dtype != np.bool_ or bits.ndim != 2 or bits.shape[1] != HASH_BITS:  # noqa: PLR2004 - images and bits
         raise ValueError(f"expected hashes of shape (N, {HASH_BITS}) and type bool, found {bits.shape} {bits.dtype}")
     return np.where(bits, np.float32(1), np.float32(-1))
 

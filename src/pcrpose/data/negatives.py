@@ -22,11 +22,11 @@ _KINDS = {int: "a whole number", float: "a number", str: "a text", list: "a list
 
 @dataclass(frozen=True, kw_only=True)
 class Negative:
-    """A box in a picture, and whether somebody has seen that it holds no person.
+    """A box in an image, and whether somebody has seen that it holds no person.
 
     Attributes:
-        image_id: the picture's number in its data set.
-        file_name: of the picture, below the folder of pictures.
+        image_id: the image's number in its data set.
+        file_name: of the image, below the folder of images.
         bbox: left, top, width, height, image pixels, as COCO's detections have them.
         score: the detector's, in ``[0, 1]``.
         verified: True: looked at, there is no person. False: looked at, there is one or it cannot be told; such a box
@@ -123,7 +123,7 @@ def read_negatives(
 
     Args:
         path: a file of `write_negatives`.
-        images: folder of the pictures, which are looked for when they are opened.
+        images: folder of the images, which are looked for when they are opened.
         skeleton: gives the number of keypoints, none of which is labelled.
         verified_only: leave out the boxes at which nobody has looked; those where a person was seen are never read.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pcrpose.data.coco import PERSON
 from pcrpose.data.doctor.annotation_file import AnnotationFile
-from pcrpose.data.doctor.check_pictures import record_size
+from pcrpose.data.doctor.check_images import record_size
 from pcrpose.data.doctor.people import numbers
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.boxes import Size, xywh_to_xyxy
@@ -17,14 +17,14 @@ from pcrpose.keypoints.boxes import Size, xywh_to_xyxy
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PersonBoxes:
-    """Where the annotated persons of pictures are, those without keypoints and the crowds included.
+    """Where the annotated persons of images are, those without keypoints and the crowds included.
 
     Attributes:
-        boxes_xyxy: ``(N, 4)`` float64 by image id, as the file has them; every picture has an entry.
+        boxes_xyxy: ``(N, 4)`` float64 by image id, as the file has them; every image has an entry.
         file_names: by image id.
-        sizes: of the pictures, by image id.
-        incomplete: ids of the pictures that the file says lack some persons, ``"annotations_complete": false``.
-        unstated: ids of the pictures of which it does not say whether they lack some.
+        sizes: of the images, by image id.
+        incomplete: ids of the images that the file says lack some persons, ``"annotations_complete": false``.
+        unstated: ids of the images of which it does not say whether they lack some.
     """
 
     boxes_xyxy: Mapping[int, Floats]
@@ -39,19 +39,19 @@ class PersonBoxes:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is no annotation file, or a picture or a person lacks something.
+            ValueError: if it is no annotation file, or an image or a person lacks something.
         """
         file = AnnotationFile.read(annotations)
         _check_whole(file)
         names: dict[int, str] = {}
         sizes: dict[int, Size] = {}
         complete: dict[int, object] = {}
-        for place, picture in enumerate(file.pictures):
-            image_id, name, size = picture.get("id"), picture.get("file_name"), record_size(picture)
+        for place, image in enumerate(file.images):
+            image_id, name, size = image.get("id"), image.get("file_name"), record_size(image)
             if not isinstance(image_id, int) or not isinstance(name, str) or size is None:
                 where = f"{file.name}: image at position {place}"
-                raise ValueError(f"{where}: expected an id, a file_name, a width and a height, found {picture!r:.80}")
-            names[image_id], sizes[image_id], complete[image_id] = name, size, picture.get("annotations_complete")
+                raise ValueError(f"{where}: expected an id, a file_name, a width and a height, found {image!r:.80}")
+            names[image_id], sizes[image_id], complete[image_id] = name, size, image.get("annotations_complete")
         return cls(
             boxes_xyxy=_boxes(file, set(names)),
             file_names=names,
@@ -64,7 +64,7 @@ class PersonBoxes:
 def _check_whole(file: AnnotationFile) -> None:
     """Refuse a file of which a part was passed over: who is passed over would be mined as nobody."""
     content = file.content or {}
-    for key, read in (("images", file.pictures), ("annotations", file.annotations)):
+    for key, read in (("images", file.images), ("annotations", file.annotations)):
         if not isinstance(content.get(key), list) or len(read) != len(content[key]):
             raise ValueError(f"{file.name}: {file.findings[0].message}")
 

@@ -44,21 +44,21 @@ def read_persons(
 
     Args:
         annotations: the file.
-        images: folder of the pictures.
-        file_format: by default it is recognised from the file's content; its name does not matter.
+        images: folder of the images.
+        file_format: by default it is recognized from the file's content; its name does not matter.
         skeleton: of the keypoints; by default what the file says or the format implies. Given, its keypoints have to
             be the file's.
 
     Raises:
-        FileNotFoundError: if there is no such file, or none of its pictures is in the folder.
+        FileNotFoundError: if there is no such file, or none of its images is in the folder.
         IsADirectoryError: if it is a folder.
-        ValueError: if ``file_format`` is unknown, the file's format is not recognised, the skeleton has other
+        ValueError: if ``file_format`` is unknown, the file's format is not recognized, the skeleton has other
             keypoints, or the file is not as its format wants it.
     """
     if file_format is not None and file_format not in FORMATS:
         raise ValueError(f"file_format: expected one of {', '.join(FORMATS)}, found {file_format!r}")
     source = annotations if file_format == "lsp" or is_mat(annotations) else _load_json(annotations)
-    chosen = file_format or _recognise(source)
+    chosen = file_format or _recognize(source)
     logger.info("%s: read as %s", annotations, chosen)
     match chosen:
         case "coco" | "crowdpose":
@@ -84,7 +84,7 @@ def _load_json(path: str | Path) -> JsonFile:
         raise
 
 
-def _recognise(source: str | Path | JsonFile) -> FileFormat:
+def _recognize(source: str | Path | JsonFile) -> FileFormat:
     if not isinstance(source, JsonFile):
         name, found = str(source), mat_variables(source)
         formats = [_VARIABLES[variable] for variable in found if variable in _VARIABLES]

@@ -19,11 +19,11 @@ _MAX_VISIBILITY = 2
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sample:
-    """A person in a picture, or a box that is known to hold none.
+    """A person in an image, or a box that is known to hold none.
 
     Attributes:
-        image: path of the picture, or its ``(H, W, 3)`` uint8 RGB pixels.
-        image_id: the picture's number in its data set.
+        image: path of the image, or its ``(H, W, 3)`` uint8 RGB pixels.
+        image_id: the image's number in its data set.
         box_xyxy: ``(4,)`` float64, left, top, right, bottom, image pixels; at least one side is longer than zero.
         keypoints: ``(J, 2)`` float64, x then y, image pixels.
         visibility: ``(J,)`` int64: 0 not labelled, 1 hidden, 2 visible.
@@ -33,7 +33,7 @@ class Sample:
         box_score: of the detector that found the box; 1 for a person's annotation.
 
     Raises:
-        ValueError: naming the picture and the first value that does not fit.
+        ValueError: naming the image and the first value that does not fit.
     """
 
     image: Path | Image
@@ -47,7 +47,7 @@ class Sample:
     box_score: float = 1.0
 
     def __post_init__(self) -> None:
-        where = f"sample of picture {self.image_id}"
+        where = f"sample of image {self.image_id}"
         box = as_floats(self.box_xyxy, shape=(4,), name=f"{where}: box_xyxy")
         keypoints = as_floats(self.keypoints, shape=(None, 2), name=f"{where}: keypoints")
         visibility = np.asarray(self.visibility)
@@ -89,9 +89,9 @@ class AnnotatedPersons:
 
     Attributes:
         skeleton: that every sample's keypoints follow.
-        samples: the usable persons, picture by picture in the file's order.
-        image_sizes: size of every picture by its id, pictures without a usable person included.
-        image_paths: file of every picture by its id.
+        samples: the usable persons, image by image in the file's order.
+        image_sizes: size of every image by its id, images without a usable person included.
+        image_paths: file of every image by its id.
     """
 
     skeleton: Skeleton
@@ -102,8 +102,8 @@ class AnnotatedPersons:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def require_pictures(self) -> None:
-        """Look for every picture's file.
+    def require_images(self) -> None:
+        """Look for every image's file.
 
         Raises:
             FileNotFoundError: naming the first that is missing and saying how many are.
@@ -111,4 +111,4 @@ class AnnotatedPersons:
         missing = [file for file in self.image_paths.values() if not file.is_file()]
         if missing:
             number = f"{len(missing)} of {len(self.image_paths)}"
-            raise FileNotFoundError(f"{missing[0]}: no such picture file; {number} pictures are missing")
+            raise FileNotFoundError(f"{missing[0]}: no such image file; {number} images are missing")

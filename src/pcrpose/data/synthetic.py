@@ -1,7 +1,7 @@
 """Drawn people with exact keypoints: data for tests and tutorials, with nothing to download.
 
-A figure is a random pose of a simple skeleton, drawn as thick coloured limbs before a cluttered background. Its left
-limbs have cool colours, its right limbs warm ones, so that the sides can be learnt.
+A figure is a random pose of a simple skeleton, drawn as thick colored limbs before a cluttered background. Its left
+limbs have cool colors, its right limbs warm ones, so that the sides can be learnt.
 """
 
 import colorsys
@@ -23,7 +23,7 @@ from pcrpose.keypoints.skeleton import COCO_17
 Color: TypeAlias = tuple[int, int, int]
 Points: TypeAlias = dict[str, Floats]
 
-_FINE = 4  # pictures are drawn this much larger and reduced: smooth edges, positions good to a fifth of a pixel
+_FINE = 4  # images are drawn this much larger and reduced: smooth edges, positions good to a fifth of a pixel
 _SIDES = ("left", "right")
 _JOINTS = {"arm": ("shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
 _PARTS = ("head", "trunk", "left_arm", "right_arm", "left_leg", "right_leg")
@@ -39,16 +39,16 @@ _RADIUS = {"arm": 0.085, "leg": 0.115, "trunk": 0.1, "neck": 0.09, "head": 0.2, 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticPoses:
-    """Pictures of drawn people in COCO's keypoints, each picture a function of the seed and its index.
+    """Images of drawn people in COCO's keypoints, each image a function of the seed and its index.
 
     Attributes:
-        count: how many pictures.
+        count: how many images.
         seed: of all of them.
-        size: of a picture.
-        max_persons: a picture shows one person up to this many.
+        size: of an image.
+        max_persons: an image shows one person up to this many.
 
     Examples:
-        >>> sample = SyntheticPoses(count=10).picture(3)[0]
+        >>> sample = SyntheticPoses(count=10).image(3)[0]
         >>> sample.image.shape, sample.keypoints.shape
         ((256, 192, 3), (17, 2))
     """
@@ -61,19 +61,19 @@ class SyntheticPoses:
     def __post_init__(self) -> None:
         if self.count < 0 or not 1 <= self.max_persons <= _MAX_PERSONS:
             found = f"{self.count} of {self.max_persons}"
-            raise ValueError(f"expected 0 or more pictures of 1 to {_MAX_PERSONS} persons, found {found}")
+            raise ValueError(f"expected 0 or more images of 1 to {_MAX_PERSONS} persons, found {found}")
 
-    def picture(self, index: int) -> list[Sample]:
-        """Draw one picture; its samples share the ``(H, W, 3)`` uint8 array.
+    def image(self, index: int) -> list[Sample]:
+        """Draw one image; its samples share the ``(H, W, 3)`` uint8 array.
 
-        Keypoints outside the picture are not labelled, nor is the face of somebody seen from behind. Keypoints that
+        Keypoints outside the image are not labelled, nor is the face of somebody seen from behind. Keypoints that
         another limb, person or thing covers are hidden (visibility 1). Who is covered entirely has no sample.
         """
         return self._draw(index)[1]
 
     def samples(self) -> list[Sample]:
-        """Draw everything; the pictures stay in memory."""
-        return [sample for index in range(self.count) for sample in self.picture(index)]
+        """Draw everything; the images stay in memory."""
+        return [sample for index in range(self.count) for sample in self.image(index)]
 
     def _draw(self, index: int) -> tuple[Image, list[Sample]]:
         if not 0 <= index < self.count:
@@ -86,7 +86,7 @@ class SyntheticPoses:
         figures = [_placed(_random_pose(rng), rng, self.size, slot, persons) for slot in range(persons)]
         for number, points in enumerate(figures):
             _draw_figure(canvas, points, rng, _labels_of(number))
-        if rng.random() < 0.3:  # noqa: PLR2004 - share of pictures with something in front
+        if rng.random() < 0.3:  # noqa: PLR2004 - share of images with something in front
             _draw_clutter(canvas, rng, self.size, _OCCLUDER)
         image, seen = canvas.finished()
         owned = [_sample(index, points, _labels_of(number), image, seen) for number, points in enumerate(figures)]
@@ -94,13 +94,13 @@ class SyntheticPoses:
 
 
 def write_coco(folder: str | Path, count: int, seed: int = 0, *, size: Size = _SIZE, max_persons: int = 1) -> Path:
-    """Write drawn pictures and their annotations as a COCO data set.
+    """Write drawn images and their annotations as a COCO data set.
 
     Args:
         folder: gets ``images/`` with PNG files and ``annotations.json``; made where it does not exist.
-        count: how many pictures.
-        seed: of the pictures.
-        size: of a picture.
+        count: how many images.
+        seed: of the images.
+        size: of an image.
         max_persons: see `SyntheticPoses`.
 
     Returns:
@@ -169,7 +169,7 @@ def _random_limb(
 
 
 def _placed(points: Points, rng: np.random.Generator, size: Size, slot: int, slots: int) -> Points:
-    """Scale and move a pose into its share of the picture; now and then a limb leaves it."""
+    """Scale and move a pose into its share of the image; now and then a limb leaves it."""
     everything = np.stack(list(points.values()))
     low, high = np.nanmin(everything, axis=0) - _RADIUS["head"], np.nanmax(everything, axis=0) + _RADIUS["head"]
     room = np.array([size.width / slots * (1.25 if slots > 1 else 1.0), size.height])
@@ -179,13 +179,13 @@ def _placed(points: Points, rng: np.random.Generator, size: Size, slot: int, slo
 
 
 class _Canvas:
-    """A picture and, under the same strokes, the map of what is to be seen at each pixel."""
+    """An image and, under the same strokes, the map of what is to be seen at each pixel."""
 
     def __init__(self, background: Image) -> None:
         fine = (background.shape[1] * _FINE, background.shape[0] * _FINE)
-        self._picture = PIL.Image.fromarray(background).resize(fine, PIL.Image.Resampling.NEAREST)
+        self._image = PIL.Image.fromarray(background).resize(fine, PIL.Image.Resampling.NEAREST)
         self._seen = PIL.Image.new("L", fine)
-        self._paint, self._mark = PIL.ImageDraw.Draw(self._picture), PIL.ImageDraw.Draw(self._seen)
+        self._paint, self._mark = PIL.ImageDraw.Draw(self._image), PIL.ImageDraw.Draw(self._seen)
 
     def polygon(self, corners: Floats, color: Color, label: int) -> None:
         fine = [(x, y) for x, y in np.round((corners + 0.5) * _FINE - 0.5).tolist()]
@@ -208,8 +208,8 @@ class _Canvas:
             self.disc(point, radius, color, label)
 
     def finished(self) -> tuple[Image, Image]:
-        """Give the ``(H, W, 3)`` picture and the ``(H, W)`` labels."""
-        return np.array(self._picture.reduce(_FINE)), np.array(self._seen)[_FINE // 2 :: _FINE, _FINE // 2 :: _FINE]
+        """Give the ``(H, W, 3)`` image and the ``(H, W)`` labels."""
+        return np.array(self._image.reduce(_FINE)), np.array(self._seen)[_FINE // 2 :: _FINE, _FINE // 2 :: _FINE]
 
 
 def _draw_figure(canvas: _Canvas, points: Points, rng: np.random.Generator, labels: dict[str, int]) -> None:
@@ -269,14 +269,14 @@ def _own_labels(name: str, labels: dict[str, int]) -> set[int]:
 
 
 def _background(rng: np.random.Generator, size: Size) -> Image:
-    """Soft patches of colour under fine noise."""
+    """Soft patches of color under fine noise."""
     patches = PIL.Image.fromarray(rng.integers(50, 210, (5, 4, 3), dtype=np.uint8))
     smooth = np.asarray(patches.resize((size.width, size.height), PIL.Image.Resampling.BICUBIC), dtype=np.float64)
     return np.clip(smooth + rng.normal(0, 12, (size.height, size.width, 1)), 0, 255).astype(np.uint8)
 
 
 def _draw_clutter(canvas: _Canvas, rng: np.random.Generator, size: Size, label: int) -> None:
-    """Draw one coloured thing: a plate, a stick that could be a limb, or a board."""
+    """Draw one colored thing: a plate, a stick that could be a limb, or a board."""
     color, angle = _color(rng, (0, 1), rng.uniform(0.1, 0.9)), rng.uniform(0, 2 * np.pi)
     center = rng.uniform(0, 1, 2) * (size.width, size.height)
     along = rng.uniform(0.04, 0.14) * min(size.width, size.height) * np.array([np.cos(angle), np.sin(angle)])

@@ -1,6 +1,6 @@
-"""How sure a figure is: the COCO figures again, over pictures redrawn with replacement.
+"""How sure a figure is: the COCO figures again, over images resampled with replacement.
 
-A pose is matched within its picture, whatever the other pictures hold. So every picture is matched once, and a redraw
+A pose is matched within its image, whatever the other images hold. So every image is matched once, and a resample
 only sums up again.
 """
 
@@ -32,20 +32,20 @@ class Interval(NamedTuple):
 def bootstrap_interval(
     evaluator: CocoEvaluator, *, draws: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> dict[str, Interval]:
-    """Estimate how far each figure would move with other pictures of the same kind.
+    """Estimate how far each figure would move with other images of the same kind.
 
-    As many pictures as there are get drawn with replacement, and the figures measured on them; so ``draws`` times.
-    Persons who share a picture stay together, because they are not independent. Interpolated precision gains a little
-    from pictures that come twice, so an interval of AP lies a little high.
+    As many images as there are get drawn with replacement, and the figures measured on them; so ``draws`` times.
+    Persons who share an image stay together, because they are not independent. Interpolated precision gains a little
+    from images that come twice, so an interval of AP lies a little high.
 
     Args:
-        evaluator: with the poses of every picture; not changed.
-        draws: how many redraws.
-        confidence: share of the redraws that lies inside an interval, in ``(0, 1)``; as much lies below as above.
-        seed: equal seeds redraw alike.
+        evaluator: with the poses of every image; not changed.
+        draws: how many resamples.
+        confidence: share of the resamples that lies inside an interval, in ``(0, 1)``; as much lies below as above.
+        seed: equal seeds resample alike.
 
     Returns:
-        An interval by figure, in the order of `CocoMetrics`. Redraws without a person of a size say nothing about
+        An interval by figure, in the order of `CocoMetrics`. Resamples without a person of a size say nothing about
         that size and are left out; with no such person at all the interval is -1 to -1.
 
     Raises:
@@ -63,7 +63,7 @@ def bootstrap_interval(
     """
     _check(draws, confidence)
     matches = Matches.of(evaluator)
-    drawn = np.array([matches.figures(pictures) for pictures in _redraws(matches.num_images, draws, seed)])
+    drawn = np.array([matches.figures(images) for images in _resamples(matches.num_images, draws, seed)])
     return {name: _interval(drawn[:, place], confidence) for place, name in enumerate(FIGURES)}
 
 
@@ -76,13 +76,13 @@ def paired_difference(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Estimate how much better the first poses are than the second, both measured on the same redrawn pictures.
+    """Estimate how much better the first poses are than the second, both measured on the same resampled images.
 
-    What makes a picture easy or hard moves both figures alike, so the difference is far surer than either figure:
+    What makes an image easy or hard moves both figures alike, so the difference is far surer than either figure:
     an interval without 0 tells two models apart.
 
     Args:
-        evaluator_a: with the poses of every picture; not changed.
+        evaluator_a: with the poses of every image; not changed.
         evaluator_b: of the same annotations, with the other poses; not changed.
         figure: which of the ten, as `CocoMetrics` calls it.
         draws: as for `bootstrap_interval`.
@@ -90,10 +90,10 @@ def paired_difference(
         seed: likewise.
 
     Returns:
-        Interval of the first figure minus the second, over the redraws with a person of the figure's size.
+        Interval of the first figure minus the second, over the resamples with a person of the figure's size.
 
     Raises:
-        ValueError: if the two count other pictures, persons or keypoints, if ``figure`` is none of the ten or
+        ValueError: if the two count other images, persons or keypoints, if ``figure`` is none of the ten or
             undefined here, or if ``draws`` or ``confidence`` is out of range.
     """
     _check(draws, confidence)
@@ -102,9 +102,9 @@ def paired_difference(
     a, b = Matches.of(evaluator_a), Matches.of(evaluator_b)
     _check_same((evaluator_a, evaluator_b), (a, b))
     place = FIGURES.index(figure)
-    redraws = list(_redraws(a.num_images, draws, seed))
-    first, second = (np.array([matches.figures(pictures)[place] for pictures in redraws]) for matches in (a, b))
-    defined = first > UNDEFINED  # by the persons redrawn, so alike for both
+    resamples = list(_resamples(a.num_images, draws, seed))
+    first, second = (np.array([matches.figures(images)[place] for images in resamples]) for matches in (a, b))
+    defined = first > UNDEFINED  # by the persons resampled, so alike for both
     if not defined.any():
         raise ValueError(f"{figure}: expected annotated persons of its size, found none")
     return _quantiles(first[defined] - second[defined], confidence)
@@ -112,10 +112,10 @@ def paired_difference(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Matches:
-    """Which poses hit a person and which hit nobody, picture after picture in the order of their ids.
+    """Which poses hit a person and which hit nobody, image after image in the order of their ids.
 
     Attributes:
-        starts: ``(P + 1,)`` intp: picture p's poses are those from ``starts[p]`` up to ``starts[p + 1]``, best first.
+        starts: ``(P + 1,)`` intp: image p's poses are those from ``starts[p]`` up to ``starts[p + 1]``, best first.
         scores: ``(D,)`` float64, pose scores.
         hits: ``(3, 10, D)`` bool, by size range (all, medium, large) and OKS threshold.
         misses: ``(3, 10, D)`` bool: poses that hit nobody; the others are ignored, they found a crowd for example.
@@ -135,8 +135,8 @@ class Matches:
         """Match what an evaluator was given so far."""
         evaluation = evaluator.match()
         ranges, thresholds = len(evaluation.params.areaRng), len(evaluation.params.iouThrs)
-        pictures = len(evaluation.params.imgIds)
-        found = [evaluation.evalImgs[index * pictures : (index + 1) * pictures] for index in range(ranges)]
+        images = len(evaluation.params.imgIds)
+        found = [evaluation.evalImgs[index * images : (index + 1) * images] for index in range(ranges)]
         none = np.zeros((thresholds, 0))
         nothing: dict[str, Any] = {"dtScores": [], "gtIgnore": np.zeros(0), "dtMatches": none, "dtIgnore": none}
         rows = [[match or nothing for match in matches] for matches in found]
@@ -155,20 +155,20 @@ class Matches:
 
     @property
     def num_images(self) -> int:
-        """How many pictures there are to draw from."""
+        """How many images there are to draw from."""
         return len(self.starts) - 1
 
-    def figures(self, pictures: npt.ArrayLike) -> Floats:
-        """Measure a redraw.
+    def figures(self, images: npt.ArrayLike) -> Floats:
+        """Measure a resample.
 
         Args:
-            pictures: ``(M,)`` whole numbers, places of pictures, ascending; one that comes twice counts as two
-                pictures that look alike. Poses of equal score are taken in this order, as pycocotools does.
+            images: ``(M,)`` whole numbers, places of images, ascending; one that comes twice counts as two
+                images that look alike. Poses of equal score are taken in this order, as pycocotools does.
 
         Returns:
             ``(10,)`` float64, the figures in the order of `CocoMetrics`, -1 where nobody is in range.
         """
-        drawn = np.asarray(pictures, dtype=np.intp)
+        drawn = np.asarray(images, dtype=np.intp)
         counts = self.starts[drawn + 1] - self.starts[drawn]
         poses = np.repeat(self.starts[drawn + 1] - np.cumsum(counts), counts) + np.arange(counts.sum())
         order = poses[np.argsort(-self.scores[poses], kind="stable")]
@@ -179,9 +179,9 @@ class Matches:
             groups += [of_all, of_all[_AT_50], of_all[_AT_75], *of_sizes]
         return np.array([values.mean() if values.size else UNDEFINED for values in groups])
 
-    def _range(self, index: int, order: Indices, pictures: Indices) -> tuple[Floats, Floats]:
+    def _range(self, index: int, order: Indices, images: Indices) -> tuple[Floats, Floats]:
         """Precision ``(10, 101)`` and recall ``(10,)`` in one range of sizes, both of length 0 without a person."""
-        persons = self.persons[index, pictures].sum()
+        persons = self.persons[index, images].sum()
         if not persons:
             return np.zeros((0, len(self.recalls))), np.zeros(0)
         hits = self.hits[index][:, order].cumsum(axis=1)
@@ -208,21 +208,21 @@ def _check_same(evaluators: tuple[CocoEvaluator, CocoEvaluator], matches: tuple[
     if a.image_ids != b.image_ids:
         shared = len(a.image_ids & b.image_ids)
         raise ValueError(
-            f"expected the same pictures twice, found {len(a.image_ids)} and {len(b.image_ids)}, {shared} shared"
+            f"expected the same images twice, found {len(a.image_ids)} and {len(b.image_ids)}, {shared} shared"
         )
     if not np.array_equal(a.sigmas, b.sigmas):
         raise ValueError(f"expected the same sigmas twice, found {a.sigmas.tolist()} and {b.sigmas.tolist()}")
     different = (matches[0].persons != matches[1].persons).any(axis=0)
     for image_id in np.array(sorted(a.image_ids))[different][:1]:
-        raise ValueError(f"expected the same persons twice, found others in picture {image_id}")
+        raise ValueError(f"expected the same persons twice, found others in image {image_id}")
 
 
 def _side_by_side(parts: list[npt.NDArray[np.generic]], rows: int) -> Bools:
     return np.concatenate([np.zeros((rows, 0)), *parts], axis=1).astype(np.bool_)
 
 
-def _redraws(num_images: int, draws: int, seed: int) -> Indices:
-    """``(draws, num_images)``: places of pictures, each row ascending."""
+def _resamples(num_images: int, draws: int, seed: int) -> Indices:
+    """``(draws, num_images)``: places of images, each row ascending."""
     drawn = np.random.default_rng(seed).integers(0, max(num_images, 1), (draws, num_images))
     return np.sort(drawn, axis=1)
 

@@ -31,9 +31,9 @@ class CocoMetrics:
     ``75`` stand for one threshold, ``medium`` and ``large`` for persons up to and above 96^2 square pixels.
 
     Attributes:
-        num_images: pictures that count, those without a pose too.
+        num_images: images that count, those without a pose too.
         num_persons: annotated persons that count: with a labelled keypoint, not a crowd.
-        num_poses: poses given for these pictures; the 20 best of a picture count.
+        num_poses: poses given for these images; the 20 best of an image count.
         precision: ``(10, 101, 1, 3, 1)`` float64 in ``[0, 1]`` or -1: OKS threshold, recall, category, range, limit.
         recall: ``(10, 1, 3, 1)`` float64, the same without the recall axis.
         scores: ``(10, 101, 1, 3, 1)`` float64, the pose score at which each recall is reached.
@@ -62,9 +62,9 @@ class CocoMetrics:
 
 
 class CocoEvaluator:
-    """Collect the poses of many pictures and measure them against annotations in COCO's form.
+    """Collect the poses of many images and measure them against annotations in COCO's form.
 
-    Poses are taken as they are: no rescoring, no suppression. As COCO does it, every picture of the annotations
+    Poses are taken as they are: no rescoring, no suppression. As COCO does it, every image of the annotations
     counts, one without poses as persons missed; ``image_ids`` narrows that.
 
     An annotation needs ``image_id``, ``category_id``, ``keypoints``, ``area`` and, without a labelled keypoint,
@@ -76,7 +76,7 @@ class CocoEvaluator:
         skeleton: of the annotations and the poses; `COCO_17` if neither this nor ``sigmas`` is given.
         sigmas: ``(J,)`` float, positive; by default the skeleton's.
         category_id: the category to evaluate; by default the only one, or 1 (COCO's person) among several.
-        image_ids: the pictures that count; by default all.
+        image_ids: the images that count; by default all.
         area_per_box: share of its box to take for an annotation without ``area``; CrowdPose, which has none, takes
             0.53. By default a missing area is an error.
 
@@ -109,10 +109,10 @@ class CocoEvaluator:
         if not isinstance(content, Mapping):
             name, content = str(content), _read_json(content)
         _require(content, ("images", "annotations", "categories"), name)
-        self._known = frozenset(_ids(content["images"], f"{name}: picture"))
+        self._known = frozenset(_ids(content["images"], f"{name}: image"))
         self.image_ids = self._known if image_ids is None else frozenset(image_ids)
         for image_id in sorted(self.image_ids - self._known)[:1]:
-            raise ValueError(f"{name}: picture {image_id!r} of image_ids is not among its {len(self._known)}")
+            raise ValueError(f"{name}: image {image_id!r} of image_ids is not among its {len(self._known)}")
         self.category_id = _category(_ids(content["categories"], f"{name}: category"), category_id, name)
         persons = []
         for place, annotation in enumerate(content["annotations"]):
@@ -123,16 +123,16 @@ class CocoEvaluator:
         self._truth = self._index(persons)
 
     def update(self, image_id: int, poses: Poses) -> None:
-        """Add the poses of one picture; none is a result too.
+        """Add the poses of one image; none is a result too.
 
         Raises:
-            ValueError: if the picture does not count or was given before (see `reset`), if the poses have another
+            ValueError: if the image does not count or was given before (see `reset`), if the poses have another
                 skeleton, or if a number in them is not finite.
         """
         if image_id not in self.image_ids:
-            raise ValueError(f"picture {image_id!r} is not among the {len(self.image_ids)} pictures to evaluate")
+            raise ValueError(f"image {image_id!r} is not among the {len(self.image_ids)} images to evaluate")
         if image_id in self._results:
-            raise ValueError(f"picture {image_id!r}: expected its poses once, found them a second time; see reset()")
+            raise ValueError(f"image {image_id!r}: expected its poses once, found them a second time; see reset()")
         if self.skeleton is not None and poses.skeleton.keypoints != self.skeleton.keypoints:
             raise ValueError(f"expected poses of {self.skeleton.name}, found poses of {poses.skeleton.name}")
         if poses.skeleton.num_keypoints != len(self.sigmas):
@@ -153,7 +153,7 @@ class CocoEvaluator:
         return self._measure(self.results, "poses")
 
     def match(self) -> COCOeval:
-        """Match the poses given so far, picture by picture: pycocotools' evaluation, not yet accumulated."""
+        """Match the poses given so far, image by image: pycocotools' evaluation, not yet accumulated."""
         return self._match(self.results, "poses")
 
     def evaluate_file(self, path: str | Path) -> CocoMetrics:
@@ -164,7 +164,7 @@ class CocoEvaluator:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if it is not a JSON list of results, names an unknown picture or another category, or if
+            ValueError: if it is not a JSON list of results, names an unknown image or another category, or if
                 a pose has another number of keypoints or a number that is not finite.
         """
         content = _read_json(path)
@@ -206,7 +206,7 @@ class CocoEvaluator:
         """Check a result; its area is that of the box around its keypoints."""
         _require(result, ("image_id", "category_id", "keypoints", "score"), where)
         if result["image_id"] not in self._known:
-            raise ValueError(f"{where}: picture {result['image_id']!r} is not in the annotations")
+            raise ValueError(f"{where}: image {result['image_id']!r} is not in the annotations")
         if result["category_id"] != self.category_id:
             raise ValueError(f"{where}: expected category {self.category_id}, found {result['category_id']!r}")
         joints = len(self.sigmas)
@@ -215,7 +215,7 @@ class CocoEvaluator:
         return {**result, "keypoints": numbers, "area": np.ptp(numbers[0::3]) * np.ptp(numbers[1::3])}
 
     def _index(self, annotations: Iterable[Mapping[str, Any]]) -> COCO:
-        """Build pycocotools' data set of the pictures that count; its own way needs at least one annotation."""
+        """Build pycocotools' data set of the images that count; its own way needs at least one annotation."""
         counted = [annotation for annotation in annotations if annotation["image_id"] in self.image_ids]
         indexed = COCO()
         indexed.dataset = {

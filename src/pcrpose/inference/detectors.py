@@ -10,38 +10,38 @@ import PIL.Image
 from PIL.Image import Resampling, Transform
 
 from pcrpose.data.images import ImageSource, open_image
-from pcrpose.inference.places import picture_size
+from pcrpose.inference.places import image_size
 from pcrpose.keypoints.arrays import Floats, Image, Indices
 from pcrpose.keypoints.boxes import Size, intersection_areas
 
-Detector: TypeAlias = Callable[[Image], tuple[npt.ArrayLike, npt.ArrayLike]]  # RGB picture to boxes_xyxy, scores
+Detector: TypeAlias = Callable[[Image], tuple[npt.ArrayLike, npt.ArrayLike]]  # RGB image to boxes_xyxy, scores
 
 DYNAMIC_SIZE = Size(width=640, height=640)  # what YOLOX-s and the larger ones are trained at
-PADDING_GREY = 114
+PADDING_GRAY = 114
 
 _STRIDES = (8, 16, 32)
-_BOX_COLUMNS = 5  # centre, extent, objectness; the classes follow
-_SHRINKING = 1.5  # about what COCO's pictures undergo on their way into 416 pixels
+_BOX_COLUMNS = 5  # center, extent, objectness; the classes follow
+_SHRINKING = 1.5  # about what COCO's images undergo on their way into 416 pixels
 
 
 class YoloxDetector:
     """Find people with a YOLOX model stored as ONNX: nano, tiny, s and larger; runs on the CPU.
 
-    The picture is shrunk or enlarged to fit the model's input, laid into its top left corner, the rest filled with
-    grey, and given as BGR values 0..255. A box's score is its objectness times its class's probability.
+    The image is shrunk or enlarged to fit the model's input, laid into its top left corner, the rest filled with
+    gray, and given as BGR values 0..255. A box's score is its objectness times its class's probability.
 
     Args:
         path: the ONNX file. Its input is ``(1, 3, H, W)`` float32, its output ``(1, N, 5 + classes)`` with one row
-            for each cell of the grids of stride 8, 16 and 32: centre, extent, objectness, class probabilities.
+            for each cell of the grids of stride 8, 16 and 32: center, extent, objectness, class probabilities.
         score_threshold: boxes scored below it are left out.
         nms_threshold: of two boxes whose intersection over union is above it, only the better one stays.
         class_id: the class to look for; 0 is the person of models trained on COCO.
-        num_threads: CPU threads one picture is worked on with; None lets onnxruntime take all cores.
-        decoded: whether the file turns cells into pixels itself. None finds out: centres are always near their cell.
+        num_threads: CPU threads one image is worked on with; None lets onnxruntime take all cores.
+        decoded: whether the file turns cells into pixels itself. None finds out: centers are always near their cell.
         input_size: for files that leave it open, `DYNAMIC_SIZE` by default; sides are multiples of 32.
 
     Attributes:
-        input_size: what pictures are made to fit.
+        input_size: what images are made to fit.
         num_classes: that the model tells apart.
         decoded: whether the file turns cells into pixels itself.
 
@@ -51,7 +51,7 @@ class YoloxDetector:
         ValueError: if the file is no ONNX model or not laid out as above, or an argument is out of its range.
 
     Source:
-        YOLOX (Ge et al., 2021) and the preparation of pictures in its published ONNX example. Departure: boxes are
+        YOLOX (Ge et al., 2021) and the preparation of images in its published ONNX example. Departure: boxes are
         scaled back by what each side was really resized by, not by the one factor both were meant to be.
     """
 
@@ -83,28 +83,28 @@ class YoloxDetector:
             raise ValueError(f"class_id: expected 0 to {self.num_classes - 1} for {path}, found {class_id!r}")
 
     def __call__(self, image: ImageSource) -> tuple[Floats, Floats]:
-        """Find the boxes of one picture.
+        """Find the boxes of one image.
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB; or what else `open_image` takes, a path for example.
 
         Returns:
-            boxes_xyxy: ``(N, 4)`` float64, image pixels, inside the picture.
+            boxes_xyxy: ``(N, 4)`` float64, image pixels, inside the image.
             scores: ``(N,)`` float64, best first; equal scores keep the model's order.
 
         Raises:
-            ValueError: for a picture that cannot be read.
+            ValueError: for an image that cannot be read.
             FileNotFoundError: for a path that does not exist.
         """
-        picture = open_image(image)
-        pixels, scales = letterbox(picture, self.input_size)
+        opened = open_image(image)
+        pixels, scales = letterbox(opened, self.input_size)
         rows = self._run(pixels)[0]
         scores = rows[:, 4].astype(np.float64) * rows[:, _BOX_COLUMNS + self.class_id]
         found = np.flatnonzero(scores >= self.score_threshold)
         edges, scores = self._edges(rows, found) / np.tile(scales, 2), scores[found]
         kept = box_nms(edges, scores, threshold=self.nms_threshold)
-        size = picture_size(picture)
-        # The model's 0 is the border of the picture, ours the middle of its first pixel.
+        size = image_size(opened)
+        # The model's 0 is the border of the image, ours the middle of its first pixel.
         boxes = np.clip(edges[kept] - 0.5, 0.0, np.tile([size.width - 1.0, size.height - 1.0], 2))
         extended = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         return boxes[extended], scores[kept][extended]
@@ -124,12 +124,12 @@ class YoloxDetector:
         return output
 
     def _first_rows(self) -> npt.NDArray[np.float32]:
-        """``(N, 5 + classes)`` output for a grey picture; raises ValueError where it has another shape."""
+        """``(N, 5 + classes)`` output for a gray image; raises ValueError where it has another shape."""
         size, count = self.input_size, len(self._strides)
-        grey = np.full((size.height, size.width, 3), PADDING_GREY, dtype=np.uint8)
+        gray = np.full((size.height, size.width, 3), PADDING_GRAY, dtype=np.uint8)
         expected = f"{self._path}: expected an output (1, {count}, 5 + classes) for an input of {size}"
         try:
-            output = self._run(grey)
+            output = self._run(gray)
         except Exception as error:  # onnxruntime's errors have no other class in common
             raise ValueError(f"{expected}, found {error}") from error
         if np.shape(output)[:-1] != (1, count) or output.shape[2] <= _BOX_COLUMNS:
@@ -138,7 +138,7 @@ class YoloxDetector:
 
 
 def letterbox(image: Image, size: Size) -> tuple[Image, Floats]:
-    """Fit a picture into the top left corner of another, keeping its shape; the rest is grey.
+    """Fit an image into the top left corner of another, keeping its shape; the rest is gray.
 
     Args:
         image: ``(H, W, 3)`` uint8.
@@ -150,10 +150,10 @@ def letterbox(image: Image, size: Size) -> tuple[Image, Floats]:
             sides come out in whole pixels, rounded down, at least one.
 
     Source:
-        Bilinear without anti-aliasing, as OpenCV has it, since YOLOX models are trained on that. Departure: pictures
+        Bilinear without anti-aliasing, as OpenCV has it, since YOLOX models are trained on that. Departure: images
         three times as large as ``size`` and larger are averaged in blocks of pixels first, which finds more people.
     """
-    given = picture_size(image)
+    given = image_size(image)
     width = max(min(size.width, given.width * size.height // given.height), 1)
     height = max(min(size.height, given.height * size.width // given.width), 1)
     step_x, step_y = given.width / width, given.height / height
@@ -161,7 +161,7 @@ def letterbox(image: Image, size: Size) -> tuple[Image, Floats]:
     reduced = PIL.Image.fromarray(image).reduce(block)
     window = (step_x / block, 0.0, 0.0, 0.0, step_y / block, 0.0)
     fitted = reduced.transform((width, height), Transform.AFFINE, window, resample=Resampling.BILINEAR)
-    boxed = PIL.Image.new("RGB", (size.width, size.height), (PADDING_GREY,) * 3)
+    boxed = PIL.Image.new("RGB", (size.width, size.height), (PADDING_GRAY,) * 3)
     boxed.paste(fitted)
     return np.asarray(boxed), np.array([1 / step_x, 1 / step_y])
 
@@ -199,7 +199,7 @@ def _cells(size: Size) -> tuple[Floats, Floats]:
 
 
 def _looks_decoded(rows: npt.NDArray[np.float32], corners: Floats, strides: Floats) -> bool:
-    """Tell pixels from offsets: the right reading is the one under which centres lie near their cell."""
+    """Tell pixels from offsets: the right reading is the one under which centers lie near their cell."""
     centers = rows[:, :2].astype(np.float64)
     return bool(np.median(np.abs(centers / strides - corners)) < np.median(np.abs(centers)))
 

@@ -15,7 +15,7 @@ class Ensemble(PoseModel[PoseConfig]):
 
     Members see the same crops, so they have to agree in ``input_size``, ``padding``, ``alignment`` and the names and
     order of their keypoints. They may differ in everything else: architecture, encoder, the mean and deviation that
-    pictures are normalised with, the spread of their targets, and the kind of their heatmaps. ``"gaussian"`` and
+    images are normalized with, the spread of their targets, and the kind of their heatmaps. ``"gaussian"`` and
     ``"probability"`` heatmaps are both scaled so that a prediction equal to its target peaks at 1, so they are
     averaged as they are. Peaks of members that disagree do not add up: a mean is lower there, and so is its score.
 
@@ -24,7 +24,7 @@ class Ensemble(PoseModel[PoseConfig]):
             evaluation mode, and keep their weights.
 
     Attributes:
-        config: the first member's. Crops are to be normalised as it says; other members' normalisation is made of that.
+        config: the first member's. Crops are to be normalized as it says; other members' normalization is made of that.
         members: the models, in order.
 
     Raises:
@@ -64,7 +64,7 @@ class Ensemble(PoseModel[PoseConfig]):
         """Predict heatmaps.
 
         Args:
-            crops: ``(B, 3, H, W)`` float, normalised as ``config`` says.
+            crops: ``(B, 3, H, W)`` float, normalized as ``config`` says.
 
         Returns:
             ``final`` alone: ``(B, J, H/4, W/4)``, the mean of the members'.
@@ -75,7 +75,7 @@ class Ensemble(PoseModel[PoseConfig]):
         if any(member.training for member in self.members):  # somebody has trained one since
             self.eval()
         pairs = zip(self.members, self._configs, strict=True)
-        first, *others = (member(_renormalised(crops, self.config, config)).final for member, config in pairs)
+        first, *others = (member(_renormalized(crops, self.config, config)).final for member, config in pairs)
         return PCROutput(sum(others, start=first) / len(self.members))
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
@@ -114,8 +114,8 @@ def _check_agreement(first: PoseModel[Any], other: PoseModel[Any], number: int) 
             raise ValueError(f"models: expected the {name} of the first, {expected}; model {number} has {found[name]}")
 
 
-def _renormalised(crops: Tensor, given: PoseConfig, wanted: PoseConfig) -> Tensor:
-    """Turn crops normalised for one model into those of another; the same ones where both do it alike."""
+def _renormalized(crops: Tensor, given: PoseConfig, wanted: PoseConfig) -> Tensor:
+    """Turn crops normalized for one model into those of another; the same ones where both do it alike."""
     if (given.pixel_mean, given.pixel_std) == (wanted.pixel_mean, wanted.pixel_std):
         return crops
     mean, std, other_mean, other_std = (

@@ -1,4 +1,4 @@
-"""Where to look in each picture: the caller's boxes, checked, or a detector's, sorted out."""
+"""Where to look in each image: the caller's boxes, checked, or a detector's, sorted out."""
 
 import itertools
 import logging
@@ -22,34 +22,34 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where to look in one picture, and whether a detector said so."""
+    """Where to look in one image, and whether a detector said so."""
 
     boxes_xyxy: Floats
     box_scores: Floats
     detected: bool
 
 
-def picture_size(image: Image) -> Size:
+def image_size(image: Image) -> Size:
     """Read the size off the pixels."""
     return Size(width=image.shape[1], height=image.shape[0])
 
 
 def check_many(images: object) -> None:
-    """Refuse one picture where many are expected: a path would be read letter by letter, an array row by row."""
+    """Refuse one image where many are expected: a path would be read letter by letter, an array row by row."""
     if isinstance(images, str | bytes | Path) or (isinstance(images, np.ndarray) and images.ndim < 4):  # noqa: PLR2004 - (M, H, W, 3)
-        raise TypeError(f"images: expected several pictures, found one {type(images).__name__}; see predict")
+        raise TypeError(f"images: expected several images, found one {type(images).__name__}; see predict")
 
 
 def open_named(images: Iterable[ImageSource], color: Color) -> Iterator[tuple[str, Image]]:
-    """Open pictures as they are needed, each with what errors call it: its path, else its number; one alone nothing."""
+    """Open images as they are needed, each with what errors call it: its path, else its number; one alone nothing."""
     alone = isinstance(images, Sized) and len(images) == 1
     for number, source in enumerate(images):
-        name = str(source) if isinstance(source, str | Path) else f"picture {number}"
+        name = str(source) if isinstance(source, str | Path) else f"image {number}"
         yield "" if alone else name, open_image(source, color=color)
 
 
 def paired(images: Iterator[S], others: Iterable[T], what: str) -> Iterator[tuple[S, T]]:
-    """Give each picture what belongs to it; raises ValueError where one of the two ends early."""
+    """Give each image what belongs to it; raises ValueError where one of the two ends early."""
     rest = iter(others)
     number = 0
     for number, image in enumerate(images, 1):
@@ -57,15 +57,15 @@ def paired(images: Iterator[S], others: Iterable[T], what: str) -> Iterator[tupl
             yield image, other
             break
         else:
-            raise ValueError(f"{what}: expected an entry for each picture, found none for picture {number - 1}")
+            raise ValueError(f"{what}: expected an entry for each image, found none for image {number - 1}")
     for _ in rest:
-        raise ValueError(f"{what}: expected an entry for each of {number} pictures, found more")
+        raise ValueError(f"{what}: expected an entry for each of {number} images, found more")
 
 
 def given_places(image: Image, boxes_xyxy: npt.ArrayLike, name: str = "") -> Places:
-    """Take the caller's boxes as they are; raises ValueError naming the picture, if it has a name, and the box."""
+    """Take the caller's boxes as they are; raises ValueError naming the image, if it has a name, and the box."""
     try:
-        checked = check_boxes(boxes_xyxy, picture_size(image))
+        checked = check_boxes(boxes_xyxy, image_size(image))
     except ValueError as error:
         raise ValueError(f"{name}: {error}" if name else str(error)) from error
     return Places(boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
@@ -77,7 +77,7 @@ def detected_places(image: Image, detections: tuple[npt.ArrayLike, npt.ArrayLike
     scores = as_floats(detections[1], shape=(None,), name="detection scores")
     if len(boxes) != len(scores):
         raise ValueError(f"detections: expected as many scores as boxes, found {len(scores)} and {len(boxes)}")
-    usable = croppable(boxes, picture_size(image)) & np.isfinite(scores)
+    usable = croppable(boxes, image_size(image)) & np.isfinite(scores)
     if not usable.all():
         first = int(np.flatnonzero(~usable)[0])
         logger.warning(

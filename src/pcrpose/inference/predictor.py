@@ -1,4 +1,4 @@
-"""Pictures and boxes in, poses out."""
+"""Images and boxes in, poses out."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +17,9 @@ from pcrpose.inference.places import (
     check_many,
     detected_places,
     given_places,
+    image_size,
     open_named,
     paired,
-    picture_size,
 )
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import whole_image_box, windows
@@ -35,23 +35,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Chunk:
-    """A part of one picture's crops, small enough to share a batch with others."""
+    """A part of one image's crops, small enough to share a batch with others."""
 
-    picture: int
+    image_index: int
     crop: Crop
     pixels: npt.NDArray[np.uint8]
 
 
 class PosePredictor:
-    """Find the keypoints of the people in pictures.
+    """Find the keypoints of the people in images.
 
     Boxes given by the caller give exactly one pose each, in the same order, with ``box_score`` 1. Boxes from a detector
-    are rescored and then thinned by OKS-NMS, best pose first. Without boxes and without a detector the whole picture is
+    are rescored and then thinned by OKS-NMS, best pose first. Without boxes and without a detector the whole image is
     taken for one person, which is logged once.
 
     Args:
         model: any model of `load_model`; put into evaluation mode, used on the device and in the precision it has.
-        detector: ``image -> (boxes_xyxy, scores)`` for ``(H, W, 3)`` uint8 RGB pictures.
+        detector: ``image -> (boxes_xyxy, scores)`` for ``(H, W, 3)`` uint8 RGB images.
         flip: average with the heatmaps of the mirrored crop: better and twice the work.
         decode: how peaks become coordinates, see `HeatmapCodec`.
         batch_size: crops a forward pass; memory grows with it, not with the number of boxes.
@@ -67,8 +67,8 @@ class PosePredictor:
         >>> from pcrpose.models.config import PCRConfig
         >>> from pcrpose.models.pcr import PCR
         >>> model = PCR(PCRConfig(encoder="resnet_nano", channels=(32, 32, 32), se_norm="none"))
-        >>> picture = np.zeros((120, 160, 3), dtype=np.uint8)
-        >>> PosePredictor(model).predict(picture, [[10, 10, 60, 110], [70, 5, 120, 110]]).keypoints.shape
+        >>> image = np.zeros((120, 160, 3), dtype=np.uint8)
+        >>> PosePredictor(model).predict(image, [[10, 10, 60, 110], [70, 5, 120, 110]]).keypoints.shape
         (2, 17, 2)
     """
 
@@ -97,19 +97,19 @@ class PosePredictor:
         self._warned = False
 
     def predict(self, image: ImageSource, boxes_xyxy: npt.ArrayLike | None = None, *, color: Color = "rgb") -> Poses:
-        """Find the poses of one picture.
+        """Find the poses of one image.
 
         Args:
             image: path, encoded bytes, PIL image or ``(H, W, 3)`` uint8 array.
             boxes_xyxy: ``(N, 4)`` float, image pixels; None asks the detector. An empty list gives no poses.
-            color: order of an array's channels; ``"bgr"`` for pictures from OpenCV.
+            color: order of an array's channels; ``"bgr"`` for images from OpenCV.
 
         Returns:
             N poses in the order of the boxes, or the detector's poses, best first.
 
         Raises:
-            ValueError: for a picture that cannot be read, or a box that is not finite, has no width or height or
-                lies outside the picture.
+            ValueError: for an image that cannot be read, or a box that is not finite, has no width or height or
+                lies outside the image.
             FileNotFoundError: for a path that does not exist.
         """
         return self.predict_batch([image], None if boxes_xyxy is None else [boxes_xyxy], color=color)[0]
@@ -121,19 +121,19 @@ class PosePredictor:
         *,
         color: Color = "rgb",
     ) -> list[Poses]:
-        """Find the poses of many pictures; their persons share batches, and pictures are opened as they are needed.
+        """Find the poses of many images; their persons share batches, and images are opened as they are needed.
 
         Args:
             images: as for `predict`.
-            boxes: one ``(N, 4)`` array a picture; None asks the detector.
+            boxes: one ``(N, 4)`` array an image; None asks the detector.
             color: as for `predict`.
 
         Returns:
-            One `Poses` a picture, in order.
+            One `Poses` an image, in order.
 
         Raises:
-            ValueError: as for `predict`, or if there are not as many entries in ``boxes`` as pictures.
-            TypeError: if ``images`` is one picture.
+            ValueError: as for `predict`, or if there are not as many entries in ``boxes`` as images.
+            TypeError: if ``images`` is one image.
             FileNotFoundError: as for `predict`.
         """
         check_many(images)
@@ -150,19 +150,19 @@ class PosePredictor:
         *,
         color: Color = "rgb",
     ) -> list[Poses]:
-        """Find the poses of pictures whose boxes a detector found earlier, scored and thinned like a detector's.
+        """Find the poses of images whose boxes a detector found earlier, scored and thinned like a detector's.
 
         Args:
             images: as for `predict_batch`.
-            detections: ``(N, 4)`` boxes_xyxy and ``(N,)`` scores, one pair a picture. Boxes that cannot be cropped
-                (not finite, without width or height, outside the picture) are left out, which is logged.
+            detections: ``(N, 4)`` boxes_xyxy and ``(N,)`` scores, one pair an image. Boxes that cannot be cropped
+                (not finite, without width or height, outside the image) are left out, which is logged.
             color: as for `predict`.
 
         Returns:
-            One `Poses` a picture, best pose first.
+            One `Poses` an image, best pose first.
 
         Raises:
-            ValueError: for a picture that cannot be read, or numbers of boxes, scores and pictures that differ.
+            ValueError: for an image that cannot be read, or numbers of boxes, scores and images that differ.
             FileNotFoundError: for a path that does not exist.
         """
         check_many(images)
@@ -176,19 +176,19 @@ class PosePredictor:
 
         Args:
             image: as for `predict`.
-            box_xyxy: ``(4,)`` float, image pixels; None takes the whole picture. The detector is not asked.
+            box_xyxy: ``(4,)`` float, image pixels; None takes the whole image. The detector is not asked.
             color: as for `predict`.
 
         Returns:
-            ``(J, h, w)`` float32 heatmaps, and the one crop of the picture that they cover: what
-            `pcrpose.keypoints.overlay.draw_heatmaps` lays on the picture.
+            ``(J, h, w)`` float32 heatmaps, and the one crop of the image that they cover: what
+            `pcrpose.keypoints.overlay.draw_heatmaps` lays on the image.
 
         Raises:
             ValueError: as for `predict`.
             FileNotFoundError: as for `predict`.
         """
         config, opened = self.model.config, open_image(image, color=color)
-        box = whole_image_box(picture_size(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
+        box = whole_image_box(image_size(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
         boxes = given_places(opened, box).boxes_xyxy
         crop = Crop.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
         return self._heatmaps(crop.warp(opened))[0].float().cpu().numpy(), crop
@@ -198,21 +198,21 @@ class PosePredictor:
             return detected_places(image, self.detector(image))
         if not self._warned:
             logger.warning(
-                "no boxes and no detector: the whole picture is taken for one person; "
+                "no boxes and no detector: the whole image is taken for one person; "
                 "give boxes_xyxy, or PosePredictor(model, detector=...)"
             )
             self._warned = True
-        return given_places(image, whole_image_box(picture_size(image)))
+        return given_places(image, whole_image_box(image_size(image)))
 
-    def _run(self, pictures: Iterable[tuple[Image, Places]]) -> list[Poses]:
-        """Fill batches across pictures, run them, and put each picture's poses together again.
+    def _run(self, images: Iterable[tuple[Image, Places]]) -> list[Poses]:
+        """Fill batches across images, run them, and put each image's poses together again.
 
-        A picture is cropped as it comes and then let go: the caller may use its memory for the next one.
+        An image is cropped as it comes and then let go: the caller may use its memory for the next one.
         """
         pending: list[_Chunk] = []
         asked: list[Places] = []
         found: list[list[tuple[Floats, Floats]]] = []
-        for index, (image, boxes) in enumerate(pictures):
+        for index, (image, boxes) in enumerate(images):
             asked.append(boxes)
             found.append([])
             for chunk in self._chunks(index, image, boxes, room=self.batch_size - _count(pending)):
@@ -228,18 +228,18 @@ class PosePredictor:
         while start < len(boxes.boxes_xyxy):
             part = boxes.boxes_xyxy[start : start + room]
             crop = Crop.from_boxes(part, config.input_size, padding=config.padding, alignment=config.alignment)
-            yield _Chunk(picture=index, crop=crop, pixels=crop.warp(image))
+            yield _Chunk(image_index=index, crop=crop, pixels=crop.warp(image))
             start, room = start + len(part), self.batch_size
 
     def _flush(self, pending: list[_Chunk], found: list[list[tuple[Floats, Floats]]]) -> None:
-        """Run one batch and hand every chunk's keypoints (image pixels) and scores to its picture."""
+        """Run one batch and hand every chunk's keypoints (image pixels) and scores to its image."""
         if not pending:
             return
         keypoints_crop, scores = self._forward(np.concatenate([chunk.pixels for chunk in pending]))
         start = 0
         for chunk in pending:
             rows = slice(start, start + len(chunk.crop))
-            found[chunk.picture].append((chunk.crop.inverse(keypoints_crop[rows]), scores[rows]))
+            found[chunk.image_index].append((chunk.crop.inverse(keypoints_crop[rows]), scores[rows]))
             start += len(chunk.crop)
         pending.clear()
 
@@ -256,10 +256,10 @@ class PosePredictor:
             self.model.eval()
         parameter = next(self.model.parameters())
         batch = torch.from_numpy(crops).to(parameter.device).permute(0, 3, 1, 2)
-        normalised = self.model.config.normalise(batch, parameter.dtype)
-        heatmaps: Tensor = self.model(normalised).final
+        normalized = self.model.config.normalize(batch, parameter.dtype)
+        heatmaps: Tensor = self.model(normalized).final
         if self.flip:
-            mirrored: Tensor = self.model(normalised.flip(3)).final
+            mirrored: Tensor = self.model(normalized.flip(3)).final
             indices = self.model.config.skeleton.flip_indices
             heatmaps = merge_mirrored(heatmaps, mirrored, indices, shift=self.codec.alignment == "edge")
         return heatmaps

@@ -20,19 +20,19 @@ def validate(
     *,
     detections: Mapping[int, Detections] | None = None,
 ) -> CocoMetrics:
-    """Predict every picture of a data set and evaluate the poses.
+    """Predict every image of a data set and evaluate the poses.
 
     Args:
         predictor: of a model with the data set's skeleton.
-        dataset: pictures, and the boxes of its annotated persons.
-        evaluator: of the same annotations; cleared first. Only the pictures it counts are predicted.
-        detections: boxes by picture id to use instead of the annotated ones; they are rescored and thinned.
+        dataset: images, and the boxes of its annotated persons.
+        evaluator: of the same annotations; cleared first. Only the images it counts are predicted.
+        detections: boxes by image id to use instead of the annotated ones; they are rescored and thinned.
 
     Returns:
-        The ten COCO figures, over all pictures of the evaluator.
+        The ten COCO figures, over all images of the evaluator.
 
     Raises:
-        ValueError: if the skeletons differ, or a picture or a box cannot be used.
+        ValueError: if the skeletons differ, or an image or a box cannot be used.
     """
     expected = predictor.model.config.skeleton
     if dataset.skeleton.keypoints != expected.keypoints:
@@ -51,7 +51,7 @@ def validate(
 
 
 def _annotated_boxes(dataset: AnnotatedPersons) -> dict[int, Floats]:
-    """Collect the boxes of each picture; a side that is one pixel wide in the file has length zero and is widened."""
+    """Collect the boxes of each image; a side that is one pixel wide in the file has length zero and is widened."""
     boxes: dict[int, list[Floats]] = {image_id: [] for image_id in dataset.image_paths}
     for sample in dataset.samples:
         box = sample.box_xyxy.copy()

@@ -1,6 +1,6 @@
 """Boxes and sizes: conversions, checks, and the way from a box to the window that is cropped.
 
-Boxes live in the keypoints' frame: an integer is a pixel's centre, so a whole picture is ``(0, 0, W-1, H-1)``.
+Boxes live in the keypoints' frame: an integer is a pixel's center, so a whole image is ``(0, 0, W-1, H-1)``.
 """
 
 from dataclasses import dataclass
@@ -59,19 +59,19 @@ def xyxy_to_xywh(boxes_xyxy: npt.ArrayLike) -> Floats:
 
 
 def whole_image_box(size: Size) -> Floats:
-    """``(1, 4)`` float64: the box of the whole picture."""
+    """``(1, 4)`` float64: the box of the whole image."""
     return np.array([[0.0, 0.0, size.width - 1.0, size.height - 1.0]])
 
 
 def clip_boxes(boxes_xywh: npt.ArrayLike, size: Size) -> Floats:
-    """Turn annotated COCO boxes into boxes of the keypoints' frame, inside the picture.
+    """Turn annotated COCO boxes into boxes of the keypoints' frame, inside the image.
 
-    The last pixel of a box that starts at ``x`` and is ``w`` wide is ``x + w - 1``; a box that covers the picture
+    The last pixel of a box that starts at ``x`` and is ``w`` wide is ``x + w - 1``; a box that covers the image
     becomes `whole_image_box`. A box without any pixel inside comes out with no width or height.
 
     Args:
         boxes_xywh: ``(N, 4)`` float, COCO's left, top, width, height.
-        size: of the picture.
+        size: of the image.
 
     Returns:
         ``(N, 4)`` float64, left, top, right, bottom.
@@ -91,14 +91,14 @@ def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
 
     Args:
         boxes_xyxy: ``(N, 4)`` float, left, top, right, bottom, image pixels; may be empty and may overlap the border.
-        size: of the picture; given, every box must touch it.
+        size: of the image; given, every box must touch it.
 
     Returns:
         ``(N, 4)`` float64 copy.
 
     Raises:
         ValueError: naming the first box that is not finite, has no width or height, is inverted,
-            or lies outside the picture; by its index, where there are several.
+            or lies outside the image; by its index, where there are several.
     """
     boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy").copy()
     name = "box" if len(boxes) == 1 else "box {}"
@@ -112,7 +112,7 @@ def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
         outside = (boxes[:, 2:] < 0).any(axis=1) | (boxes[:, :2] > last).any(axis=1)
         for index in np.flatnonzero(outside)[:1]:
             found = f"{name.format(index)}: {boxes[index].tolist()}"
-            raise ValueError(f"{found} lies outside the {size} (height x width) picture")
+            raise ValueError(f"{found} lies outside the {size} (height x width) image")
     return boxes
 
 
@@ -126,7 +126,7 @@ def croppable(boxes_xyxy: npt.ArrayLike, size: Size) -> Bools:
 
 
 def mirror_boxes(boxes_xyxy: npt.ArrayLike, width: int) -> Floats:
-    """Mirror ``(N, 4)`` boxes in a picture ``width`` pixels wide: x becomes ``width - 1 - x``."""
+    """Mirror ``(N, 4)`` boxes in an image ``width`` pixels wide: x becomes ``width - 1 - x``."""
     boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
     mirrored = boxes.copy()
     mirrored[:, 0], mirrored[:, 2] = width - 1 - boxes[:, 2], width - 1 - boxes[:, 0]
@@ -145,7 +145,7 @@ def intersection_areas(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Floats
 def windows(boxes_xyxy: npt.ArrayLike, aspect: float, padding: float = 1.25) -> tuple[Floats, Floats]:
     """Grow boxes to one aspect ratio and pad them: the windows that are cropped.
 
-    The shorter side is extended around the box's centre, then both sides are multiplied by ``padding``.
+    The shorter side is extended around the box's center, then both sides are multiplied by ``padding``.
 
     Args:
         boxes_xyxy: ``(N, 4)`` float, image pixels.
@@ -153,7 +153,7 @@ def windows(boxes_xyxy: npt.ArrayLike, aspect: float, padding: float = 1.25) -> 
         padding: factor, 1.25 in every published top-down recipe.
 
     Returns:
-        Centres ``(N, 2)`` and extents ``(N, 2)`` (width, height), float64, image pixels.
+        Centers ``(N, 2)`` and extents ``(N, 2)`` (width, height), float64, image pixels.
     """
     boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
     extents = boxes[:, 2:] - boxes[:, :2]

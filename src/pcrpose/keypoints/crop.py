@@ -1,6 +1,6 @@
-"""Crops of a picture: the way of points into a crop and back, and the pixels.
+"""Crops of an image: the way of points into a crop and back, and the pixels.
 
-An integer is a pixel's centre, in the picture as in the crop.
+An integer is a pixel's center, in the image as in the crop.
 """
 
 import math
@@ -15,19 +15,19 @@ from pcrpose.keypoints.arrays import Bools, Floats, Image, Indices, as_floats
 from pcrpose.keypoints.boxes import Size, check_boxes, windows
 from pcrpose.keypoints.warp import fill_crop
 
-Alignment: TypeAlias = Literal["centre", "edge"]
+Alignment: TypeAlias = Literal["center", "edge"]
 
 _SIMILARITY_TOLERANCE = 1e-3  # matrices written down elsewhere are often rounded to float32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Crop:
-    """N crops of one picture, all of one size.
+    """N crops of one image, all of one size.
 
     Attributes:
         matrices: ``(N, 2, 3)`` float64, similarities (perhaps mirroring) from image pixels to crop pixels.
         size: of every crop.
-        antialias: average the picture's pixels when a crop shrinks it; without, four pixels are mixed however
+        antialias: average the image's pixels when a crop shrinks it; without, four pixels are mixed however
             many lie between them, as the published HRNet and Simple Baselines code does.
 
     Raises:
@@ -54,7 +54,7 @@ class Crop:
 
     @classmethod
     def from_boxes(
-        cls, boxes_xyxy: npt.ArrayLike, size: Size, *, padding: float = 1.25, alignment: Alignment = "centre"
+        cls, boxes_xyxy: npt.ArrayLike, size: Size, *, padding: float = 1.25, alignment: Alignment = "center"
     ) -> "Crop":
         """Crop the windows round boxes: grown to the aspect ratio of ``size``, then padded.
 
@@ -81,19 +81,19 @@ class Crop:
         *,
         rotations: npt.ArrayLike = 0.0,
         mirrored: bool | Bools = False,
-        alignment: Alignment = "centre",
+        alignment: Alignment = "center",
     ) -> "Crop":
-        """Crop windows given by centre and extent.
+        """Crop windows given by center and extent.
 
         Args:
             centers: ``(N, 2)`` float, x then y, image pixels.
             extents: ``(N, 2)`` float, width and height, image pixels, positive. The width becomes the crop's width;
                 the height follows from the crop's aspect ratio.
             size: of every crop.
-            rotations: degrees, one number or ``(N,)``; positive turns the picture counter-clockwise as seen on screen.
-            mirrored: one value or ``(N,)``; the finished crop is mirrored, so who mirrors the picture before
+            rotations: degrees, one number or ``(N,)``; positive turns the image counter-clockwise as seen on screen.
+            mirrored: one value or ``(N,)``; the finished crop is mirrored, so who mirrors the image before
                 rotating it passes the negative angle.
-            alignment: ``"centre"`` sends a window's centre to the crop's, ``((W-1)/2, (H-1)/2)``, and mirrors as
+            alignment: ``"center"`` sends a window's center to the crop's, ``((W-1)/2, (H-1)/2)``, and mirrors as
                 ``W-1-x``; ``"edge"`` sends it to ``(W/2, H/2)``, mirrors as ``W-x`` and does not anti-alias,
                 as the published HRNet and Simple Baselines code does.
 
@@ -106,14 +106,14 @@ class Crop:
         extent = as_floats(extents, shape=(len(center), 2), name="extents") if len(center) else np.ones((0, 2))
         for index in np.flatnonzero(~(np.isfinite(extent) & (extent > 0)).all(axis=1))[:1]:
             raise ValueError(f"window {index}: expected a positive width and height, found {extent[index].tolist()}")
-        middle = (np.array([size.width, size.height]) - (alignment == "centre")) / 2
+        middle = (np.array([size.width, size.height]) - (alignment == "center")) / 2
         linear = _rotations(rotations, len(center)) * (size.width / extent[:, 0])[:, None, None]
         offset = middle - np.einsum("nij,nj->ni", linear, center)
         flags = _per_crop(np.asarray(mirrored, dtype=bool), len(center), "mirrored")
         linear[flags, 0] *= -1
         offset[flags, 0] = 2 * middle[0] - offset[flags, 0]
         matrices = np.concatenate([linear, offset[:, :, None]], axis=2)
-        return cls(matrices=matrices, size=size, antialias=alignment == "centre")
+        return cls(matrices=matrices, size=size, antialias=alignment == "center")
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -127,20 +127,20 @@ class Crop:
         return _apply(_inverted(self.matrices), points_crop, "points_crop")
 
     def warp(self, image: Image | PIL.Image.Image) -> Image:
-        """Cut the crops out of the picture.
+        """Cut the crops out of the image.
 
-        Only the part of the picture that a crop touches is read and copied. A crop that is not rotated is resized by
-        a filter that widens as the picture shrinks; a rotated one is shrunk first and then sampled bilinearly. The
-        crop of a mirrored picture at the mirrored window is the mirrored crop, bit for bit where nothing is rotated.
+        Only the part of the image that a crop touches is read and copied. A crop that is not rotated is resized by
+        a filter that widens as the image shrinks; a rotated one is shrunk first and then sampled bilinearly. The
+        crop of a mirrored image at the mirrored window is the mirrored crop, bit for bit where nothing is rotated.
 
         Args:
-            image: ``(H, W, 3)`` uint8, any colour order, or a PIL picture of mode RGB; not empty.
+            image: ``(H, W, 3)`` uint8, any color order, or a PIL image of mode RGB; not empty.
 
         Returns:
-            ``(N, size.height, size.width, 3)`` uint8, the same colour order; 0 outside the picture.
+            ``(N, size.height, size.width, 3)`` uint8, the same color order; 0 outside the image.
 
         Raises:
-            ValueError: if ``image`` is another thing, or a window is absurdly larger than the picture.
+            ValueError: if ``image`` is another thing, or a window is absurdly larger than the image.
         """
         _check_image(image)
         crops = np.zeros((len(self), self.size.height, self.size.width, 3), dtype=np.uint8)
@@ -150,11 +150,11 @@ class Crop:
 
 
 def mirror_keypoints(keypoints: npt.ArrayLike, width: int, flip_indices: Indices) -> Floats:
-    """Mirror ``(..., J, 2)`` keypoints in a picture ``width`` pixels wide; left and right change places.
+    """Mirror ``(..., J, 2)`` keypoints in an image ``width`` pixels wide; left and right change places.
 
     Args:
         keypoints: ``(..., J, 2)`` float, x then y.
-        width: of the picture, in the keypoints' pixels; x becomes ``width - 1 - x``.
+        width: of the image, in the keypoints' pixels; x becomes ``width - 1 - x``.
         flip_indices: ``(J,)`` intp, as `Skeleton.flip_indices`.
 
     Returns:
@@ -167,7 +167,7 @@ def mirror_keypoints(keypoints: npt.ArrayLike, width: int, flip_indices: Indices
 
 def _check_image(image: object) -> None:
     if isinstance(image, PIL.Image.Image):
-        fits, found = image.mode == "RGB" and 0 not in image.size, f"PIL picture {image.mode} {image.size}"
+        fits, found = image.mode == "RGB" and 0 not in image.size, f"PIL image {image.mode} {image.size}"
     elif isinstance(image, np.ndarray):
         fits = image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size > 0
         found = f"{image.dtype} {image.shape}"

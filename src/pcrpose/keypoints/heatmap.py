@@ -24,10 +24,10 @@ class HeatmapCodec:
         input_size: of the crops, a multiple of the stride.
         stride: crop pixels a cell.
         sigma: of the target's Gaussian, crop pixels; 8 is two cells of stride 4.
-        alignment: ``"centre"`` is ours: a cell covers ``stride`` crop pixels, ``crop = stride * (cell + 0.5) - 0.5``,
-            the Gaussian has a real-valued centre, and a map without a peak still gives its highest cell with its low
+        alignment: ``"center"`` is ours: a cell covers ``stride`` crop pixels, ``crop = stride * (cell + 0.5) - 0.5``,
+            the Gaussian has a real-valued center, and a map without a peak still gives its highest cell with its low
             score. ``"edge"`` reproduces the published HRNet and Simple Baselines code: ``crop = stride * cell``,
-            centres rounded to a cell, a window of 3 sigma, and (0, 0) where the maximum is not positive.
+            centers rounded to a cell, a window of 3 sigma, and (0, 0) where the maximum is not positive.
         decoding: how to find the place between the cells; see `locate`.
         blur_kernel: width in cells of the blur of ``"dark"`` and ``"udp"`` and of the window of ``"soft_argmax"``, odd.
 
@@ -47,7 +47,7 @@ class HeatmapCodec:
     input_size: Size
     stride: int = 4
     sigma: float = 8.0
-    alignment: Alignment = "centre"
+    alignment: Alignment = "center"
     decoding: Decoding = "dark"
     blur_kernel: int = 11
 
@@ -95,7 +95,7 @@ class HeatmapCodec:
 
         Returns:
             ``(B, J, h, w)`` float32 heatmaps, all zero where nothing is drawn, and ``(B, J)`` float32 weights: the
-            given ones, 0 where the keypoint is off the map. ``"centre"``: outside the map's outermost cells.
+            given ones, 0 where the keypoint is off the map. ``"center"``: outside the map's outermost cells.
             ``"edge"``: where the Gaussian's window misses the map, by the published rule, and nothing is drawn
             at a weight of 0.5 or less.
 
@@ -142,7 +142,7 @@ class HeatmapCodec:
     def locate(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         """Find the keypoints in cells: the highest cell, the first in reading order if several tie, then refined.
 
-        ``"argmax"`` leaves it there. ``"quarter"`` steps a quarter cell towards the higher neighbours. ``"dark"`` and
+        ``"argmax"`` leaves it there. ``"quarter"`` steps a quarter cell towards the higher neighbors. ``"dark"`` and
         ``"udp"`` fit a parabola to the blurred logarithm. ``"soft_argmax"`` averages a window round the peak. What
         happens at the border, and which steps count, depends on the alignment; `pcrpose.keypoints.peaks` says how.
 
@@ -183,7 +183,7 @@ class HeatmapCodec:
 
 
 def _gaussians(centers: Tensor, length: int, sigma: float, reach: float) -> Tensor:
-    """``(B, J)`` centres to ``(B, J, length)`` float32 bells of height 1, cut off beyond ``reach`` cells."""
+    """``(B, J)`` centers to ``(B, J, length)`` float32 bells of height 1, cut off beyond ``reach`` cells."""
     distance = torch.arange(length, device=centers.device, dtype=centers.dtype) - centers[..., None]
     bells = torch.exp(distance * distance / (-2 * sigma * sigma))
     return torch.where(distance.abs() <= reach, bells, 0).float()  # no NaN is within reach, so none comes out
@@ -196,7 +196,7 @@ def mirror_heatmaps(heatmaps: Tensor, flip_indices: Tensor | Indices, *, shift: 
         heatmaps: ``(B, J, h, w)`` float; not changed.
         flip_indices: ``(J,)`` integers, as `Skeleton.flip_indices`.
         shift: afterwards move everything one cell to the right, column 0 kept, as the published code for the
-            ``"edge"`` alignment does; ``"centre"`` needs no shift.
+            ``"edge"`` alignment does; ``"center"`` needs no shift.
 
     Returns:
         ``(B, J, h, w)``, a new tensor.

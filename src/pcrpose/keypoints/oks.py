@@ -72,7 +72,7 @@ def oks_nms(
     The best-scored pose is kept and the poses more alike to it than ``threshold`` go; so on with what is left.
 
     Args:
-        keypoints: ``(N, J, 2)`` float, x then y, image pixels, all of one picture.
+        keypoints: ``(N, J, 2)`` float, x then y, image pixels, all of one image.
         scores: ``(N,)`` float, pose scores; any scale, larger is better.
         areas: ``(N,)`` float, areas of the (padded) boxes, image pixels squared, positive.
         sigmas: ``(J,)`` float, per-keypoint spread of the skeleton, no unit.
@@ -94,8 +94,8 @@ def oks_nms(
         >>> oks_nms(keypoints, [0.4, 0.8, 0.6], [1600] * 3, sigmas=[0.1, 0.1])
         array([1, 2])
     """
-    picture = np.zeros(np.shape(scores)[:1], dtype=np.intp)
-    return oks_nms_batch(keypoints, scores, areas, picture, sigmas=sigmas, threshold=threshold, found=found)
+    image = np.zeros(np.shape(scores)[:1], dtype=np.intp)
+    return oks_nms_batch(keypoints, scores, areas, image, sigmas=sigmas, threshold=threshold, found=found)
 
 
 def oks_nms_batch(
@@ -108,21 +108,21 @@ def oks_nms_batch(
     threshold: float = 0.9,
     found: ArrayLike | None = None,
 ) -> Indices:
-    """Run `oks_nms` on many pictures at once; poses of different pictures never meet.
+    """Run `oks_nms` on many images at once; poses of different images never meet.
 
-    Each round decides the best waiting pose of every picture: there are as many rounds as one picture keeps poses.
+    Each round decides the best waiting pose of every image: there are as many rounds as one image keeps poses.
 
     Args:
-        keypoints: ``(N, J, 2)`` float; the poses of all pictures, in any order; as in `oks_nms` otherwise.
-        scores: ``(N,)`` float; only compared within a picture.
+        keypoints: ``(N, J, 2)`` float; the poses of all images, in any order; as in `oks_nms` otherwise.
+        scores: ``(N,)`` float; only compared within an image.
         areas: ``(N,)`` float.
-        image_ids: ``(N,)`` whole numbers or names, the picture of each pose.
+        image_ids: ``(N,)`` whole numbers or names, the image of each pose.
         sigmas: ``(J,)`` float.
         threshold: similarity in ``[0, 1]``.
         found: ``(N, J)`` bool.
 
     Returns:
-        ``(M,)`` intp: indices of the kept poses; pictures by first appearance, within one the best score first.
+        ``(M,)`` intp: indices of the kept poses; images by first appearance, within one the best score first.
 
     Raises:
         ValueError: as `oks_nms`, or if ``image_ids`` has another length.
@@ -130,10 +130,10 @@ def oks_nms_batch(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold: expected a similarity in [0, 1], found {threshold!r}")
     poses = _Candidates(keypoints, scores, areas, sigmas, found)
-    pictures = np.asarray(image_ids)
-    if pictures.shape != poses.scores.shape:
-        raise ValueError(f"image_ids: expected shape {poses.scores.shape}, found {pictures.shape}")
-    _, first_rows, inverse = np.unique(pictures, return_index=True, return_inverse=True)
+    images = np.asarray(image_ids)
+    if images.shape != poses.scores.shape:
+        raise ValueError(f"image_ids: expected shape {poses.scores.shape}, found {images.shape}")
+    _, first_rows, inverse = np.unique(images, return_index=True, return_inverse=True)
     appearance = first_rows[inverse]
     order = np.lexsort((-poses.scores, appearance))  # stable: equal scores keep their input order
     undecided, kept = np.arange(len(order)), []
@@ -230,7 +230,7 @@ def pose_scores(box_scores: ArrayLike, keypoint_scores: ArrayLike, *, threshold:
 
 
 class _Candidates:
-    """Poses of any pictures, checked, to be compared pair by pair."""
+    """Poses of any images, checked, to be compared pair by pair."""
 
     def __init__(
         self, keypoints: ArrayLike, scores: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, found: ArrayLike | None

@@ -79,12 +79,12 @@ def _numpy_argmax(values: Tensor) -> Tensor:
 
 
 def quarter_step(heatmaps: Tensor, peaks: Peaks, *, published: bool) -> Tensor:
-    """Go a quarter of a cell towards the higher neighbour on each axis.
+    """Go a quarter of a cell towards the higher neighbor on each axis.
 
     Args:
         heatmaps: ``(B, J, h, w)``.
         peaks: of the same heatmaps.
-        published: step only where ``1 < p < size - 1`` on both axes; otherwise each axis with both neighbours does.
+        published: step only where ``1 < p < size - 1`` on both axes; otherwise each axis with both neighbors does.
 
     Returns:
         ``(B, J, 2)`` cells to add to the peak.
@@ -113,7 +113,7 @@ def dark(heatmaps: Tensor, peaks: Peaks, kernel: int, *, published: bool) -> Ten
         kernel: width of the blur in cells, odd.
         published: the rules of the published code: the map is taken as zero outside, a peak within two cells of the
             border keeps its place and the step has no bound. Otherwise the differences are taken at the nearest cell
-            that has two neighbours each way, the blur narrows to what fits between them and the border, and the step
+            that has two neighbors each way, the blur narrows to what fits between them and the border, and the step
             is taken where the parabola has a maximum near the peak.
 
     Returns:
@@ -165,7 +165,7 @@ def soft_argmax(heatmaps: Tensor, peaks: Peaks, kernel: int) -> Tensor:
     """Take the mean place of a window round the peak, weighted by the positive part of the heatmap.
 
     The window is ``kernel`` cells wide, narrower on an axis where the border is nearer, down to the peak's own cell on
-    the border, so that it stays centred. Differentiable with respect to the heatmaps.
+    the border, so that it stays centered. Differentiable with respect to the heatmaps.
 
     Args:
         heatmaps: ``(B, J, h, w)``.
@@ -189,7 +189,7 @@ def soft_argmax(heatmaps: Tensor, peaks: Peaks, kernel: int) -> Tensor:
 
 
 def _trusted_parabola(heatmaps: Tensor, peaks: Peaks, kernel: int, *, reach: int) -> Tensor:
-    """Ours: differences where the map has neighbours, and only a maximum near the peak counts."""
+    """Ours: differences where the map has neighbors, and only a maximum near the peak counts."""
     height, width = heatmaps.shape[-2:]
     x, y = peaks.x.clamp(reach, width - 1 - reach), peaks.y.clamp(reach, height - 1 - reach)
     parabola = _parabola(_log(_blurred(heatmaps, x, y, kernel, reach=reach, border="shrink")))
@@ -204,7 +204,7 @@ def _log(values: Tensor) -> Tensor:
 
 
 def _parabola(logs: Tensor) -> _Parabola:
-    """Differences at the centre of ``(S, S, B, J)``; the second ones reach as far as the stencil does."""
+    """Differences at the center of ``(S, S, B, J)``; the second ones reach as far as the stencil does."""
     middle = len(logs) // 2
     low, high, last = middle - 1, middle + 1, 2 * middle
     row, column, here = logs[middle], logs[:, middle], logs[middle, middle]
@@ -219,7 +219,7 @@ def _parabola(logs: Tensor) -> _Parabola:
 
 
 def _window(heatmaps: Tensor, x: Tensor, y: Tensor, cells: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Gather a window that lies inside the map and covers what a centred one would share with it.
+    """Gather a window that lies inside the map and covers what a centered one would share with it.
 
     Returns:
         ``(P, Q, B, J)`` values, at least float32; their ``(P, B, J)`` rows and ``(Q, B, J)`` columns.
@@ -243,7 +243,7 @@ def _at_least_float32(values: Tensor) -> Tensor:
 
 
 def _blurred(heatmaps: Tensor, x: Tensor, y: Tensor, kernel: int, *, reach: int, border: Border) -> Tensor:
-    """Blur the heatmaps by a Gaussian, at the ``(S, S, B, J)`` cells up to ``reach`` from a centre.
+    """Blur the heatmaps by a Gaussian, at the ``(S, S, B, J)`` cells up to ``reach`` from a center.
 
     Each heatmap is left with a constant factor, save at a reflecting border.
     """
@@ -256,7 +256,7 @@ def _blurred(heatmaps: Tensor, x: Tensor, y: Tensor, kernel: int, *, reach: int,
 
 
 def _taps(cells: Tensor, center: Tensor, length: int, kernel: int, *, reach: int, border: Border) -> Tensor:
-    """Weights of ``(P, B, J)`` cells in the blurred values at 2 reach + 1 cells round the centre: ``(S, P, B, J)``."""
+    """Weights of ``(P, B, J)`` cells in the blurred values at 2 reach + 1 cells round the center: ``(S, P, B, J)``."""
     half, center = kernel // 2, center.to(cells.dtype)
     place = (center + torch.arange(-reach, reach + 1, device=center.device)[:, None, None])[:, None]
     if border == "reflect":
@@ -273,7 +273,7 @@ def _taps(cells: Tensor, center: Tensor, length: int, kernel: int, *, reach: int
 
 
 def _room(center: Tensor, length: int, most: int) -> Tensor:
-    """Count the cells between a centre and the nearer border, ``most`` at most."""
+    """Count the cells between a center and the nearer border, ``most`` at most."""
     return torch.minimum(center, length - 1 - center).clamp(max=most)
 
 

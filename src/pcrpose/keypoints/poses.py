@@ -1,4 +1,4 @@
-"""The persons found in one picture: what a predictor returns and everything else takes."""
+"""The persons found in one image: what a predictor returns and everything else takes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Poses:
-    """N persons of one picture, best first only if their maker says so.
+    """N persons of one image, best first only if their maker says so.
 
     The arrays are float32 copies and read-only: `dataclasses.replace` makes a changed one.
     A keypoint that was not found keeps its best guess and a low score; it is never moved to ``(0, 0)``.
@@ -78,7 +78,7 @@ class Poses:
 
     @classmethod
     def empty(cls, skeleton: Skeleton = COCO_17) -> "Poses":
-        """Make the result for a picture without persons."""
+        """Make the result for an image without persons."""
         none = np.zeros(0)
         return cls(
             keypoints=none, keypoint_scores=none, boxes_xyxy=none, box_scores=none, pose_scores=none, skeleton=skeleton
@@ -116,14 +116,14 @@ class Poses:
         scores: bool = False,
         line_width: float | None = None,
     ) -> PIL.Image.Image:
-        """Draw on a copy of the picture; see `pcrpose.keypoints.draw.draw_poses`."""
+        """Draw on a copy of the image; see `pcrpose.keypoints.draw.draw_poses`."""
         return draw_poses(image, self, threshold=threshold, boxes=boxes, scores=scores, line_width=line_width)
 
     def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:
         """Write as the COCO server takes results: one dict a person.
 
         Args:
-            image_id: the picture's id in the annotation file.
+            image_id: the image's id in the annotation file.
             category_id: 1 is COCO's person.
 
         Returns:

@@ -18,7 +18,7 @@ class Skeleton:
     Attributes:
         name: what messages and files call it.
         keypoints: J different names; their order is the order of every ``(..., J, 2)`` array.
-        flip_pairs: pairs that change places in a mirrored picture, each keypoint in at most one pair;
+        flip_pairs: pairs that change places in a mirrored image, each keypoint in at most one pair;
             given as names or as indices, kept as indices.
         bones: pairs to join when drawing; names or indices, kept as indices.
         sigmas: ``(J,)`` float64, positive: the annotation spread of OKS, in units of ``sqrt(area)``; read-only.
@@ -93,7 +93,7 @@ class Skeleton:
 
     @property
     def flip_indices(self) -> Indices:
-        """``(J,)`` intp: the keypoint whose value each keypoint takes in a mirrored picture; a new array."""
+        """``(J,)`` intp: the keypoint whose value each keypoint takes in a mirrored image; a new array."""
         order = np.arange(self.num_keypoints)
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left

@@ -1,7 +1,7 @@
 """A canvas and the strokes blended into it.
 
 Every stroke is a thick line with round ends, blended by how much of each pixel it covers. So edges are smooth without a
-second, larger picture, and a panorama costs what the strokes on it cost.
+second, larger image, and a panorama costs what the strokes on it cost.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import PIL.ImageOps
 
 from pcrpose.keypoints.arrays import Floats, Image
 
-Colour: TypeAlias = tuple[int, int, int]
+Color: TypeAlias = tuple[int, int, int]
 
 _BAND = 64  # rows blended at once: a long slanted stroke never needs its whole bounding box
 
@@ -26,36 +26,36 @@ class Stroke:
         start: ``(2,)`` float, x then y, finite, pixels of the canvas or beyond.
         end: the same.
         radius: half the line's width, pixels.
-        colour: RGB.
+        color: RGB.
         opacity: 0 to 1.
     """
 
     start: Floats
     end: Floats
     radius: float
-    colour: Colour
+    color: Color
     opacity: float = 1.0
 
 
 def open_canvas(image: Image | PIL.Image.Image) -> Image:
-    """Copy a picture to draw on.
+    """Copy an image to draw on.
 
     Args:
-        image: ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)`` uint8, RGB, or a PIL picture, which is turned
+        image: ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)`` uint8, RGB, or a PIL image, which is turned
             upright by its EXIF orientation, as predictors read it. Opacity is dropped.
 
     Returns:
         ``(H, W, 3)`` uint8, RGB, writable, nobody else's.
 
     Raises:
-        ValueError: if an array is not a uint8 picture.
+        ValueError: if an array is not a uint8 image.
         TypeError: if ``image`` is neither, a path for example.
     """
     if isinstance(image, PIL.Image.Image):
         image = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
     if not isinstance(image, np.ndarray):
         raise TypeError(
-            f"image: expected an array or a PIL picture, found {type(image).__name__}; "
+            f"image: expected an array or a PIL image, found {type(image).__name__}; "
             "pcrpose.data.images.open_image opens files"
         )
     array = np.asarray(image)
@@ -77,7 +77,7 @@ def blend(canvas: Image, stroke: Stroke) -> None:
         if left < right:
             cover = _coverage(ends, stroke.radius, slice(top, bottom), slice(left, right)) * stroke.opacity
             part = canvas[top:bottom, left:right]
-            part[:] = np.rint(part + (np.array(stroke.colour) - part) * cover[..., None])
+            part[:] = np.rint(part + (np.array(stroke.color) - part) * cover[..., None])
 
 
 def _span(positions: Floats, reach: float, limit: int) -> tuple[int, int]:
@@ -96,7 +96,7 @@ def _between(ends: Floats, top: float, bottom: float) -> Floats:
 
 
 def _coverage(ends: Floats, radius: float, rows: slice, columns: slice) -> Floats:
-    """How much of each pixel of a region the stroke covers, 0 to 1, by the distance of its centre."""
+    """How much of each pixel of a region the stroke covers, 0 to 1, by the distance of its center."""
     y, x = np.ogrid[rows, columns]
     from_start_x, from_start_y = x - ends[0, 0], y - ends[0, 1]
     along = ends[1] - ends[0]

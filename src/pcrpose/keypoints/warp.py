@@ -1,4 +1,4 @@
-"""The pixels of a crop: filled from the part of a picture that it touches, and from nothing else of it."""
+"""The pixels of a crop: filled from the part of an image that it touches, and from nothing else of it."""
 
 import math
 from typing import NamedTuple
@@ -16,16 +16,16 @@ _SLACK = 1e-6  # pixels; rounding noise must not decide which whole pixels are t
 
 
 def fill_crop(image: Image | PIL.Image.Image, matrix: Floats, crop: Image, *, antialias: bool) -> None:
-    """Cut one crop out of a picture.
+    """Cut one crop out of an image.
 
     Args:
-        image: ``(H, W, 3)`` uint8, or a PIL picture of mode RGB; not empty.
+        image: ``(H, W, 3)`` uint8, or a PIL image of mode RGB; not empty.
         matrix: ``(2, 3)`` float64, a similarity from image pixels to crop pixels.
-        crop: ``(h, w, 3)`` uint8, zeros; where the picture lies, its pixels are written.
+        crop: ``(h, w, 3)`` uint8, zeros; where the image lies, its pixels are written.
         antialias: see `Crop`.
 
     Raises:
-        ValueError: if the window is absurdly larger than the picture.
+        ValueError: if the window is absurdly larger than the image.
     """
     if antialias and matrix[0, 1] == 0 and matrix[1, 0] == 0:
         _resize(image, matrix, crop)
@@ -34,25 +34,25 @@ def fill_crop(image: Image | PIL.Image.Image, matrix: Floats, crop: Image, *, an
 
 
 class _Axis(NamedTuple):
-    """What one axis of an unrotated crop takes from the picture."""
+    """What one axis of an unrotated crop takes from the image."""
 
-    crop: slice  # crop pixels that see anything of the picture
-    region: tuple[int, int]  # picture pixels needed for them, perhaps beyond the border
+    crop: slice  # crop pixels that see anything of the image
+    region: tuple[int, int]  # image pixels needed for them, perhaps beyond the border
     box: tuple[float, float]  # edges of those crop pixels, counted from the region's edge
 
 
-def _axis(zoom: float, offset: float, length: int, picture: int) -> _Axis | None:
+def _axis(zoom: float, offset: float, length: int, image: int) -> _Axis | None:
     """Lay one axis out; ``zoom`` is positive, ``offset`` the crop position of image pixel 0."""
     step = 1 / zoom
-    start = (-0.5 - offset) * step + 0.5  # from here on positions count from the picture's edge
+    start = (-0.5 - offset) * step + 0.5  # from here on positions count from the image's edge
     reach = max(step, 1.0)  # half-width of the filter
     first = max(0, math.floor((-reach - start) * zoom - 0.5 - _SLACK))
-    last = min(length, math.ceil((picture + reach - start) * zoom + 0.5 + _SLACK))
+    last = min(length, math.ceil((image + reach - start) * zoom + 0.5 + _SLACK))
     if first >= last:
         return None
     box = (start + first * step, start + last * step)
     low, high = math.floor(box[0] - reach - _SLACK), math.ceil(box[1] + reach + _SLACK)
-    # The resizer takes float32: on this grid the numbers are exact, and so are those of the mirrored picture.
+    # The resizer takes float32: on this grid the numbers are exact, and so are those of the mirrored image.
     grid = 2.0 ** (23 - (high - low).bit_length())
     left, right = (round((edge - low) * grid) / grid for edge in box)
     return _Axis(slice(first, last), (low, high), (left, max(right, left + 1 / grid)))
@@ -61,9 +61,9 @@ def _axis(zoom: float, offset: float, length: int, picture: int) -> _Axis | None
 def _resize(image: Image | PIL.Image.Image, matrix: Floats, crop: Image) -> None:
     """Fill one unrotated crop by a resize of the region that it touches."""
     axes = []
-    for index, (length, picture) in enumerate(zip(crop.shape[1::-1], _width_height(image), strict=True)):
+    for index, (length, side) in enumerate(zip(crop.shape[1::-1], _width_height(image), strict=True)):
         zoom, offset = float(matrix[index, index]), float(matrix[index, 2])
-        axes.append(_axis(abs(zoom), offset if zoom > 0 else length - 1 - offset, length, picture))
+        axes.append(_axis(abs(zoom), offset if zoom > 0 else length - 1 - offset, length, side))
     across, down = axes
     if across is None or down is None:
         return
@@ -81,17 +81,17 @@ def _width_height(image: Image | PIL.Image.Image) -> tuple[int, int]:
 def _shrunk(
     region: Image | PIL.Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
 ) -> Image:
-    picture = region if isinstance(region, PIL.Image.Image) else PIL.Image.fromarray(region)
-    return np.asarray(picture.resize(size, PIL.Image.Resampling.BILINEAR, box=box))
+    image = region if isinstance(region, PIL.Image.Image) else PIL.Image.fromarray(region)
+    return np.asarray(image.resize(size, PIL.Image.Resampling.BILINEAR, box=box))
 
 
 def _region(image: Image | PIL.Image.Image, columns: tuple[int, int], rows: tuple[int, int]) -> Image | PIL.Image.Image:
-    """Copy a rectangle that may leave the picture, as what the picture is; zeros outside."""
+    """Copy a rectangle that may leave the image, as what the image is; zeros outside."""
     (left, right), (top, bottom) = columns, rows
     width, height = _width_height(image)
     pixels = (right - left) * (bottom - top)
     if pixels > _LARGEST_REGION:
-        raise ValueError(f"a window needs {right - left} x {bottom - top} pixels; the picture has {(height, width)}")
+        raise ValueError(f"a window needs {right - left} x {bottom - top} pixels; the image has {(height, width)}")
     if isinstance(image, PIL.Image.Image):
         if pixels <= _LARGEST_PIL_REGION:
             return image.crop((left, top, right, bottom))

@@ -24,12 +24,13 @@ from pcrpose.models.resnet import RESNETS
 HeatmapKind = Literal["gaussian", "probability"]
 FINEST_STRIDE = 4  # every model here predicts at a quarter of the crop's resolution
 COARSEST_STRIDE = 32
+OLD_SPELLINGS = {"alignment": {"centre": "center"}}  # in what version 0.1.0 saved
 USUAL_INPUT = Size(width=192, height=256)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoseConfig:
-    """What every model needs to turn a picture into its input and its output into keypoints.
+    """What every model needs to turn an image into its input and its output into keypoints.
 
     Attributes:
         skeleton: the keypoints it predicts, in the order of its heatmaps.
@@ -39,7 +40,7 @@ class PoseConfig:
         sigma: spread of the target Gaussians, crop pixels: 8 is the published 2 cells of stride 4.
         alignment: pixel convention of crops and heatmaps; ``"edge"`` for published third-party weights.
         heatmaps: ``"gaussian"``: the network's output is the map (squared-error training).
-            ``"probability"``: the output is normalised over the cells of a map and scaled so that a perfect
+            ``"probability"``: the output is normalized over the cells of a map and scaled so that a perfect
             prediction peaks at 1 (cross-entropy training).
         padding: factor from a person's box to the crop.
 
@@ -53,7 +54,7 @@ class PoseConfig:
     pixel_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     pixel_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     sigma: float = 8.0
-    alignment: Alignment = "centre"
+    alignment: Alignment = "center"
     heatmaps: HeatmapKind = "gaussian"
     padding: float = 1.25
 
@@ -81,7 +82,7 @@ class PoseConfig:
             input_size=self.input_size, stride=FINEST_STRIDE, sigma=self.sigma, alignment=self.alignment
         )
 
-    def normalise(self, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    def normalize(self, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """``(B, 3, H, W)`` uint8 RGB crops to what the network reads: ``(value / 255 - mean) / std``."""
         mean, std = (
             torch.tensor(values, dtype=dtype, device=crops.device).view(3, 1, 1)
@@ -116,6 +117,8 @@ def _from_json(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON hol
             return Size.parse(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"config key {key!r}: {error}") from error
+    if isinstance(value, str):
+        return OLD_SPELLINGS.get(key, {}).get(value, value)
     return tuple(value) if isinstance(value, list) else value
 
 

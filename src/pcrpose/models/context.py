@@ -95,7 +95,7 @@ class PlainUpsampling(nn.Module):
 
 
 class Residual(nn.Module):
-    """The RES branch: 1x1 convolution and batch norm, then nearest-neighbour up-sampling.
+    """The RES branch: 1x1 convolution and batch norm, then nearest-neighbor up-sampling.
 
     Up-sampling first, as the paper draws it, gives the same output at four times the cost: a 1x1 convolution treats
     every cell alike and repeated cells change neither mean nor variance of a batch (the running variance differs by

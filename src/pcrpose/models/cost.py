@@ -15,7 +15,7 @@ class Cost(NamedTuple):
     Attributes:
         parameters: number of trained values, those of the auxiliary heads included.
         gmacs: thousand million multiply-accumulates of one crop: convolutions, the transposed ones by their input
-            cells. The auxiliary heads do not run, and normalisation and pooling count nothing.
+            cells. The auxiliary heads do not run, and normalization and pooling count nothing.
     """
 
     parameters: int

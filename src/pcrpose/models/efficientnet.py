@@ -156,7 +156,7 @@ class EfficientNet(nn.Module):
         self.out_channels = width
 
     def forward(self, crops: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` normalised crops to ``(B, out_channels, H/stride, W/stride)`` features."""
+        """``(B, 3, H, W)`` normalized crops to ``(B, out_channels, H/stride, W/stride)`` features."""
         features: Tensor = self.blocks(self.stem(crops))
         return features
 

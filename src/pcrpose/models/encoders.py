@@ -15,9 +15,7 @@ ENCODER_STRIDES: Mapping[str, int] = MappingProxyType(
     | dict.fromkeys(MOBILENETS, MobileNetV2.stride)
 )
 # What width and height of a crop have to be multiples of: the coarsest cells inside the encoder.
-ENCODER_CELLS: Mapping[str, int] = MappingProxyType(
-    dict(ENCODER_STRIDES) | dict.fromkeys((*HRNETS, *MOBILENETS), 32)
-)
+ENCODER_CELLS: Mapping[str, int] = MappingProxyType(dict(ENCODER_STRIDES) | dict.fromkeys((*HRNETS, *MOBILENETS), 32))
 
 
 def build_encoder(name: str) -> ResNet | HRNet | EfficientNet | MobileNetV2:

@@ -28,7 +28,7 @@ class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):
         self.final_layer = prediction_head(self.encoder.out_channels, config.skeleton.num_keypoints)
 
     def forward(self, crops: Tensor) -> PCROutput:
-        """``(B, 3, H, W)`` normalised crops to ``(B, J, H/4, W/4)`` heatmaps; there are no auxiliary ones."""
+        """``(B, 3, H, W)`` normalized crops to ``(B, J, H/4, W/4)`` heatmaps; there are no auxiliary ones."""
         self.check_crops(crops)
         logits = self.final_layer(self.encoder(crops))
         return PCROutput(logits if self.training else self.finish(logits))

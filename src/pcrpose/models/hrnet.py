@@ -139,7 +139,7 @@ class HRNet(nn.Module):
         return nn.Sequential(*(ExchangeModule(widths, blocks, count) for count in outputs))
 
     def forward(self, crops: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` normalised crops to ``(B, width, H/4, W/4)`` features."""
+        """``(B, 3, H, W)`` normalized crops to ``(B, width, H/4, W/4)`` features."""
         stem = self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(crops))))))
         branches: list[Tensor] = [self.layer1(stem)]
         for transition, stage in (

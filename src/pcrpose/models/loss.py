@@ -52,7 +52,7 @@ def squared_error(
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, keypoint_weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy between the softmax over a map's cells and the target map normalised to one.
+    """Cross-entropy between the softmax over a map's cells and the target map normalized to one.
 
     A target map without any mass asks for the uniform distribution: no peak anywhere.
 

@@ -133,7 +133,7 @@ class MobileNetV2(nn.Module):
         self.out_channels = fine_channels + config.last_channels
 
     def forward(self, crops: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` normalised crops to ``(B, out_channels, H/16, W/16)`` features; H, W multiples of 32."""
+        """``(B, 3, H, W)`` normalized crops to ``(B, out_channels, H/16, W/16)`` features; H, W multiples of 32."""
         fine: Tensor = self.blocks[: self.fine_blocks](functional.relu6(self.stem(crops), inplace=True))
         coarse = functional.relu6(self.last(self.blocks[self.fine_blocks :](fine)), inplace=True)
         enlarged = functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)

@@ -48,7 +48,7 @@ class PCR(PoseModel[PCRConfig]):
         decoders 1 to l; the last level's heatmaps are the final ones.
 
         Args:
-            crops: ``(B, 3, H, W)`` float, RGB, normalised with ``config.pixel_mean`` and ``pixel_std``; H and W are
+            crops: ``(B, 3, H, W)`` float, RGB, normalized with ``config.pixel_mean`` and ``pixel_std``; H and W are
                 multiples of 32, usually ``config.input_size``.
 
         Returns:

@@ -42,7 +42,7 @@ class PCROutput(NamedTuple):
 
 
 class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
-    """A heatmap network of normalised crops, built from one configuration.
+    """A heatmap network of normalized crops, built from one configuration.
 
     Args:
         config: see the class of the configuration.
@@ -55,7 +55,7 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         self.config = config
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - card metadata of the hub mixin
-        """Give every architecture's model card the same metadata; the licence is the weights' maker's to state."""
+        """Give every architecture's model card the same metadata; the license is the weights' maker's to state."""
         super().__init_subclass__(
             library_name="pcrpose", pipeline_tag="keypoint-detection", model_card_template=CARD, **kwargs
         )
@@ -111,7 +111,7 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
                 f"crops: expected (B, 3, H, W) with H and W multiples of {cell}, found {tuple(crops.shape)}"
             )
         if not crops.is_floating_point():
-            raise ValueError(f"crops: expected floating point from config.normalise, found {crops.dtype}")
+            raise ValueError(f"crops: expected floating point from config.normalize, found {crops.dtype}")
 
     def finish(self, logits: Tensor) -> Tensor:
         """Turn a head's output into the heatmaps that are decoded, as ``config.heatmaps`` says.
@@ -137,7 +137,7 @@ def _gaussian_sums(length: int, sigma: float, like: Tensor) -> Tensor:
 
 
 def prediction_head(channels: int, num_keypoints: int) -> nn.Conv2d:
-    """Give the 1x1 convolution that predicts heatmaps, initialised as the published baselines do."""
+    """Give the 1x1 convolution that predicts heatmaps, initialized as the published baselines do."""
     head = nn.Conv2d(channels, num_keypoints, 1)
     nn.init.normal_(head.weight, std=0.001)
     if head.bias is not None:

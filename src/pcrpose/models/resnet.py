@@ -134,7 +134,7 @@ class ResNet(nn.Module):
         self.out_channels = widths[4]
 
     def forward(self, crops: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` normalised crops to ``(B, out_channels, H/32, W/32)`` features."""
+        """``(B, 3, H, W)`` normalized crops to ``(B, out_channels, H/32, W/32)`` features."""
         stem = self.maxpool(self.relu(self.bn1(self.conv1(crops))))
         features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(stem))))
         return features

@@ -41,7 +41,7 @@ class SimpleBaseline(PoseModel[SimpleBaselineConfig]):
         self.final_layer = prediction_head(widths[-1], config.skeleton.num_keypoints)
 
     def forward(self, crops: Tensor) -> PCROutput:
-        """``(B, 3, H, W)`` normalised crops to ``(B, J, H/4, W/4)`` heatmaps; there are no auxiliary ones."""
+        """``(B, 3, H, W)`` normalized crops to ``(B, J, H/4, W/4)`` heatmaps; there are no auxiliary ones."""
         self.check_crops(crops)
         logits = self.final_layer(self.deconv_layers(self.encoder(crops)))
         return PCROutput(logits if self.training else self.finish(logits))

@@ -19,7 +19,7 @@ class ZooEntry:
         parameters: number of trained values.
         gmacs: thousand million multiply-accumulates of one crop.
         metrics: figure by name, each name with its data set.
-        intervals: 95 % interval, low and high, of the metric of that name; a bootstrap over pictures.
+        intervals: 95 % interval, low and high, of the metric of that name; a bootstrap over images.
         data: what it was trained on and the terms of that data.
     """
 
@@ -43,19 +43,19 @@ _ENTRIES: tuple[ZooEntry, ...] = (
         parameters=2_676_570,
         gmacs=0.4342,
         metrics={
-            "AP on a subset of COCO val2017 (99 pictures, 303 persons), annotated boxes": 0.308,
+            "AP on a subset of COCO val2017 (99 images, 303 persons), annotated boxes": 0.308,
             "AP50 on the same": 0.691,
             "AP75 on the same": 0.241,
-            "AP on the same pictures, boxes of YOLOX-nano": 0.286,
+            "AP on the same images, boxes of YOLOX-nano": 0.286,
         },
         intervals={
-            "AP on a subset of COCO val2017 (99 pictures, 303 persons), annotated boxes": (0.267, 0.357),
+            "AP on a subset of COCO val2017 (99 images, 303 persons), annotated boxes": (0.267, 0.357),
             "AP50 on the same": (0.620, 0.774),
             "AP75 on the same": (0.178, 0.322),
-            "AP on the same pictures, boxes of YOLOX-nano": (0.246, 0.334),
+            "AP on the same images, boxes of YOLOX-nano": (0.246, 0.334),
         },
-        data="A part of COCO train2017 (annotations CC BY 4.0, pictures under Flickr's terms); the encoder began with "
-        "ImageNet's weights (pictures for non-commercial research).",
+        data="A part of COCO train2017 (annotations CC BY 4.0, images under Flickr's terms); the encoder began with "
+        "ImageNet's weights (images for non-commercial research).",
     ),
 )
 

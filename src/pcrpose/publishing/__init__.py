@@ -1,1 +1,1 @@
-"""What is shown of the pretrained models: figures, pictures, cards."""
+"""What is shown of the pretrained models: figures, images, cards."""

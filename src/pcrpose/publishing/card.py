@@ -1,7 +1,7 @@
 """A model's card: what it is for, how to use it, what was measured, what it was trained on and on what terms.
 
 A card is written from values, and refuses what the values do not bear out: a figure without an interval, a claim of the
-zoo that no measurement shows, a picture that is not there. ``benchmarks/zoo_figures.py`` writes the measurements.
+zoo that no measurement shows, an image that is not there. ``benchmarks/zoo_figures.py`` writes the measurements.
 """
 
 import json
@@ -23,8 +23,8 @@ CARD_FILE = "README.md"
 _TASK = "keypoint-detection"
 _TAGS = ["pose-estimation", _TASK, "pcrpose"]
 _INTENDED_USE = """\
-For finding the keypoints of people in pictures: to try out, to teach, for research, and as a start for training on your
-own keypoints. Not for recognising, judging or watching anybody: do not decide anything about a person with it."""
+For finding the keypoints of people in images: to try out, to teach, for research, and as a start for training on your
+own keypoints. Not for recognizing, judging or watching anybody: do not decide anything about a person with it."""
 _USUAL_LIMITS = (
     "It sees one box at a time: a box that is wrong or holds two people gives a wrong pose.",
     "`keypoint_scores` are the heights of heatmap peaks, not probabilities.",
@@ -56,7 +56,7 @@ class Training:
 
     Attributes:
         method: Markdown: what the recipe's letters stand for here, losses, schedules, augmentation, departures.
-        data: every data set, also those that only gave an initialisation.
+        data: every data set, also those that only gave an initialization.
         seed: of the run.
         epochs: in all stages together.
         crops: seen in all stages together.
@@ -70,12 +70,12 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Licence:
+class License:
     """Terms of the weights.
 
     Attributes:
         identifier: as the Hub lists them: ``"apache-2.0"``, or ``"other"`` with a name.
-        name: of another licence: ``"research-use-with-citation"``.
+        name: of another license: ``"research-use-with-citation"``.
         terms: one sentence that says what is allowed.
     """
 
@@ -93,9 +93,9 @@ class Card:
         config: the model's.
         measurements: rows of the table of figures.
         training: how it was trained, and on what.
-        licence: of the weights.
+        license: of the weights.
         lacks: what is known to be missing or weak, one sentence each; at least one.
-        picture: file name of a drawn picture, relative to the card.
+        image: file name of a drawn image, relative to the card.
         intended_use: Markdown, in place of the usual text.
         load_as: name for `load_model`; the entry's by default.
 
@@ -108,9 +108,9 @@ class Card:
     config: PoseConfig
     measurements: tuple[Measurement, ...]
     training: Training
-    licence: Licence
+    license: License
     lacks: tuple[str, ...]
-    picture: str | None = None
+    image: str | None = None
     intended_use: str = _INTENDED_USE
     load_as: str | None = None
 
@@ -147,8 +147,8 @@ class Card:
         return ModelCardData(
             library_name="pcrpose",
             pipeline_tag=_TASK,
-            license=self.licence.identifier,
-            license_name=self.licence.name or None,
+            license=self.license.identifier,
+            license_name=self.license.name or None,
             tags=_TAGS,
             datasets=[source.hub_id for source in self.training.data if source.hub_id] or None,
             model_name=self.entry.name,
@@ -164,8 +164,8 @@ class Card:
             f"{config.input_size} (height x width) crop of one person, {entry.parameters / 1e6:.2f} M parameters, "
             f"{entry.gmacs:.2f} GMACs a crop."
         )
-        if self.picture is not None:
-            yield f"![Poses that {entry.name} found](<{self.picture}>)"
+        if self.image is not None:
+            yield f"![Poses that {entry.name} found](<{self.image}>)"
         yield "## Intended use"
         yield self.intended_use
         yield from _how_to_use(self.load_as or entry.name)
@@ -180,9 +180,9 @@ class Card:
         yield "## Training"
         yield f"Recipe `{self.entry.recipe}`. {training.method}"
         yield f"Seed {training.seed}, {training.epochs:g} epochs, {training.crops:,} crops seen."
-        yield "## Data and licence"
+        yield "## Data and license"
         yield "\n".join(_source_line(source) for source in training.data)
-        yield f"The weights: {self.licence.terms} The code is Apache-2.0."
+        yield f"The weights: {self.license.terms} The code is Apache-2.0."
 
 
 def write_card(folder: str | Path, card: Card) -> Path:
@@ -192,18 +192,18 @@ def write_card(folder: str | Path, card: Card) -> Path:
         The file, ``README.md``.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or the card's picture is not in it.
-        ValueError: if the picture is not named relative to the folder.
+        FileNotFoundError: if there is no such folder, or the card's image is not in it.
+        ValueError: if the image is not named relative to the folder.
     """
     target = Path(folder) / CARD_FILE
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{folder}: expected the folder of the model")
-    if card.picture is not None:
-        name = PurePosixPath(card.picture)
-        if name.is_absolute() or ".." in name.parts or "\\" in card.picture:
-            raise ValueError(f"picture: expected a name inside {folder}, found {card.picture!r}")
+    if card.image is not None:
+        name = PurePosixPath(card.image)
+        if name.is_absolute() or ".." in name.parts or "\\" in card.image:
+            raise ValueError(f"image: expected a name inside {folder}, found {card.image!r}")
         if not (target.parent / name).is_file():
-            raise FileNotFoundError(f"{folder}: expected the card's picture {card.picture!r} in it")
+            raise FileNotFoundError(f"{folder}: expected the card's image {card.image!r} in it")
     write_text(target, str(card))
     return target
 
@@ -229,9 +229,9 @@ def _how_to_use(name: str) -> Iterator[str]:
 from PIL import Image
 from pcrpose import PosePredictor, load_model
 
-picture = Image.open("picture.jpg")
-poses = PosePredictor(load_model({json.dumps(name)})).predict(picture, boxes_xyxy=[[20, 15, 365, 511]])
-poses.draw(picture).save("poses.png")
+image = Image.open("image.jpg")
+poses = PosePredictor(load_model({json.dumps(name)})).predict(image, boxes_xyxy=[[20, 15, 365, 511]])
+poses.draw(image).save("poses.png")
 ```"""
     yield "A box is left, top, right, bottom of one person, in pixels; so are x and y of `poses.keypoints`."
 
@@ -240,8 +240,8 @@ def _figures(measurements: tuple[Measurement, ...]) -> Iterator[str]:
     yield "## Figures"
     decodings = " and ".join(sorted({f"`{measurement.decode}`" for measurement in measurements}))
     yield (
-        f"In brackets: {100 * measurements[0].confidence:g} % intervals, bootstrap over pictures. "
-        "None of the pictures was trained on.\n"
+        f"In brackets: {100 * measurements[0].confidence:g} % intervals, bootstrap over images. "
+        "None of the images was trained on.\n"
         "Figures on a part of a data set do not compare with published ones on the whole. "
         f"Decoding: {decodings}."
     )

@@ -16,7 +16,7 @@ class Measurement:
     """One evaluation of a model.
 
     Attributes:
-        data: what was measured on and how much of it: ``"subset of COCO val2017 (99 pictures, 303 persons)"``. Pictures
+        data: what was measured on and how much of it: ``"subset of COCO val2017 (99 images, 303 persons)"``. Images
             never trained on: the card says so.
         boxes: whose boxes: ``"annotated"``, or the detector's name.
         flip: whether the heatmaps of the mirrored crop were averaged in.

@@ -28,7 +28,7 @@ class Progress:
     """Where a run stands.
 
     Attributes:
-        step: optimiser steps done.
+        step: optimizer steps done.
         best: the best validation figure so far, if any was measured.
         log_bytes: length of the log up to this step; what a crash wrote after it is cut off on resume.
         validation: the last validation figure, if any was measured.
@@ -113,7 +113,7 @@ def read_progress(folder: Path) -> Progress:
 
 
 def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """Name every tensor of an optimiser's state ``<kind>/<parameter>``."""
+    """Name every tensor of an optimizer's state ``<kind>/<parameter>``."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{kind}/{names[parameter]}": value

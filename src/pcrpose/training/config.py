@@ -17,7 +17,7 @@ class TrainConfig:
 
     Attributes:
         epochs: passes over the data.
-        batch_size: crops an optimiser step sees in all, over all processes; an epoch's incomplete last batch is left
+        batch_size: crops an optimizer step sees in all, over all processes; an epoch's incomplete last batch is left
             out.
         accumulate: parts into which each process cuts its share of a batch, to need less memory. Gradients are those
             of the whole, but batch norms in training take each part's own statistics.
@@ -40,9 +40,9 @@ class TrainConfig:
         precision: ``"bf16"`` runs the network in autocast; weights, loss and averages stay float32. ``"fp16"`` does
             too, with a scaled loss, on CUDA only.
         sync_batch_norm: batch norms take their statistics over all processes, not each over its own; on CUDA only.
-        max_broken: samples whose picture may turn out missing or broken, in each process; another sample takes the
+        max_broken: samples whose image may turn out missing or broken, in each process; another sample takes the
             place of such a one.
-        tensorboard: also write curves and example pictures for TensorBoard.
+        tensorboard: also write curves and example images for TensorBoard.
         num_workers: processes that prepare crops; 0 prepares them in this one.
         seed: of the order of samples; their augmentation has the data set's own seed.
         checkpoint_every: steps between checkpoints; one is also written at the end.

@@ -29,13 +29,13 @@ def write_contact_sheets(
     rows: int = 6,
     padding: float = 1.6,
 ) -> list[Path]:
-    """Draw boxes with what lies around them, each under its index, score and picture id.
+    """Draw boxes with what lies around them, each under its index, score and image id.
 
     Args:
         folder: made if it is missing; pages are ``sheet_000.png`` and so on. Pages of an earlier, longer list that
             have no successor are deleted, so that the folder shows one list.
         negatives: the captions count them from 0, in this order.
-        images: folder of the pictures.
+        images: folder of the images.
         columns: tiles side by side.
         rows: tiles one below the other.
         padding: how much more than the box a tile shows; the box itself is outlined.
@@ -44,7 +44,7 @@ def write_contact_sheets(
         The pages, each of which was written whole.
 
     Raises:
-        ImageError: for a picture that cannot be opened.
+        ImageError: for an image that cannot be opened.
         ValueError: if there are no rows or columns.
     """
     if min(columns, rows) < 1:

@@ -92,8 +92,8 @@ def pseudo_labels(work: Sequence[str | Path], selection: Selection, *, date: str
     """Turn finished work files into annotations in COCO's form.
 
     What is kept has visibility 2: a model does not tell hidden from visible. What is not kept is written as not
-    labelled, ``0, 0, 0``, and so is a keypoint that was found outside its picture. An annotation's ``score`` is its
-    pose score, its ``source`` is ``"pseudo"``; its ``area`` is 0.53 of its box. Pictures without a person that is kept
+    labelled, ``0, 0, 0``, and so is a keypoint that was found outside its image. An annotation's ``score`` is its
+    pose score, its ``source`` is ``"pseudo"``; its ``area`` is 0.53 of its box. Images without a person that is kept
     are not listed: nobody has said that they are empty.
 
     Args:
@@ -103,23 +103,23 @@ def pseudo_labels(work: Sequence[str | Path], selection: Selection, *, date: str
 
     Returns:
         Content for `pcrpose.data.coco.read_coco`. Its ``info["pcrpose"]`` says where the labels come from: settings of
-        the predictions, thresholds, what was kept and dropped of every keypoint, pictures left out and leaks.
+        the predictions, thresholds, what was kept and dropped of every keypoint, images left out and leaks.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a share is missing, not finished or of other settings, or no picture at all could be used.
+        ValueError: if a share is missing, not finished or of other settings, or no image at all could be used.
     """
     found = read_shards(work)
     usable = [record for record in found.records if "persons" in record]
     if not usable:
-        raise ValueError(f"{work[0]}: expected pictures to label, found {len(found.records)} of which none can be used")
+        raise ValueError(f"{work[0]}: expected images to label, found {len(found.records)} of which none can be used")
     values = _all_keypoints(usable, found.header.skeleton)
     thresholds = selection.thresholds(values[..., 2], found.header.skeleton)
     kept = values[..., 2] > thresholds
     written = kept.sum(axis=1) >= selection.min_keypoints
     images, annotations = _listed(usable, values, kept, written)
     info = {"description": "pseudo-labels: predicted keypoints, checked by nobody"}
-    provenance = _provenance(found, selection, thresholds, kept & written[:, None], pictures=len(images))
+    provenance = _provenance(found, selection, thresholds, kept & written[:, None], images=len(images))
     logger.info("%d of %d persons, %d of %d keypoints kept", written.sum(), len(kept), kept[written].sum(), kept.size)
     if len(kept) and not written.any():
         logger.warning(
@@ -162,7 +162,7 @@ def _threshold_of_share(scores: Floats, share: float) -> float:
 
 
 def _all_keypoints(records: Sequence[Record], skeleton: Skeleton) -> Floats:
-    """``(N, J, 3)``: x, y and score of every person; outside the picture the score is minus infinity."""
+    """``(N, J, 3)``: x, y and score of every person; outside the image the score is minus infinity."""
     parts = [np.zeros((0, skeleton.num_keypoints, 3))]
     for record in records:
         rows = [person["keypoints"] for person in record["persons"]]
@@ -176,7 +176,7 @@ def _all_keypoints(records: Sequence[Record], skeleton: Skeleton) -> Floats:
 def _listed(
     records: Sequence[Record], values: Floats, kept: Bools, written: Bools
 ) -> tuple[list[Content], list[Content]]:
-    """Give COCO's entries of the pictures that have a person, and of those persons."""
+    """Give COCO's entries of the images that have a person, and of those persons."""
     images: list[Content] = []
     annotations: list[Content] = []
     start = 0
@@ -221,7 +221,7 @@ def _category(skeleton: Skeleton) -> Content:
     return {"id": PERSON, "name": "person", "keypoints": list(skeleton.keypoints), "skeleton": bones}
 
 
-def _provenance(found: Work, selection: Selection, thresholds: Floats, kept: Bools, *, pictures: int) -> Content:
+def _provenance(found: Work, selection: Selection, thresholds: Floats, kept: Bools, *, images: int) -> Content:
     """Say where labels come from; ``kept`` is ``(N, J)`` bool, of persons that are left out false."""
     names = found.header.skeleton.keypoints
     counts = kept.sum(axis=0).tolist()
@@ -232,9 +232,9 @@ def _provenance(found: Work, selection: Selection, thresholds: Floats, kept: Boo
             "share": selection.share,
             "min_keypoints": selection.min_keypoints,
         },
-        "pictures": {
+        "images": {
             "seen": len(found.records),
-            "listed": pictures,
+            "listed": images,
             "left_out": _pick(found.records, "left_out"),
             "leaks": _pick(found.records, "leak"),
         },

@@ -1,7 +1,7 @@
-"""The work file of a pseudo-label run: what was predicted so far, one line a picture, and of which share of them.
+"""The work file of a pseudo-label run: what was predicted so far, one line an image, and of which share of them.
 
 Lines are in an order that is fixed beforehand and are written a chunk at a time. A run that was stopped goes on after
-the last whole chunk, so every picture shares its batches with the same others and the file comes out byte for byte
+the last whole chunk, so every image shares its batches with the same others and the file comes out byte for byte
 as if nothing had happened.
 """
 
@@ -17,7 +17,7 @@ from pcrpose.keypoints.skeleton import Skeleton
 
 Record: TypeAlias = Mapping[str, Any]
 
-CHUNK_PICTURES = 8
+CHUNK_IMAGES = 8
 FORMAT = "pcrpose pseudo-label work"
 VERSION = 1
 
@@ -56,10 +56,10 @@ class Shard:
             raise ValueError(f"shard: expected NUMBER/COUNT such as 2/4, found {text!r}")
         return cls(number=int(number), count=int(count))
 
-    def chunks(self, pictures: int) -> list[range]:
-        """Deal out ``pictures`` in chunks of neighbours, so that shares do not change who is predicted with whom."""
-        starts = range(0, pictures, CHUNK_PICTURES)[self.number - 1 :: self.count]
-        return [range(start, min(start + CHUNK_PICTURES, pictures)) for start in starts]
+    def chunks(self, images: int) -> list[range]:
+        """Deal out ``images`` in chunks of neighbors, so that shares do not change who is predicted with whom."""
+        starts = range(0, images, CHUNK_IMAGES)[self.number - 1 :: self.count]
+        return [range(start, min(start + CHUNK_IMAGES, images)) for start in starts]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +69,13 @@ class WorkHeader:
     Attributes:
         settings: everything that the predictions depend on; shares of one run agree in it.
         skeleton: of the keypoints.
-        pictures: how many there are, those of the other shares included.
+        images: how many there are, those of the other shares included.
         shard: which share this is.
     """
 
     settings: Record
     skeleton: Skeleton
-    pictures: int
+    images: int
     shard: Shard
 
     def line(self) -> bytes:
@@ -84,7 +84,7 @@ class WorkHeader:
             "format": FORMAT,
             "version": VERSION,
             "shard": str(self.shard),
-            "pictures": self.pictures,
+            "images": self.images,
             "skeleton": self.skeleton.to_dict(),
             "settings": self.settings,
         }
@@ -99,7 +99,7 @@ class WorkHeader:
         return cls(
             settings=content["settings"],
             skeleton=Skeleton.from_dict(content["skeleton"]),
-            pictures=content["pictures"],
+            images=content["images"],
             shard=Shard.parse(content["shard"]),
         )
 
@@ -118,7 +118,7 @@ class Work(NamedTuple):
 
     Attributes:
         header: see `WorkHeader`.
-        records: one a picture, with its number among all pictures as ``index``.
+        records: one an image, with its number among all images as ``index``.
     """
 
     header: WorkHeader
@@ -133,8 +133,8 @@ class WorkFile:
         header: of the run. A file that is there must have the same one.
 
     Attributes:
-        chunks: the shares of pictures that are left to do.
-        done: how many pictures were done before.
+        chunks: the shares of images that are left to do.
+        done: how many images were done before.
 
     Raises:
         ValueError: if the file is of something else, was made with other settings, or is damaged elsewhere than at
@@ -143,7 +143,7 @@ class WorkFile:
 
     def __init__(self, path: str | Path, header: WorkHeader) -> None:
         self.path = Path(path)
-        chunks = header.shard.chunks(header.pictures)
+        chunks = header.shard.chunks(header.images)
         lines = self._begin(header)
         whole, self.done = 0, 0
         for chunk in chunks:
@@ -202,15 +202,15 @@ def read_work(path: str | Path) -> Work:
         raise FileNotFoundError(f"{file}: no such work file")
     lines = _whole_lines(file)
     header = WorkHeader.parse(lines[0] if lines else b"", file)
-    chunks = header.shard.chunks(header.pictures)
+    chunks = header.shard.chunks(header.images)
     expected = sum(map(len, chunks))
     if len(lines) - 1 != expected:
-        raise ValueError(f"{file}: expected {expected} pictures, found {len(lines) - 1}; the run is not finished")
+        raise ValueError(f"{file}: expected {expected} images, found {len(lines) - 1}; the run is not finished")
     return Work(header, _check(file, lines[1:], chunks))
 
 
 def read_shards(paths: Sequence[str | Path]) -> Work:
-    """Read all shares of one run and put them together, pictures in their order.
+    """Read all shares of one run and put them together, images in their order.
 
     Raises:
         FileNotFoundError: if a file is missing.
@@ -263,11 +263,11 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _check(path: Path, lines: Sequence[bytes], chunks: Sequence[range]) -> list[dict[str, Any]]:
-    """Parse the lines of whole chunks; each has to be of the picture whose turn it is."""
+    """Parse the lines of whole chunks; each has to be of the image whose turn it is."""
     records = []
     for number, (line, index) in enumerate(zip(lines, (i for chunk in chunks for i in chunk), strict=True), start=2):
         record = _parse(line)
         if record is None or record.get("index") != index:
-            raise ValueError(f"{path}: line {number}: expected the record of picture {index}, found {line[:60]!r}")
+            raise ValueError(f"{path}: line {number}: expected the record of image {index}, found {line[:60]!r}")
         records.append(record)
     return records

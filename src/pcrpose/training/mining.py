@@ -14,18 +14,18 @@ from pcrpose.keypoints.arrays import Bools, Floats
 from pcrpose.keypoints.boxes import croppable, intersection_areas
 
 Reason: TypeAlias = Literal[
-    "picture", "incomplete", "score", "side", "outside", "person", "duplicate", "per_picture", "limit"
+    "image", "incomplete", "score", "side", "outside", "person", "duplicate", "per_image", "limit"
 ]
 
 REASONS: Mapping[Reason, str] = {
-    "picture": "in pictures that are not annotated",
-    "incomplete": "in pictures whose annotations are incomplete",
+    "image": "in images that are not annotated",
+    "incomplete": "in images whose annotations are incomplete",
     "score": "scored too low",
     "side": "too small",
-    "outside": "outside the picture",
+    "outside": "outside the image",
     "person": "touching a person",
     "duplicate": "much like a better-scored one",
-    "per_picture": "beyond the limit for a picture",
+    "per_image": "beyond the limit for an image",
     "limit": "beyond the limit in all",
 }
 
@@ -41,11 +41,11 @@ class MiningRules:
         min_side: least width and height, image pixels, 1 or more; small boxes can hardly be looked at.
         duplicate_iou: intersection over union from which on the lower-scored of two boxes is left out; 1 leaves out
             only what comes twice.
-        per_picture: most boxes of one picture; None sets no limit.
+        per_image: most boxes of one image; None sets no limit.
         limit: most boxes in all, best scores first.
-        skip_incomplete: pass over pictures whose annotations are said to be incomplete: there, what touches no
+        skip_incomplete: pass over images whose annotations are said to be incomplete: there, what touches no
             annotated person is often a person all the same.
-        skip_unstated: pass over pictures of which that is not said either way.
+        skip_unstated: pass over images of which that is not said either way.
 
     Raises:
         ValueError: naming the rule that has no meaning.
@@ -55,7 +55,7 @@ class MiningRules:
     max_intersection: float = 0.0
     min_side: float = 1.0
     duplicate_iou: float = 0.5
-    per_picture: int | None = None
+    per_image: int | None = None
     limit: int | None = None
     skip_incomplete: bool = True
     skip_unstated: bool = False
@@ -72,7 +72,7 @@ class MiningRules:
             raise ValueError(f"duplicate_iou: expected a number above 0, at most 1, found {self.duplicate_iou}")
         if not 1 <= self.min_side < np.inf:
             raise ValueError(f"min_side: expected a number of pixels from 1 up, found {self.min_side}")
-        for name in ("per_picture", "limit"):
+        for name in ("per_image", "limit"):
             if getattr(self, name) is not None and getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected None or a number from 0 up, found {getattr(self, name)}")
 
@@ -82,7 +82,7 @@ class MiningResult:
     """What was mined, and what became of every other detection.
 
     Attributes:
-        negatives: best score first; equal scores by picture, then in the detections' order.
+        negatives: best score first; equal scores by image, then in the detections' order.
         dropped: how many detections each rule left out, the first that applied, in the order of `REASONS`. With the
             negatives they add up to the detections.
     """
@@ -110,7 +110,7 @@ def mine_negatives(
 
     Args:
         detections: of a person detector, by image id, as `pcrpose.data.coco.read_detections` gives them.
-        people: every annotated person of the pictures; crowds and persons without keypoints count as persons.
+        people: every annotated person of the images; crowds and persons without keypoints count as persons.
         rules: thresholds and limits; None takes `MiningRules` as they are.
 
     Raises:
@@ -137,7 +137,7 @@ def mine_negatives(
     candidates: list[_Candidate] = []
     for image_id, found in detections.items():
         _check_finite(image_id, found)
-        candidates += _of_picture(image_id, found, people, rules, dropped)
+        candidates += _of_image(image_id, found, people, rules, dropped)
     candidates.sort(key=lambda each: (-each.score, each.image_id, each.place))
     limit = len(candidates) if rules.limit is None else rules.limit
     dropped["limit"] = len(candidates[limit:])
@@ -161,10 +161,10 @@ def background_quota(num_persons: int, persons_per_negative: float = 8.0) -> int
     return max(1, round(num_persons / persons_per_negative))
 
 
-def _of_picture(
+def _of_image(
     image_id: int, found: Detections, people: PersonBoxes, rules: MiningRules, dropped: Counter[Reason]
 ) -> Iterator[_Candidate]:
-    """Yield what a picture gives, best score first, and count what it does not."""
+    """Yield what an image gives, best score first, and count what it does not."""
     boxes, scores = found
     reason = _unusable(image_id, people, rules)
     if reason is not None:
@@ -185,8 +185,8 @@ def _of_picture(
             dropped["person"] += 1
         elif _alike(boxes[place], boxes[kept], rules.duplicate_iou).any():
             dropped["duplicate"] += 1
-        elif rules.per_picture is not None and len(kept) >= rules.per_picture:
-            dropped["per_picture"] += 1
+        elif rules.per_image is not None and len(kept) >= rules.per_image:
+            dropped["per_image"] += 1
         else:
             kept.append(place)
             yield _Candidate(image_id, place, boxes[place], float(scores[place]))
@@ -194,7 +194,7 @@ def _of_picture(
 
 def _unusable(image_id: int, people: PersonBoxes, rules: MiningRules) -> Reason | None:
     if image_id not in people.boxes_xyxy:
-        return "picture"
+        return "image"
     incomplete = rules.skip_incomplete and image_id in people.incomplete
     return "incomplete" if incomplete or (rules.skip_unstated and image_id in people.unstated) else None
 
@@ -225,6 +225,6 @@ def _check_finite(image_id: int, found: Detections) -> None:
     finite = np.isfinite(found.boxes_xyxy).all(axis=1) & np.isfinite(found.scores)
     for index in np.flatnonzero(~finite)[:1]:
         raise ValueError(
-            f"picture {image_id}, detection {index}: expected finite numbers, "
+            f"image {image_id}, detection {index}: expected finite numbers, "
             f"found {found.boxes_xyxy[index].tolist()} scored {found.scores[index]}"
         )

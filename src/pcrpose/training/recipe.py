@@ -21,7 +21,7 @@ from pcrpose.training.config import TrainConfig
 Carried = Literal["nothing", "encoder and decoder", "everything"]
 
 LETTERS: Mapping[str, str] = MappingProxyType(
-    {"A": "AI Challenger", "C": "COCO", "H": "hard negatives", "U": "pseudo-labelled pictures"}
+    {"A": "AI Challenger", "C": "COCO", "H": "hard negatives", "U": "pseudo-labelled images"}
 )
 RECIPE_FILE = "recipe.json"
 VERSION = 1

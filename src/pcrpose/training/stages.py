@@ -43,7 +43,7 @@ class Source:
         per_epoch: how many of them an epoch takes, in turn; more than there are repeats some. By default all once, and
             of the hard negatives (H) one to eight persons, which is ours.
         augmentation: None shows every box as it stands.
-        cache_images: open every picture before a stage begins and keep it in memory, decoded.
+        cache_images: open every image before a stage begins and keep it in memory, decoded.
         reduce_jpegs: decode large JPEG files at a part of their size, see `KeypointDataset`; not with ``cache_images``.
 
     Raises:
@@ -64,7 +64,7 @@ class Source:
             raise ValueError(f"per_epoch: expected at least 1 or None, found {self.per_epoch}")
 
     def crops(self, model: PoseConfig, *, seed: int = 0) -> KeypointDataset:
-        """Make the crops that a model is trained on; with ``cache_images`` the pictures are opened now.
+        """Make the crops that a model is trained on; with ``cache_images`` the images are opened now.
 
         Args:
             model: configuration of the model; it says which keypoints and what kind of crop.
@@ -110,7 +110,7 @@ def run_recipe(
     """Train stage after stage, each in a folder of its own; an interrupted run goes on where it stopped.
 
     Stage n is in ``stage-n-LETTERS`` and has `Trainer`'s files and ``recipe.json``. The next one starts from its
-    ``final`` weights with a new optimiser and a seed one higher. Where the keypoints are others, encoder and decoder
+    ``final`` weights with a new optimizer and a seed one higher. Where the keypoints are others, encoder and decoder
     are carried over and all heads are new.
 
     Args:

@@ -29,7 +29,7 @@ from pcrpose.training.engine.faults import plain_errors
 from pcrpose.training.engine.lock import locked
 from pcrpose.training.engine.log import RunLog
 from pcrpose.training.engine.precision import autocast, loss_scaler
-from pcrpose.training.engine.processes import Processes, start_accelerator, synchronise_statistics
+from pcrpose.training.engine.processes import Processes, start_accelerator, synchronize_statistics
 from pcrpose.training.engine.record import check_record, write_record
 from pcrpose.training.engine.shares import build_loss, loss_shares
 from pcrpose.training.engine.watch import BATCH_FILE, LossWatch, first_not_finite, write_not_finite
@@ -55,7 +55,7 @@ class Trainer:
         output_dir: made if it is missing; a checkpoint there is continued.
         config: see `TrainConfig`.
         validate: called in every process with the averaged model in evaluation mode; larger is better. What it gives
-            the first process counts. `CocoValidation` shares the pictures among the processes.
+            the first process counts. `CocoValidation` shares the images among the processes.
 
     Raises:
         ImportError: without the ``train`` extra, or without TensorBoard where it is asked for.
@@ -84,7 +84,7 @@ class Trainer:
         self.validate = validate
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.sync_batch_norm:
-            synchronise_statistics(self.model, device)
+            synchronize_statistics(self.model, device)
         freeze(self.model, config.freeze)
         self.optimizer = build_optimizer(self.model, config)
         self.average = WeightAverage(self.model, config.ema_decay)
@@ -121,7 +121,7 @@ class Trainer:
                 the samples of a batch whose loss broke are written to ``not_finite.json``. One process on a CPU looks
                 at every step, otherwise the steps since the last log line are looked at together.
             ValueError: if the folder holds a run with another configuration or other data, a sample cannot be made
-                into a crop, or more than ``max_broken`` pictures cannot be opened.
+                into a crop, or more than ``max_broken`` images cannot be opened.
             FolderInUseError: if another process trains in the folder.
             ChildProcessError: if a process that prepares crops died.
             OSError: if the disk is full; the last checkpoint is kept.
@@ -167,7 +167,7 @@ class Trainer:
         for place, (batch, share) in enumerate(zip(parts, shares, strict=True)):
             is_last = place == len(parts) - 1
             with contextlib.nullcontext() if is_last else self.accelerator.no_sync(network):
-                crops = self.model.config.normalise(batch["crop"]).contiguous(memory_format=torch.channels_last)
+                crops = self.model.config.normalize(batch["crop"]).contiguous(memory_format=torch.channels_last)
                 with autocast(self.config.precision, crops.device):
                     output = network(crops)
                 loss = self.loss(output, batch["keypoints_crop"], batch["keypoint_weights"], batch["is_background"])
@@ -175,7 +175,7 @@ class Trainer:
                     loss = loss * share
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call] # torch leaves it bare
             total += loss.detach()
-        if self.log.wants_pictures:
+        if self.log.wants_images:
             self._shown = parts[-1], output.final.detach()
         return total
 
@@ -216,7 +216,7 @@ class Trainer:
 
     def _validate(self, done: int) -> None:
         if self._shown is not None:
-            self.log.picture(done, draw_examples(self.model, *self._shown))
+            self.log.image(done, draw_examples(self.model, *self._shown))
         if self.validate is None:
             return
         measure = self.validate

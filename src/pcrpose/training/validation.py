@@ -1,4 +1,4 @@
-"""Validation during training, its pictures shared among the processes that train."""
+"""Validation during training, its images shared among the processes that train."""
 
 import json
 import tempfile
@@ -21,12 +21,12 @@ Rows = list[dict[str, Any]]
 class CocoValidation:
     """COCO's figures of a model; a `Trainer` takes it as ``validate`` and keeps the model of the best AP.
 
-    With several processes each predicts its share of the pictures, and the first one measures them all.
+    With several processes each predicts its share of the images, and the first one measures them all.
 
     Args:
-        dataset: pictures, and the boxes of its annotated persons.
+        dataset: images, and the boxes of its annotated persons.
         evaluator: of the same annotations; it holds the results of the last validation afterwards, in a single process.
-        detections: boxes by picture id to use instead of the annotated ones.
+        detections: boxes by image id to use instead of the annotated ones.
         flip: predict the mirrored crop too.
     """
 
@@ -78,15 +78,15 @@ class CocoValidation:
 
 
 def merge(rows: Iterable[Rows], shares: Iterable[frozenset[int]]) -> Rows:
-    """Put the processes' results together, picture by picture in the order of their ids, each exactly once.
+    """Put the processes' results together, image by image in the order of their ids, each exactly once.
 
     Raises:
-        ValueError: if a process gives results of a picture that is another's.
+        ValueError: if a process gives results of an image that is another's.
     """
     merged: Rows = []
     for rank, (own, share) in enumerate(zip(rows, shares, strict=True)):
         foreign = sorted({row["image_id"] for row in own} - share)
         if foreign:
-            raise ValueError(f"process {rank}: expected results of its own pictures, found picture {foreign[0]}")
+            raise ValueError(f"process {rank}: expected results of its own images, found image {foreign[0]}")
         merged.extend(own)
     return sorted(merged, key=lambda row: row["image_id"])

@@ -26,16 +26,16 @@ NAMES = ["handle", "tip", "left_edge", "right_edge"]
 RACKET = Skeleton("racket", NAMES, [(2, 3)], [(0, 1)], [0.05] * 4)
 
 
-def person(number: int, picture: int, shift: float = 0.0) -> Content:
+def person(number: int, image: int, shift: float = 0.0) -> Content:
     """Annotate a racket of 60 x 40 pixels."""
     points = [(10, 20), (65, 22), (40, 45), (42, 12)]
     keypoints = [value for x, y in points for value in (x + shift, y + shift, 2)]
     box = {"bbox": [5 + shift, 8 + shift, 65, 42], "area": 1500.0, "iscrowd": 0}
-    return {"id": number, "image_id": picture, "category_id": 3, "keypoints": keypoints, "num_keypoints": 4} | box
+    return {"id": number, "image_id": image, "category_id": 3, "keypoints": keypoints, "num_keypoints": 4} | box
 
 
 def sound() -> Content:
-    """Give two pictures with two rackets each, and nothing wrong with them."""
+    """Give two images with two rackets each, and nothing wrong with them."""
     return {
         "images": [{"id": n, "file_name": f"{n}.png", "width": 120, "height": 90} for n in (1, 2)],
         "annotations": [person(n, 1 + n // 3, shift=n) for n in (1, 2, 3, 4)],
@@ -65,8 +65,8 @@ def on_all(**values: Any) -> Change:  # noqa: ANN401 - as above
     return lambda content: [entry.update(values) for entry in content["annotations"]]
 
 
-def on_picture(index: int = 0, **values: Any) -> Change:  # noqa: ANN401 - as above
-    """Make the change that sets fields of one picture."""
+def on_image(index: int = 0, **values: Any) -> Change:  # noqa: ANN401 - as above
+    """Make the change that sets fields of one image."""
     return lambda content: content["images"][index].update(values)
 
 
@@ -85,24 +85,24 @@ def keypoint(place: int, x: float, y: float, visibility: float = 2) -> Change:
 
 
 def as_corners(content: Content) -> None:
-    """Write the boxes as left, top, right, bottom, in a picture that they nearly fill."""
+    """Write the boxes as left, top, right, bottom, in an image that they nearly fill."""
     for entry in content["annotations"]:
         x, y, width, height = entry["bbox"]
         entry["bbox"] = [x, y, x + width, y + height]
         entry["area"] = 1500.0
-    for picture in content["images"]:
-        picture.update(width=75, height=56)
+    for image in content["images"]:
+        image.update(width=75, height=56)
 
 
-def as_centres(content: Content) -> None:
-    """Write the boxes as centre, width and height."""
+def as_centers(content: Content) -> None:
+    """Write the boxes as center, width and height."""
     for entry in content["annotations"]:
         x, y, width, height = entry["bbox"]
         entry["bbox"] = [x + width / 2, y + height / 2, width, height]
 
 
 def in_shares(content: Content) -> None:
-    """Divide every coordinate by the picture's size."""
+    """Divide every coordinate by the image's size."""
     for entry in content["annotations"]:
         triples = np.array(entry["keypoints"]).reshape(-1, 3) / [120, 90, 1]
         entry["keypoints"] = triples.ravel().tolist()
@@ -117,7 +117,7 @@ def never_labelled(content: Content) -> None:
 
 
 def enlarged(content: Content) -> None:
-    """Keep the keypoints of a picture three times as large."""
+    """Keep the keypoints of an image three times as large."""
     for entry in content["annotations"]:
         entry["keypoints"] = (np.array(entry["keypoints"]).reshape(-1, 3) * [3, 3, 1]).ravel().tolist()
 
@@ -126,7 +126,7 @@ TROUBLES: list[tuple[str, Change, str, str, int, str]] = [
     ("no section", lambda c: c.pop("annotations"), "error", "sections", 1, "annotations"),
     ("section is no list", lambda c: c.update(images={}), "error", "sections", 1, "images"),
     ("entry is no object", lambda c: c["annotations"].append(7), "error", "sections", 1, "4"),
-    ("no pictures", lambda c: c.update(images=[], annotations=[]), "error", "sections", 2, "images"),
+    ("no images", lambda c: c.update(images=[], annotations=[]), "error", "sections", 2, "images"),
     ("no keypoints", without("categories", "keypoints"), "error", "category", 2, "racket"),
     ("no categories", lambda c: c.update(categories=[]), "error", "category", 1, "none"),
     ("keypoints no list", lambda c: c["categories"][0].update(keypoints="tip"), "error", "names", 1, "tip"),
@@ -152,14 +152,14 @@ TROUBLES: list[tuple[str, Change, str, str, int, str]] = [
     ("one word", named("a", "b", "leftedge", "rightedge"), "error", "flip_pairs", 1, "leftedge and rightedge"),
     ("bones from 0", lambda c: c["categories"][0].update(skeleton=[[0, 1]]), "error", "bones", 1, "[0, 1]"),
     ("bones beyond", lambda c: c["categories"][0].update(skeleton=[[1, 5], 7]), "error", "bones", 2, "[1, 5]"),
-    ("picture id twice", on_picture(1, id=1), "error", "picture_ids", 1, "1"),
-    ("no width", without("images", "width"), "error", "picture_fields", 1, "1.png: width and height"),
-    ("endless", on_picture(width=float("inf")), "error", "picture_fields", 1, "1.png"),
-    ("half a pixel", on_picture(height=80.5), "error", "picture_fields", 1, "1.png"),
-    ("no file name", without("images", "file_name"), "error", "picture_fields", 1, "picture 1: file_name"),
-    ("picture twice", on_picture(1, file_name="1.png"), "warning", "picture_names", 1, "1.png"),
-    ("unknown picture", on_person(image_id=8), "error", "unknown_pictures", 1, "annotation 1 of picture 8"),
-    ("text as id", on_all(image_id="1"), "error", "unknown_pictures", 4, "of picture 1"),
+    ("image id twice", on_image(1, id=1), "error", "image_ids", 1, "1"),
+    ("no width", without("images", "width"), "error", "image_fields", 1, "1.png: width and height"),
+    ("endless", on_image(width=float("inf")), "error", "image_fields", 1, "1.png"),
+    ("half a pixel", on_image(height=80.5), "error", "image_fields", 1, "1.png"),
+    ("no file name", without("images", "file_name"), "error", "image_fields", 1, "image 1: file_name"),
+    ("image twice", on_image(1, file_name="1.png"), "warning", "image_names", 1, "1.png"),
+    ("unknown image", on_person(image_id=8), "error", "unknown_images", 1, "annotation 1 of image 8"),
+    ("text as id", on_all(image_id="1"), "error", "unknown_images", 4, "of image 1"),
     ("unknown category", on_person(category_id=9), "error", "unknown_categories", 1, "annotation 1"),
     ("no category", without("annotations", "category_id"), "warning", "unknown_categories", 1, "annotation 1"),
     ("annotation id twice", on_person(id=2), "warning", "annotation_ids", 1, "2"),
@@ -176,7 +176,7 @@ TROUBLES: list[tuple[str, Change, str, str, int, str]] = [
     ("wrong count", on_person(num_keypoints=0), "error", "num_keypoints", 1, "annotation 1"),
     ("never labelled", never_labelled, "warning", "never_labelled", 1, "tip"),
     ("corner", keypoint(1, 0, 0), "error", "keypoint_places", 1, "annotation 1"),
-    ("outside the picture", keypoint(1, 125, 20), "warning", "keypoint_places", 1, "annotation 1"),
+    ("outside the image", keypoint(1, 125, 20), "warning", "keypoint_places", 1, "annotation 1"),
     ("far from the box", keypoint(1, 110, 20), "warning", "keypoint_places", 1, "annotation 1"),
     ("another size", enlarged, "error", "keypoint_places", 12, "annotation 1"),
     ("shares", in_shares, "error", "keypoint_places", 16, "annotation 1"),
@@ -187,7 +187,7 @@ TROUBLES: list[tuple[str, Change, str, str, int, str]] = [
     ("box outside", on_person(bbox=[130, 9, 30, 30]), "error", "boxes", 1, "annotation 1"),
     ("box over the border", on_person(bbox=[6, 9, 130, 80]), "warning", "boxes", 1, "annotation 1"),
     ("corners", as_corners, "error", "boxes", 4, "annotation 1"),
-    ("centres", as_centres, "error", "boxes", 4, "annotation 1"),
+    ("centers", as_centers, "error", "boxes", 4, "annotation 1"),
     ("no area", without("annotations", "area"), "warning", "areas", 1, "annotation 1"),
     ("area 0", on_person(area=0), "error", "areas", 1, "annotation 1"),
     ("large area", on_person(area=9000), "warning", "areas", 1, "annotation 1"),
@@ -308,61 +308,61 @@ def test_many_small_persons_are_told() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Write the pictures of the sound data."""
+    """Write the images of the sound data."""
     rng = np.random.default_rng(0)
-    (pictures := tmp_path / "pictures").mkdir()
+    (images := tmp_path / "images").mkdir()
     for name in ("1.png", "2.png"):
-        PIL.Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(pictures / name)
-    return pictures
+        PIL.Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(images / name)
+    return images
 
 
-def test_missing_pictures(folder: Path) -> None:
+def test_missing_images(folder: Path) -> None:
     """The message says where they are, if they are near."""
     assert examine(sound(), folder) == []
     (folder / "1.png").unlink()
     (missing,) = examine(sound(), folder)
     assert (missing.severity, missing.check, missing.count, missing.examples) == (
         "error",
-        "picture_files",
+        "image_files",
         1,
         ("1.png",),
     )
-    assert missing.message.startswith("picture files that are missing: 1 of 2; give the folder that they are in")
+    assert missing.message.startswith("image files that are missing: 1 of 2; give the folder that they are in")
 
     assert "there is no folder" in examine(sound(), folder / "none")[0].message
-    assert f"2.png lies in {folder}" in examine(changed(on_picture(0, file_name="2.png")), folder.parent)[0].message
-    deeper = changed(on_picture(0, file_name="data/train/2.png"))
+    assert f"2.png lies in {folder}" in examine(changed(on_image(0, file_name="2.png")), folder.parent)[0].message
+    deeper = changed(on_image(0, file_name="data/train/2.png"))
     assert "leave data/train/ out of file_name" in examine(deeper, folder)[0].message
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "no pictures"), (b"<html>", "no pictures"), (None, "cut off or damaged")]
+    ("content", "message"), [(b"", "no images"), (b"<html>", "no images"), (None, "cut off or damaged")]
 )
-def test_broken_pictures(folder: Path, content: bytes | None, message: str) -> None:
-    """Downloads that went wrong are found without decoding every picture."""
+def test_broken_images(folder: Path, content: bytes | None, message: str) -> None:
+    """Downloads that went wrong are found without decoding every image."""
     path = folder / "1.png"
     path.write_bytes(path.read_bytes()[:2000] if content is None else content)
     (broken,) = examine(sound(), folder)
 
-    assert (broken.severity, broken.check, broken.examples) == ("error", "picture_files", ("1.png",))
+    assert (broken.severity, broken.check, broken.examples) == ("error", "image_files", ("1.png",))
     assert message in broken.message
 
 
 def test_sizes_are_compared_with_the_files(folder: Path) -> None:
-    """Swapped sides are told from other sizes; a picture that is stored on its side counts as it is shown."""
+    """Swapped sides are told from other sizes; an image that is stored on its side counts as it is shown."""
     for size, message in (((90, 120), "swapped"), ((240, 180), "another size")):
-        findings = examine(changed(on_picture(0, width=size[0], height=size[1])), folder)
-        (sizes,) = (finding for finding in findings if finding.check == "picture_sizes")
+        findings = examine(changed(on_image(0, width=size[0], height=size[1])), folder)
+        (sizes,) = (finding for finding in findings if finding.check == "image_sizes")
         assert sizes.examples == (f"1.png says {size[1]}x{size[0]}, is 90x120",)
         assert message in sizes.message
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
-    with PIL.Image.open(folder / "1.png") as picture:
-        picture.transpose(PIL.Image.Transpose.ROTATE_90).save(folder / "1.png", exif=exif)
+    with PIL.Image.open(folder / "1.png") as image:
+        image.transpose(PIL.Image.Transpose.ROTATE_90).save(folder / "1.png", exif=exif)
     assert examine(sound(), folder) == []
 
 
-def test_shared_pictures_by_their_bytes(folder: Path) -> None:
+def test_shared_images_by_their_bytes(folder: Path) -> None:
     """With both folders the files decide, under whatever name."""
     other = folder / "val"
     other.mkdir()
@@ -372,12 +372,12 @@ def test_shared_pictures_by_their_bytes(folder: Path) -> None:
 
     (shared,) = examine(sound(), folder, against=content, against_images=other)
 
-    assert (shared.severity, shared.check, shared.examples) == ("error", "shared_pictures", ("2.png is a.png",))
+    assert (shared.severity, shared.check, shared.examples) == ("error", "shared_images", ("2.png is a.png",))
 
 
-def test_shared_pictures_by_their_names() -> None:
+def test_shared_images_by_their_names() -> None:
     """Without folders the same name and number is an error, the same name alone may be chance."""
-    content = changed(on_picture(1, id=7))
+    content = changed(on_image(1, id=7))
     found_here = [(finding.severity, finding.examples) for finding in examine(sound(), against=content)]
 
     assert found_here == [("error", ("1.png",)), ("warning", ("2.png",))]
@@ -412,14 +412,14 @@ def test_what_reading_alone_refuses_is_told() -> None:
     assert "expected a field 'id'" in findings[0].examples[0]
 
 
-def test_missing_visibility_is_recognised() -> None:
+def test_missing_visibility_is_recognized() -> None:
     """Two numbers a keypoint are a frequent way to write them."""
     content = changed(on_all(keypoints=[10, 20, 65, 22, 40, 45, 42, 12]))
     del content["annotations"][0]["id"]
     (finding,) = examine(content)
     assert (finding.check, finding.count) == ("keypoint_values", 4)
     assert "12 numbers; the visibility is missing" in finding.message
-    assert finding.examples[0] == "an annotation of picture 1"
+    assert finding.examples[0] == "an annotation of image 1"
 
 
 def test_everything_wrong_at_once() -> None:
@@ -429,14 +429,14 @@ def test_everything_wrong_at_once() -> None:
         on_person(0, image_id=8)(content)
         on_person(1, area=0)(content)
         on_person(2, bbox=[6, 9, 130, 80])(content)
-        on_picture(1, file_name="1.png")(content)
+        on_image(1, file_name="1.png")(content)
         content["categories"][0]["skeleton"] = [[0, 1]]
 
     assert found(examine(changed(change))) == [
         ("error", "bones"),
-        ("error", "unknown_pictures"),
+        ("error", "unknown_images"),
         ("error", "areas"),
-        ("warning", "picture_names"),
+        ("warning", "image_names"),
         ("warning", "boxes"),
     ]
 
@@ -455,14 +455,14 @@ def test_whatever_json_holds_is_survived(section: str, value: object) -> None:
 
 
 def test_summary() -> None:
-    """One phrase counts pictures, persons and keypoints."""
-    assert AnnotationFile.read(sound()).summary() == "2 pictures, 4 persons of 'racket' (4 keypoints)"
-    assert AnnotationFile.read({}).summary() == "0 pictures, 0 persons of 'no category' (0 keypoints)"
+    """One phrase counts images, persons and keypoints."""
+    assert AnnotationFile.read(sound()).summary() == "2 images, 4 persons of 'racket' (4 keypoints)"
+    assert AnnotationFile.read({}).summary() == "0 images, 0 persons of 'no category' (0 keypoints)"
 
 
 def test_a_finding_is_one_line() -> None:
     """Examples are cut short, and a dot shows that there are more."""
-    findings = examine(changed(lambda content: [on_picture(n, file_name="a\nb" * 40)(content) for n in (0, 1)]))
+    findings = examine(changed(lambda content: [on_image(n, file_name="a\nb" * 40)(content) for n in (0, 1)]))
     assert str(findings[0]).count("\n") == 0
     assert len(findings[0].examples[0]) == 60
 

@@ -11,7 +11,7 @@ from pcrpose.data.doctor.people import People, numbers
 
 
 def people(width: float = 100, **fields: Any) -> People:  # noqa: ANN401 - JSON values
-    """One person in one picture, with some fields replaced."""
+    """One person in one image, with some fields replaced."""
     annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40], "area": 5, "keypoints": [9, 9, 2]}
     content = {
         "images": [{"id": 1, "file_name": "1.png", "width": width, "height": 80}],
@@ -39,6 +39,6 @@ def test_what_is_no_number_leaves_a_gap(value: object) -> None:
     assert all(np.isnan(array).all() for array in (found.boxes_xywh, found.areas, found.keypoints))
 
 
-def test_a_picture_too_large_to_be_one_leaves_a_gap() -> None:
+def test_a_image_too_large_to_be_one_leaves_a_gap() -> None:
     """A width that no float can hold is no width."""
     assert np.isnan(people(width=10**400).sizes).all()

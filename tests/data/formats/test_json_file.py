@@ -11,13 +11,13 @@ import pytest
 from pcrpose.data.formats.json_file import (
     JsonFile,
     identifier,
+    image_size,
     is_finite,
     is_number,
     load_json,
     mapping,
     number,
     numbers,
-    picture_size,
     records,
     text,
 )
@@ -117,10 +117,10 @@ def test_values(take: Callable[..., Any], right: object, wrong: object, message:
 
 def test_sizes() -> None:
     """Whole numbers, however they are written."""
-    assert picture_size({"width": 640.0, "height": 480}, "here") == Size(width=640, height=480)
+    assert image_size({"width": 640.0, "height": 480}, "here") == Size(width=640, height=480)
     for width in (0, 0.5, -3):
         with pytest.raises(ValueError, match="here: expected a positive whole width and height"):
-            picture_size({"width": width, "height": 480}, "here")
+            image_size({"width": width, "height": 480}, "here")
 
 
 @pytest.mark.parametrize("width", ["Infinity", "NaN", "true", "1" + "0" * 400])
@@ -129,4 +129,4 @@ def test_sizes_that_are_no_numbers(width: str) -> None:
     record = json.loads(f'{{"width": {width}, "height": 480}}')
 
     with pytest.raises(ValueError, match="here: expected 'width' to be "):
-        picture_size(record, "here")
+        image_size(record, "here")

@@ -26,7 +26,7 @@ def person(third: dict[int, float], rest: float) -> Floats:
 
 
 def write(folder: Path, joints: Floats, digits: int) -> Path:
-    """Write a file and a picture of 100 x 90 pixels for each of its persons."""
+    """Write a file and an image of 100 x 90 pixels for each of its persons."""
     for number in range(1, joints.shape[-1] + 1 if joints.ndim == 3 else 2):
         PIL.Image.new("RGB", (100, 90)).save(folder / f"im{number:0{digits}d}.jpg")
     savemat(folder / "joints.mat", {"joints": joints})
@@ -52,7 +52,7 @@ def test_lsp(tmp_path: Path) -> None:
 
 
 def test_lspet(tmp_path: Path) -> None:
-    """In LSPET a 0 says not labelled; the box goes round the labelled ones, clipped to the picture."""
+    """In LSPET a 0 says not labelled; the box goes round the labelled ones, clipped to the image."""
     values = person({0: 0, 13: 0}, 1)
     values[13, :2] = -3000
     values[5, 0] = 100.5
@@ -81,18 +81,18 @@ def test_persons_without_a_box_are_left_out(tmp_path: Path, caplog: pytest.LogCa
         data = read_lsp(path, tmp_path)
 
     assert [sample.image_id for sample in data.samples] == [3]
-    left_out = "1 left out without a labelled keypoint, 1 left out without a box inside the picture"
-    assert caplog.messages == [f"{path}: 1 persons in 3 pictures, {left_out}"]
+    left_out = "1 left out without a labelled keypoint, 1 left out without a box inside the image"
+    assert caplog.messages == [f"{path}: 1 persons in 3 images, {left_out}"]
 
 
-def test_missing_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Pictures keep the number of their name; without any the folder is wrong."""
+def test_missing_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Images keep the number of their name; without any the folder is wrong."""
     path = write(tmp_path, np.stack([person({}, 1)] * 3, axis=2), 5)
     (tmp_path / "im00001.jpg").unlink()
 
     assert [sample.image_id for sample in read_lsp(path, tmp_path).samples] == [2, 3]
-    assert "1 of 3 pictures are missing or broken" in caplog.text
-    with pytest.raises(FileNotFoundError, match=r"3 of 3 pictures are missing or broken in .*elsewhere"):
+    assert "1 of 3 images are missing or broken" in caplog.text
+    with pytest.raises(FileNotFoundError, match=r"3 of 3 images are missing or broken in .*elsewhere"):
         read_lsp(path, tmp_path / "elsewhere")
 
 
@@ -127,6 +127,6 @@ def test_real_persons(shared_data: Callable[[str], Path], tmp_path: Path) -> Non
     found = np.stack([sample.box_xyxy for sample in data.samples])
     np.testing.assert_allclose(np.stack([sample.keypoints for sample in data.samples]), expected[..., :2], atol=1e-9)
     np.testing.assert_array_equal(np.stack([sample.visibility for sample in data.samples]), expected[..., 2])
-    # Where a picture ends, that file counts to its edge and we to its last pixel's centre.
+    # Where an image ends, that file counts to its edge and we to its last pixel's center.
     np.testing.assert_allclose(found[:, :2], boxes[:, :2], atol=0.011)
     np.testing.assert_allclose(found[:, 2:], boxes[:, :2] + boxes[:, 2:], atol=1.011)

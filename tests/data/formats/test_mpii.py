@@ -29,7 +29,7 @@ NOTHING = np.zeros((0, 0))
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Write two pictures of 90 x 80 pixels."""
+    """Write two images of 90 x 80 pixels."""
     for name in ("a", "b"):
         PIL.Image.new("RGB", (90, 80)).save(tmp_path / f"{name}.jpg")
     return tmp_path
@@ -57,25 +57,25 @@ def keypoint(number: int, x: float, y: float, **mark: Any) -> dict[str, Any]:  #
     return {"x": x, "y": y, "id": number} | mark
 
 
-def original(path: Path, pictures: Sequence[dict[str, Any]]) -> Path:
-    """Write a file nested as the original is: pictures of persons of keypoints."""
+def original(path: Path, images: Sequence[dict[str, Any]]) -> Path:
+    """Write a file nested as the original is: images of persons of keypoints."""
     head = {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0}  # a box round the head, not the person's
     rows = []
-    for picture in pictures:
+    for image in images:
         people = []
-        for person in picture["annorect"]:
+        for person in image["annorect"]:
             points = person["annopoints"]
             nested = structure([{"point": structure(points)}]) if points else NOTHING
             people.append(head | person | {"annopoints": nested})
-        image = structure([{"name": picture["name"]}])
-        rows.append({"image": image, "annorect": structure(people) if people else NOTHING})
+        named = structure([{"name": image["name"]}])
+        rows.append({"image": named, "annorect": structure(people) if people else NOTHING})
     release = {"annolist": structure(rows), "img_train": np.ones((1, len(rows))), "version": "12"}
     savemat(path, {"RELEASE": release})
     return path
 
 
 def test_json(images: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Coordinates come down by one, persons come picture by picture, who has no keypoints is counted."""
+    """Coordinates come down by one, persons come image by image, who has no keypoints is counted."""
     (images / "train.json").write_text(json.dumps(CONTENT))
     with caplog.at_level(logging.INFO):
         data = read_mpii(images / "train.json", images)
@@ -89,12 +89,12 @@ def test_json(images: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert third.visibility.tolist() == [0, 2] * 8
     assert not third.keypoints[::2].any()
     assert second.box_xyxy.tolist() == [32 - 25, 42 + 3.75 - 25, 32 + 25, 42 + 3.75 + 25]
-    assert caplog.messages == [f"{images / 'train.json'}: 3 persons in 2 pictures, 1 left out without keypoints"]
+    assert caplog.messages == [f"{images / 'train.json'}: 3 persons in 2 images, 1 left out without keypoints"]
 
 
 @pytest.mark.parametrize("scale", [0.25, 3.5])
 def test_the_window_is_the_published_one(scale: float, images: Path) -> None:
-    """Padded, the square has HRNet's centre and its 1.25 x 200 x scale pixels, also where it leaves the picture."""
+    """Padded, the square has HRNet's center and its 1.25 x 200 x scale pixels, also where it leaves the image."""
     box = read_mpii(changed(scale=scale), images).samples[0].box_xyxy
     centers, extents = windows([box], aspect=1.0, padding=1.25)
 
@@ -111,12 +111,12 @@ def test_the_original_file(images: Path) -> None:
     whole = {"scale": 3.0, "objpos": structure([{"x": 594.0, "y": 257.0}]), "annopoints": points}
     head_alone = {"scale": 1.0, "objpos": structure([{"x": 94.0, "y": 57.0}]), "annopoints": []}
     nowhere = {"annopoints": points}
-    pictures: list[dict[str, Any]] = [
+    rows: list[dict[str, Any]] = [
         {"name": "b.jpg", "annorect": [head_alone, whole, nowhere]},
         {"name": "none.jpg", "annorect": []},
         {"name": "a.jpg", "annorect": [whole]},
     ]
-    data = read_mpii(original(images / "mpii.mat", pictures), images)
+    data = read_mpii(original(images / "mpii.mat", rows), images)
     sample = data.samples[0]
 
     assert [each.annotation_id for each in data.samples] == [2, 4]
@@ -149,7 +149,7 @@ def test_both_files_agree(images: Path) -> None:
 
 
 def test_the_test_split(images: Path) -> None:
-    """Persons of whom no keypoints are published are left out; their pictures are not even looked for."""
+    """Persons of whom no keypoints are published are left out; their images are not even looked for."""
     entries = [{"image": "missing.jpg", "center": [30, 40], "scale": 1.0}, CONTENT[0]]
 
     assert [sample.annotation_id for sample in read_mpii(entries, images).samples] == [2]
@@ -157,26 +157,26 @@ def test_the_test_split(images: Path) -> None:
 
 
 def test_left_out(images: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Missing pictures are warned of, persons without a scale counted; the wrong folder is an error."""
+    """Missing images are warned of, persons without a scale counted; the wrong folder is an error."""
     (images / "a.jpg").unlink()
     with caplog.at_level(logging.INFO):
         data = read_mpii(changed(scale=-1), images)
 
     assert [sample.annotation_id for sample in data.samples] == [4]
-    assert "1 of 2 pictures are missing or broken and left out" in caplog.messages[0]
-    assert "1 left out without a centre and a scale" in caplog.messages[1]
-    with pytest.raises(FileNotFoundError, match="2 of 2 pictures are missing"):
+    assert "1 of 2 images are missing or broken and left out" in caplog.messages[0]
+    assert "1 left out without a center and a scale" in caplog.messages[1]
+    with pytest.raises(FileNotFoundError, match="2 of 2 images are missing"):
         read_mpii(CONTENT, images / "elsewhere")
 
 
-@pytest.mark.parametrize("centre", [[-1, -1], [-1.0, -1.0]])
-def test_persons_without_a_centre(centre: list[float], images: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("center", [[-1, -1], [-1.0, -1.0]])
+def test_persons_without_a_center(center: list[float], images: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The JSON files' mark for none is no place, whatever the scale says."""
     with caplog.at_level(logging.INFO):
-        data = read_mpii(changed(center=centre), images)
+        data = read_mpii(changed(center=center), images)
 
     assert [sample.annotation_id for sample in data.samples] == [4, 2]
-    assert "1 left out without a centre and a scale" in caplog.messages[0]
+    assert "1 left out without a center and a scale" in caplog.messages[0]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_persons_without_a_centre(centre: list[float], images: Path, caplog: pyt
         (changed(scale="1"), "person 1: expected 'scale' to be a number, found '1'"),
         (changed(scale=float("inf")), "person 1: expected 'scale' to be finite, found inf"),
         (changed(center=[float("nan"), 2]), r"person 1: expected finite numbers in 'center', found \[nan, 2\]"),
-        (changed(joints=[[float("inf"), 2]] * 16), "person 1: sample of picture 1: expected finite keypoints"),
+        (changed(joints=[[float("inf"), 2]] * 16), "person 1: sample of image 1: expected finite keypoints"),
     ],
 )
 def test_wrong_json_is_refused(content: Any, message: str, images: Path) -> None:  # noqa: ANN401 - wrong on purpose
@@ -204,15 +204,15 @@ def test_wrong_json_is_refused(content: Any, message: str, images: Path) -> None
 @pytest.mark.parametrize(
     ("name", "point", "message"),
     [
-        ("a.jpg", keypoint(16, 1, 1), "picture 1: person 1: expected keypoints numbered 0 to 15, found 16.0"),
-        ("a.jpg", keypoint(1, 1, 1) | {"x": "left"}, "picture 1: person 1: expected a number as 'x', found 'left'"),
-        ("a.jpg", keypoint(1, 1, 1) | {"y": NOTHING}, "picture 1: person 1: expected a number as 'y', found None"),
-        ("a.jpg", keypoint(1, np.inf, 1), "picture 1: person 1: expected a finite number as 'x', found inf"),
-        (7.0, keypoint(1, 1, 1), "picture 1: expected the name of a picture, found 7"),
+        ("a.jpg", keypoint(16, 1, 1), "image 1: person 1: expected keypoints numbered 0 to 15, found 16.0"),
+        ("a.jpg", keypoint(1, 1, 1) | {"x": "left"}, "image 1: person 1: expected a number as 'x', found 'left'"),
+        ("a.jpg", keypoint(1, 1, 1) | {"y": NOTHING}, "image 1: person 1: expected a number as 'y', found None"),
+        ("a.jpg", keypoint(1, np.inf, 1), "image 1: person 1: expected a finite number as 'x', found inf"),
+        (7.0, keypoint(1, 1, 1), "image 1: expected the name of an image, found 7"),
     ],
 )
 def test_wrong_original_files_are_refused(name: Any, point: dict[str, Any], message: str, images: Path) -> None:  # noqa: ANN401 - wrong on purpose
-    """A keypoint that does not exist, what is no number, a nameless picture."""
+    """A keypoint that does not exist, what is no number, a nameless image."""
     person = {"scale": 1.0, "objpos": structure([{"x": 9.0, "y": 9.0}]), "annopoints": [point]}
     path = original(images / "mpii.mat", [{"name": name, "annorect": [person]}])
 
@@ -225,11 +225,11 @@ def test_an_endless_person_of_the_original_file_is_refused(images: Path) -> None
     person = {"scale": np.inf, "objpos": structure([{"x": 9.0, "y": 9.0}]), "annopoints": [keypoint(1, 1, 1)]}
     path = original(images / "mpii.mat", [{"name": "a.jpg", "annorect": [person]}])
 
-    with pytest.raises(ValueError, match="picture 1: person 1: expected a finite number as 'scale', found inf"):
+    with pytest.raises(ValueError, match="image 1: person 1: expected a finite number as 'scale', found inf"):
         read_mpii(path, images)
 
 
-def test_an_original_file_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_an_original_file_without_images_is_refused(tmp_path: Path) -> None:
     """Another structure of that name is not MPII's."""
     savemat(tmp_path / "mpii.mat", {"RELEASE": {"version": "12"}})
 

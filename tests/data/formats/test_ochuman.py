@@ -56,7 +56,7 @@ def test_reading(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert sample.area == 55 * 84
     assert sample.visibility.tolist() == [2, 2, 1, 0] + [2] * 15
     assert sample.keypoints[OCHUMAN_19.index("right_elbow")].tolist() == [11, 21]
-    assert "1 persons in 1 pictures, 1 left out without keypoints" in caplog.text
+    assert "1 persons in 1 images, 1 left out without keypoints" in caplog.text
 
 
 def test_the_files_own_order_counts() -> None:
@@ -102,12 +102,12 @@ def test_a_raw_file_reads_like_its_conversion(shared_data: Callable[[str], Path]
         ({"images": []}, r"expected OCHuman's object .*, found \['images'\]"),
         (CONTENT | {"keypoint_names": ["nose"]}, r"expected the 19 'keypoint_names' of OCHuman, found \['nose'\]"),
         ({"keypoint_names": CONTENT["keypoint_names"]}, "expected a field 'images'"),
-        (changed(keypoints=PERSON[:-3]), "picture 1: person 2: expected 57 numbers in 'keypoints'"),
+        (changed(keypoints=PERSON[:-3]), "image 1: person 2: expected 57 numbers in 'keypoints'"),
         (changed(keypoints=[1, 2, 4] * 19), r"person 2: expected OCHuman's visibilities 0, 1, 2 and 3, found \[4.0\]"),
-        (changed(bbox=[1, 2, 3]), "picture 1: person 2: expected 4 numbers in 'bbox'"),
-        (changed(bbox=[1, 2, float("inf"), 9]), "picture 1: person 2: expected finite numbers in 'bbox'"),
-        (CONTENT | {"images": [{"file_name": "7.jpg"}]}, "picture 1: expected a field 'width'"),
-        (CONTENT | {"images": [{"file_name": "7.jpg", "width": 0, "height": 9}]}, "picture 1: expected a positive"),
+        (changed(bbox=[1, 2, 3]), "image 1: person 2: expected 4 numbers in 'bbox'"),
+        (changed(bbox=[1, 2, float("inf"), 9]), "image 1: person 2: expected finite numbers in 'bbox'"),
+        (CONTENT | {"images": [{"file_name": "7.jpg"}]}, "image 1: expected a field 'width'"),
+        (CONTENT | {"images": [{"file_name": "7.jpg", "width": 0, "height": 9}]}, "image 1: expected a positive"),
     ],
 )
 def test_wrong_files_are_refused(content: Any, message: str) -> None:  # noqa: ANN401 - wrong on purpose
@@ -122,4 +122,4 @@ def test_persons_without_a_usable_box_are_left_out(box: list[int], caplog: pytes
     with caplog.at_level(logging.INFO):
         assert len(read_ochuman(changed(bbox=box), "folder")) == 0
 
-    assert "1 left out without a box inside the picture" in caplog.text
+    assert "1 left out without a box inside the image" in caplog.text

@@ -31,26 +31,26 @@ def test_boxes_are_clipped_as_cocos_are(corners: list[int]) -> None:
     }
     expected = [sample.box_xyxy.tolist() for sample in read_coco(content, "folder").samples]
     persons = PersonList("file", "folder", STICK)
-    picture = persons.list_picture("a.jpg", SIZE)
-    persons.add(picture, clip_corners(corners, SIZE), POINTS, [2, 0], "person")
+    image = persons.list_image("a.jpg", SIZE)
+    persons.add(image, clip_corners(corners, SIZE), POINTS, [2, 0], "person")
 
     assert [sample.box_xyxy.tolist() for sample in persons.finish().samples] == expected
 
 
 def test_numbers(tmp_path: Path) -> None:
-    """Pictures and persons count from 1, who is left out included; a picture is opened once."""
+    """Images and persons count from 1, who is left out included; an image is opened once."""
     PIL.Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     persons = PersonList("file", tmp_path, STICK)
-    assert persons.open_picture("missing.png") is None
+    assert persons.open_listed("missing.png") is None
     persons.leave_out("in vain", 2)
-    picture = persons.open_picture("a.png")
-    assert picture is not None
-    assert persons.open_picture("a.png") is persons.list_picture("a.png", SIZE) is picture
-    persons.add(picture, BOX, POINTS, [2, 0], "person")
+    image = persons.open_listed("a.png")
+    assert image is not None
+    assert persons.open_listed("a.png") is persons.list_image("a.png", SIZE) is image
+    persons.add(image, BOX, POINTS, [2, 0], "person")
     data = persons.finish()
     sample = data.samples[0]
 
-    assert (picture.image_id, picture.path, picture.size) == (2, tmp_path / "a.png", SIZE)
+    assert (image.image_id, image.path, image.size) == (2, tmp_path / "a.png", SIZE)
     assert (sample.image_id, sample.annotation_id, sample.area) == (2, 3, 200)
     assert sample.keypoints.tolist() == [[3, 4], [0, 0]]
     assert list(data.image_paths) == list(data.image_sizes) == [2]
@@ -59,27 +59,27 @@ def test_numbers(tmp_path: Path) -> None:
 def test_the_log_counts_who_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     """Persons of one reason are counted together."""
     persons = PersonList("file", "folder", STICK)
-    picture = persons.list_picture("a.jpg", SIZE)
+    image = persons.list_image("a.jpg", SIZE)
     with caplog.at_level(logging.INFO):
         persons.leave_out("without a hat")
         persons.leave_out("without a hat")
-        persons.add(picture, BOX, POINTS, [0, 0], "person")
-        persons.add(picture, np.zeros(4), POINTS, [1, 0], "person")
+        persons.add(image, BOX, POINTS, [0, 0], "person")
+        persons.add(image, np.zeros(4), POINTS, [1, 0], "person")
         assert len(persons.finish()) == 0
 
     reasons = "2 left out without a hat, 1 left out without a labelled keypoint, 1 left out without a box inside"
-    assert caplog.messages == [f"file: 0 persons in 1 pictures, {reasons} the picture"]
+    assert caplog.messages == [f"file: 0 persons in 1 images, {reasons} the image"]
 
 
 @pytest.mark.parametrize(("lost", "level"), [(1, "INFO"), (2, "WARNING")])
 def test_many_who_are_left_out_are_a_warning(lost: int, level: str, caplog: pytest.LogCaptureFixture) -> None:
     """One of six is a stray mistake, two of seven are not."""
     persons = PersonList("file", "folder", STICK)
-    picture = persons.list_picture("a.jpg", SIZE)
+    image = persons.list_image("a.jpg", SIZE)
     for _ in range(5):
-        persons.add(picture, BOX, POINTS, [2, 0], "person")
+        persons.add(image, BOX, POINTS, [2, 0], "person")
     for _ in range(lost):
-        persons.add(picture, np.zeros(4), POINTS, [2, 0], "person")
+        persons.add(image, np.zeros(4), POINTS, [2, 0], "person")
 
     with caplog.at_level(logging.INFO, "pcrpose"):
         persons.finish()
@@ -88,14 +88,14 @@ def test_many_who_are_left_out_are_a_warning(lost: int, level: str, caplog: pyte
 
 
 def test_nothing_at_all() -> None:
-    """A file without pictures is no wrong folder."""
+    """A file without images is no wrong folder."""
     assert len(PersonList("file", "folder", STICK).finish()) == 0
 
 
 def test_wrong_numbers_are_refused() -> None:
     """What makes no sample is refused with the person's place in the file."""
     persons = PersonList("file", "folder", STICK)
-    picture = persons.list_picture("a.jpg", SIZE)
+    image = persons.list_image("a.jpg", SIZE)
 
-    with pytest.raises(ValueError, match=r"row 7: sample of picture 1: expected 2 visibilities of 0, 1 or 2"):
-        persons.add(picture, BOX, POINTS, [1, 5], "row 7")
+    with pytest.raises(ValueError, match=r"row 7: sample of image 1: expected 2 visibilities of 0, 1 or 2"):
+        persons.add(image, BOX, POINTS, [1, 5], "row 7")

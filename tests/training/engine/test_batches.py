@@ -1,4 +1,4 @@
-"""Batches keep their size and their order, whatever happens to pictures and workers."""
+"""Batches keep their size and their order, whatever happens to images and workers."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ MakeConfig = Callable[..., TrainConfig]
 
 @pytest.fixture
 def on_disk(tmp_path: Path) -> KeypointDataset:
-    """Draw 16 pictures of one person, of which the first is missing and the second is cut off."""
+    """Draw 16 images of one person, of which the first is missing and the second is cut off."""
     annotations = write_coco(tmp_path / "data", count=16)
     source = read_coco(annotations, annotations.parent / "images")
     paths = [sample.image for sample in source.samples]
@@ -99,7 +99,7 @@ def test_epochs_are_one_row(first: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_broken_picture_is_replaced(
+def test_a_broken_image_is_replaced(
     on_disk: KeypointDataset, make_config: MakeConfig, caplog: pytest.LogCaptureFixture, workers: int
 ) -> None:
     """Batches keep their size, the others stay where they were, and each broken one is told once."""
@@ -116,7 +116,7 @@ def test_a_broken_picture_is_replaced(
     assert not {0, 1} & set(seen)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
-    assert any("no such picture file; another sample takes its place" in line for line in told)
+    assert any("no such image file; another sample takes its place" in line for line in told)
     assert any("truncated" in line and line.endswith("; another sample takes its place") for line in told)
     assert indices(on_disk, config, first=1) == found[1:]
 
@@ -132,7 +132,7 @@ def test_a_replacement_is_of_the_same_part(on_disk: KeypointDataset, make_config
 
 
 def replace_missing(dataset: KeypointDataset) -> KeypointDataset:
-    """Leave the two broken pictures out, and put whole ones in their place."""
+    """Leave the two broken images out, and put whole ones in their place."""
     samples = [replace(dataset.samples[index], image=dataset.samples[5].image) for index in (0, 1)]
     return KeypointDataset(
         [*samples, *dataset.samples[2:]],
@@ -141,7 +141,7 @@ def replace_missing(dataset: KeypointDataset) -> KeypointDataset:
     )
 
 
-def test_too_many_broken_pictures_stop_the_run(on_disk: KeypointDataset, make_config: MakeConfig) -> None:
+def test_too_many_broken_images_stop_the_run(on_disk: KeypointDataset, make_config: MakeConfig) -> None:
     """The error names them and the option."""
     with pytest.raises(ImageError, match=r"at most 1 samples .*\(max_broken\), found 2: .*png.*; .*png"):
         indices(on_disk, make_config(max_broken=1, batch_size=16))
@@ -152,7 +152,7 @@ def test_a_folder_that_is_not_there_is_said_at_once(on_disk: KeypointDataset, ma
     for sample in on_disk.samples:
         if isinstance(sample.image, Path):
             sample.image.unlink(missing_ok=True)
-    with pytest.raises(SampleError, match="pictures in a row cannot be opened"):
+    with pytest.raises(SampleError, match="images in a row cannot be opened"):
         indices(on_disk, make_config())
 
 
@@ -162,7 +162,7 @@ class FaultyDataset(KeypointDataset):
     def __getitem__(self, key: SampleKey | int) -> Item:
         """Fail for the fourth sample."""
         if isinstance(key, tuple) and key.index == 3:
-            raise KeyError("colour")
+            raise KeyError("color")
         return super().__getitem__(key)
 
 
@@ -171,7 +171,7 @@ def test_a_raising_data_set_is_one_line(dataset: KeypointDataset, make_config: M
     """The error names the sample and the cause, without the worker's traceback."""
     faulty = FaultyDataset(dataset.samples, source_skeleton=dataset.skeleton, input_size=dataset.input_size)
 
-    with pytest.raises(SampleError, match=r"^picture 3 \(sample 3\): KeyError: 'colour'$") as raised:
+    with pytest.raises(SampleError, match=r"^image 3 \(sample 3\): KeyError: 'color'$") as raised:
         indices(faulty, make_config(num_workers=workers))
 
     assert "\n" not in str(raised.value)

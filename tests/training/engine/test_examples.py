@@ -34,7 +34,7 @@ def logits_at(keypoints_crop: Tensor) -> Tensor:
 
 
 def cell(image: Image, row: int, place: int) -> Image:
-    """Cut one crop out of the picture, without its caption."""
+    """Cut one crop out of the image, without its caption."""
     return image[row * HEIGHT + 24 : (row + 1) * HEIGHT, place * WIDTH : (place + 1) * WIDTH]
 
 

@@ -36,7 +36,7 @@ class FakeWriter:
         self.scalars.append((tag, scalar_value, global_step))
 
     def add_image(self, tag: str, img_tensor: Any, global_step: int, *, dataformats: str) -> None:  # noqa: ANN401 - an array
-        """Remember a picture."""
+        """Remember an image."""
         assert dataformats == "HWC"
         self.images.append((tag, img_tensor, global_step))
 
@@ -105,7 +105,7 @@ def test_a_run_with_tensorboard(
     tmp_path: Path,
     writers: list[FakeWriter],
 ) -> None:
-    """Curves have a point a log line, pictures come with validations, and the writer is closed."""
+    """Curves have a point a log line, images come with validations, and the writer is closed."""
     config = make_config(tensorboard=True, validate_every=1)
 
     Trainer(model, dataset, tmp_path, config, validate=lambda _: 0.25).train()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pcrpose.models.pcr import PCR
-from pcrpose.training.engine.processes import ProcessError, Processes, start_accelerator, synchronise_statistics
+from pcrpose.training.engine.processes import ProcessError, Processes, start_accelerator, synchronize_statistics
 
 
 class Pair(Processes):
@@ -72,9 +72,9 @@ def test_statistics_over_processes_are_for_cuda(make_model: Callable[[], PCR]) -
     model = make_model()
     names = list(model.state_dict())
     with pytest.raises(ValueError, match="sync_batch_norm: expected CUDA devices, found cpu"):
-        synchronise_statistics(model, torch.device("cpu"))
+        synchronize_statistics(model, torch.device("cpu"))
 
-    synchronise_statistics(model, torch.device("cuda"))
+    synchronize_statistics(model, torch.device("cuda"))
 
     assert not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     assert any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())

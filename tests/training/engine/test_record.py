@@ -58,7 +58,7 @@ def test_what_a_crop_looks_like_may_not_change(tmp_path: Path, other: dict[str, 
 
 
 def test_other_people_are_another_run(tmp_path: Path) -> None:
-    """As many samples, but not the same ones; where their pictures lie does not matter."""
+    """As many samples, but not the same ones; where their images lie does not matter."""
     people = SyntheticPoses(count=4)
     here, there = (
         [replace(s, image=folder / f"{s.image_id}.png") for s in people.samples()] for folder in (Path("a"), Path("b"))

@@ -31,7 +31,7 @@ def test_processes_are_joined() -> None:
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_samples_are_named(dataset: KeypointDataset, tmp_path: Path, *, mixed: bool) -> None:
-    """The file says which samples the step saw, by index, picture and annotation."""
+    """The file says which samples the step saw, by index, image and annotation."""
     whole = MixedDataset([dataset, dataset]) if mixed else dataset
     index = len(dataset) + 2 if mixed else 2
 

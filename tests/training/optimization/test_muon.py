@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from pcrpose.training.optimization.muon import LIKE_ADAM, Muon, is_kernel, orthogonalise
+from pcrpose.training.optimization.muon import LIKE_ADAM, Muon, is_kernel, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (8, 8)])
 def test_singular_values_come_near_one(shape: tuple[int, int]) -> None:
     """Whatever the matrix, wide or tall, its directions become equally strong, and keep their sign."""
     matrix = torch.randn(shape)
-    found = orthogonalise(matrix).float()
+    found = orthogonalize(matrix).float()
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     strengths = torch.diagonal(left.T @ found @ right.T)
     assert found.shape == matrix.shape
@@ -22,7 +22,7 @@ def test_singular_values_come_near_one(shape: tuple[int, int]) -> None:
 
 def test_a_matrix_of_zeros_stays_zero() -> None:
     """A kernel without a gradient does not become nan."""
-    assert orthogonalise(torch.zeros(3, 4)).abs().max() == 0
+    assert orthogonalize(torch.zeros(3, 4)).abs().max() == 0
 
 
 def test_a_kernels_step_has_the_usual_size() -> None:
@@ -74,5 +74,5 @@ def test_a_closure_is_refused() -> None:
     ],
 )
 def test_kernels_are_told_from_the_rest(name: str, shape: tuple[int, ...], expected: bool) -> None:  # noqa: FBT001 - a parameter
-    """Filters of one channel, of colours, heads and vectors are no matrices between hidden features."""
+    """Filters of one channel, of colors, heads and vectors are no matrices between hidden features."""
     assert is_kernel(name, nn.Parameter(torch.zeros(shape))) is expected

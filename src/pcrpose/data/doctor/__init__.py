@@ -1,1 +1,1 @@
-"""The doctor: what is wrong with an annotation file and its pictures, found before a training does."""
+"""The doctor: what is wrong with an annotation file and its images, found before a training does."""

@@ -14,12 +14,12 @@ from pcrpose.data.formats.json_file import load_json
 Records: TypeAlias = tuple[Record, ...]
 
 SECTIONS = {
-    "images": "id, file_name, width and height of every picture",
+    "images": "id, file_name, width and height of every image",
     "annotations": "image_id, bbox and keypoints of every person",
     "categories": "a name and the names of the keypoints",
 }
 
-# Fields of the first entry; results of pose estimation may have a centre, but not the name of a picture.
+# Fields of the first entry; results of pose estimation may have a center, but not the name of an image.
 _OTHER_FORMS = {"AI Challenger's": {"keypoint_annotations"}, "MPII's": {"center", "image"}}
 
 
@@ -31,7 +31,7 @@ class AnnotationFile:
         name: what messages call it.
         content: what was read; None where that is no object with sections.
         findings: what was wrong with the sections.
-        pictures: the entries of ``images`` that are objects.
+        images: the entries of ``images`` that are objects.
         annotations: likewise.
         categories: likewise.
     """
@@ -39,7 +39,7 @@ class AnnotationFile:
     name: str
     content: Record | None
     findings: tuple[Finding, ...]
-    pictures: Records
+    images: Records
     annotations: Records
     categories: Records
 
@@ -68,14 +68,14 @@ class AnnotationFile:
             name=name,
             content=content,
             findings=tuple(_check_sections(content)),
-            pictures=parts["images"],
+            images=parts["images"],
             annotations=parts["annotations"],
             categories=parts["categories"],
         )
 
     @classmethod
     def _broken(cls, name: str, finding: Finding) -> "AnnotationFile":
-        return cls(name=name, content=None, findings=(finding,), pictures=(), annotations=(), categories=())
+        return cls(name=name, content=None, findings=(finding,), images=(), annotations=(), categories=())
 
     @property
     def keypoint_categories(self) -> Records:
@@ -112,12 +112,12 @@ class AnnotationFile:
         return max(lengths, key=lengths.__getitem__) // 3 if lengths else 0
 
     def summary(self) -> str:
-        """Count what is there, as ``12 pictures, 40 persons of 'racket' (5 keypoints)``."""
+        """Count what is there, as ``12 images, 40 persons of 'racket' (5 keypoints)``."""
         if self.content is None:
             return "nothing could be read"
-        pictures, persons = len(self.pictures), len(self.persons)
+        images, persons = len(self.images), len(self.persons)
         return (
-            f"{pictures} picture{'s' * (pictures != 1)}, {persons} person{'s' * (persons != 1)} "
+            f"{images} image{'s' * (images != 1)}, {persons} person{'s' * (persons != 1)} "
             f"of {self.category.get('name', 'no category')!r} ({self.num_keypoints} keypoints)"
         )
 

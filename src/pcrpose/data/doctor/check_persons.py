@@ -32,17 +32,17 @@ def check_persons(file: AnnotationFile) -> Findings:
 
 def _check_belonging(file: AnnotationFile) -> Findings:
     """Look at what annotations refer to."""
-    if not file.pictures:  # said already
+    if not file.images:  # said already
         return
-    known = {key_of(picture["id"]) for picture in file.pictures if "id" in picture}
+    known = {key_of(image["id"]) for image in file.images if "id" in image}
     strange = [entry for entry in file.annotations if key_of(entry.get("image_id")) not in known]
     as_text = {str(number) for _, number in known}
-    do = "take them out, or add the pictures"
+    do = "take them out, or add the images"
     if strange and all(str(entry.get("image_id")) in as_text for entry in strange):
         do = "write the ids as numbers in both places: here they are text in one"
-    where = [f"{describe(entry)} of picture {entry.get('image_id', 'without id')}" for entry in strange]
+    where = [f"{describe(entry)} of image {entry.get('image_id', 'without id')}" for entry in strange]
     total = len(file.annotations)
-    yield from found("error", "unknown_pictures", "annotations of pictures not listed", do, where, total=total)
+    yield from found("error", "unknown_images", "annotations of images not listed", do, where, total=total)
     categories = {key_of(category.get("id")) for category in file.categories}
     where = [
         describe(entry)
@@ -111,7 +111,7 @@ def _check_labels(people: People, persons: Records) -> Findings:
 
 
 def _check_boxes(people: People) -> Findings:
-    """Look at boxes beside their pictures, and at boxes of another form."""
+    """Look at boxes beside their images, and at boxes of another form."""
     boxes, useful = people.boxes_xywh, people.useful
     if 0 < np.nanmax(np.abs(boxes[useful]), initial=0) <= 1:
         do = "write them in pixels: left, top, width, height"
@@ -122,22 +122,22 @@ def _check_boxes(people: People) -> Findings:
     yield from people.tell("error", "boxes", "boxes without extent", do, flat)
     if people.corners_instead:
         do = "they look like left, top, right, bottom: write left, top, width, height"
-        yield from people.tell("error", "boxes", "boxes that leave their picture", do, people.outside_by > BORDER)
+        yield from people.tell("error", "boxes", "boxes that leave their image", do, people.outside_by > BORDER)
         return
-    if people.centres_instead:
-        do = "they look like centre, width, height: take half the width and height off the first two"
+    if people.centers_instead:
+        do = "they look like center, width, height: take half the width and height off the first two"
         yield from people.tell("error", "boxes", "boxes right of and below their persons", do, people.extended)
         return
     start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     beside = ((end <= 0) | (start > people.sizes - 1)).any(axis=1)
-    do = "training leaves them out: correct the box, or the picture it belongs to"
-    yield from people.tell("error", "boxes", "boxes outside their picture", do, beside & useful & ~flat)
+    do = "training leaves them out: correct the box, or the image it belongs to"
+    yield from people.tell("error", "boxes", "boxes outside their image", do, beside & useful & ~flat)
     partly = useful & ~beside & ~flat & (people.outside_by > BORDER)
-    do = f"more than {BORDER:g} pixels over the border; boxes are clipped to the picture"
-    yield from people.tell("warning", "boxes", "boxes that leave their picture", do, partly)
+    do = f"more than {BORDER:g} pixels over the border; boxes are clipped to the image"
+    yield from people.tell("warning", "boxes", "boxes that leave their image", do, partly)
     small = useful & ~flat & (boxes[:, 2:].max(axis=1) < SMALL)
     if small.sum() > MANY_SMALL * useful.sum():
-        do = f"under {SMALL:g} pixels hardly a keypoint can be told: take larger pictures"
+        do = f"under {SMALL:g} pixels hardly a keypoint can be told: take larger images"
         yield from people.tell("warning", "small_persons", "very small persons", do, small)
 
 
@@ -157,11 +157,11 @@ def _check_areas(people: People, persons: Records) -> Findings:
 
 
 def _check_places(people: People) -> Findings:
-    """Look at where labelled keypoints lie: in the corner, outside the picture, far from the box."""
+    """Look at where labelled keypoints lie: in the corner, outside the image, far from the box."""
     labelled, points = people.labelled, people.points
     total = int(labelled.sum())
     if total and np.nanmax(np.abs(points)) <= 1:
-        do = "multiply x by the picture's width and y by its height"
+        do = "multiply x by the image's width and y by its height"
         what = "labelled keypoints between 0 and 1"
         yield from people.tell_keypoints("error", "keypoint_places", what, do, labelled)
         return
@@ -171,10 +171,10 @@ def _check_places(people: People) -> Findings:
     sizes = people.sizes[:, None]
     beyond = ((points < -BORDER) | (points > sizes - 1 + BORDER)).any(axis=2)
     severity: Severity = "error" if beyond.sum() > MOST * total else "warning"
-    do = "are they of the picture in another size, or of a crop?" if severity == "error" else "correct them"
-    what = "keypoints labelled outside their picture"
+    do = "are they of the image in another size, or of a crop?" if severity == "error" else "correct them"
+    what = "keypoints labelled outside their image"
     yield from people.tell_keypoints(severity, "keypoint_places", what, do, beyond)
-    if not (people.corners_instead or people.centres_instead):
+    if not (people.corners_instead or people.centers_instead):
         start, extent = people.boxes_xywh[:, None, :2], people.boxes_xywh[:, None, 2:]
         margin = FAR * extent.max(axis=2, keepdims=True)
         far = ((points < start - margin) | (points > start + extent + margin)).any(axis=2) & ~origin & ~beyond
@@ -194,7 +194,7 @@ def _check_use(people: People, names: tuple[str, ...]) -> Findings:
     if not {"nose", "left_eye", "right_eye"} <= set(names):
         return
     nose, left, right = (names.index(name) for name in ("nose", "left_eye", "right_eye"))
-    # with a visible nose and both eyes the face is seen from in front: the left eye is on the picture's right
+    # with a visible nose and both eyes the face is seen from in front: the left eye is on the image's right
     faces = (people.keypoints[:, nose, 2] == 2) & people.labelled[:, left] & people.labelled[:, right]  # noqa: PLR2004 - visible
     swapped = faces & (people.points[:, left, 0] < people.points[:, right, 0])
     if faces.sum() >= EYES_TO_JUDGE and swapped.sum() > SWAPPED_EYES * faces.sum():

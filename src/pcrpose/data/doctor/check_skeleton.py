@@ -65,7 +65,7 @@ def _check_names(category: Record, spelt: tuple[str, ...], wanted: Skeleton | No
         yield from _check_same_names(spelt, wanted)
         return
     yield from _check_spelling(spelt)
-    do = "name them left_... and right_..., or give a skeleton with flip_pairs; a mirrored picture swaps them"
+    do = "name them left_... and right_..., or give a skeleton with flip_pairs; a mirrored image swaps them"
     yield from _check_sides(skeleton_of({"keypoints": raw}), [str(name) for name in raw], do)
 
 
@@ -116,7 +116,7 @@ def _offer(name: str, others: set[str] | frozenset[str], *, cutoff: float = 0.6)
 
 
 def _check_sides(skeleton: Skeleton, names: Sequence[str], do: str) -> Findings:
-    """Find keypoints of one side that a mirrored picture would teach as the other's.
+    """Find keypoints of one side that a mirrored image would teach as the other's.
 
     Args:
         skeleton: whose flip pairs count.
@@ -135,7 +135,7 @@ def _check_sides(skeleton: Skeleton, names: Sequence[str], do: str) -> Findings:
             loose.append((index, twins[0]))
     pairs = [f"{names[left]} and {names[right]}" for left, right in loose]
     yield from found("error", "flip_pairs", "left and right that are no flip pair", do, pairs)
-    do = "mend the name, or train and predict without mirroring"
+    do = "fix the name, or train and predict without mirroring"
     alone = [_culprit(index, lonely, names, sided) for index in lonely]
     yield from found("error", "flip_pairs", "names of one side without the other", do, list(dict.fromkeys(alone)))
     yield from _check_pairs(skeleton)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pcrpose.data.coco import Record, read_coco
 from pcrpose.data.doctor.annotation_file import AnnotationFile
+from pcrpose.data.doctor.check_images import check_images, check_shared
 from pcrpose.data.doctor.check_persons import check_persons
-from pcrpose.data.doctor.check_pictures import check_pictures, check_shared
 from pcrpose.data.doctor.check_skeleton import check_skeleton
 from pcrpose.data.doctor.findings import Finding, Findings, found
 from pcrpose.keypoints.skeleton import Skeleton
@@ -25,11 +25,11 @@ def examine(
 
     Args:
         annotations: the JSON file, or its content.
-        images: folder of the pictures; without it their files are not looked at. Pictures are told whole by their
+        images: folder of the images; without it their files are not looked at. Images are told whole by their
             ends, and only decoded where those are missing.
         skeleton: that is to be used; by default the one that the file's category describes.
-        against: another annotation file, which should have no picture in common.
-        against_images: folder of its pictures; with both folders the files are compared byte by byte.
+        against: another annotation file, which should have no image in common.
+        against_images: folder of its images; with both folders the files are compared byte by byte.
 
     Returns:
         One finding a kind of trouble, errors first.
@@ -55,7 +55,7 @@ def examine(
     findings = list(file.findings)
     if file.content is not None:
         findings += check_skeleton(file, skeleton)
-        findings += check_pictures(file, folder)
+        findings += check_images(file, folder)
         findings += check_persons(file)
         if not any(finding.severity == "error" for finding in findings):
             findings += _check_reading(file.content, skeleton)

@@ -20,19 +20,19 @@ class Finding:
             be meant so.
         check: short name of what was looked at, the same in every version.
         message: one line: what was found, how often, and what to do.
-        count: how many pictures, persons, keypoints or names have it.
+        count: how many images, persons, keypoints or names have it.
         examples: the first few of them.
 
     Examples:
         >>> finding = Finding(
         ...     severity="error",
-        ...     check="picture_files",
-        ...     message="missing picture files: 2 of 9; look at file_name",
+        ...     check="image_files",
+        ...     message="missing image files: 2 of 9; look at file_name",
         ...     count=2,
         ...     examples=("a.jpg", "b.jpg"),
         ... )
         >>> print(finding)
-        error: missing picture files: 2 of 9; look at file_name (a.jpg, b.jpg)
+        error: missing image files: 2 of 9; look at file_name (a.jpg, b.jpg)
     """
 
     severity: Severity

@@ -8,14 +8,14 @@ import numpy as np
 
 from pcrpose.data.coco import Record
 from pcrpose.data.doctor.annotation_file import AnnotationFile
-from pcrpose.data.doctor.check_pictures import name_of, record_size
+from pcrpose.data.doctor.check_images import name_of, record_size
 from pcrpose.data.doctor.findings import Findings, Severity, found
 from pcrpose.data.formats.json_file import is_finite
 from pcrpose.keypoints.arrays import Bools, Floats
 
 BORDER = 2.0  # pixels: annotations made with other conventions end a little outside
 _MOST, _NEARLY_ALL = 0.5, 0.9
-_KEYPOINTS_TO_JUDGE, _PERSONS_TO_JUDGE, _OFF_CENTRE = 3, 4, 0.15
+_KEYPOINTS_TO_JUDGE, _PERSONS_TO_JUDGE, _OFF_CENTER = 3, 4, 0.15
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,7 +26,7 @@ class People:
         names: of the N persons in messages.
         keypoints: ``(N, J, 3)`` float64, x, y, visibility; NaN throughout where the values do not fit.
         boxes_xywh: ``(N, 4)`` float64.
-        sizes: ``(N, 2)`` float64, width and height of the picture.
+        sizes: ``(N, 2)`` float64, width and height of the image.
         areas: ``(N,)`` float64.
     """
 
@@ -40,16 +40,16 @@ class People:
     def of(cls, file: AnnotationFile) -> "People":
         """Read what is usable of every person of a file."""
         count = 3 * file.num_keypoints
-        pictures = {key_of(picture["id"]): picture for picture in file.pictures if "id" in picture}
-        of_persons = [pictures.get(key_of(person.get("image_id")), {}) for person in file.persons]
-        sizes = [_extent(picture) for picture in of_persons]
+        images = {key_of(image["id"]): image for image in file.images if "id" in image}
+        of_persons = [images.get(key_of(person.get("image_id")), {}) for person in file.persons]
+        sizes = [_extent(image) for image in of_persons]
         rows = [numbers(person.get("keypoints"), count) or [math.nan] * count for person in file.persons]
         boxes = [numbers(person.get("bbox"), 4) or [math.nan] * 4 for person in file.persons]
         areas = [numbers([person.get("area")], 1) or [math.nan] for person in file.persons]
         return cls(
             names=tuple(
-                f"{describe(person)} in {name_of(picture)}" if picture else describe(person)
-                for person, picture in zip(file.persons, of_persons, strict=True)
+                f"{describe(person)} in {name_of(image)}" if image else describe(person)
+                for person, image in zip(file.persons, of_persons, strict=True)
             ),
             keypoints=np.array(rows, dtype=np.float64).reshape(len(rows), -1, 3),
             boxes_xywh=np.array(boxes, dtype=np.float64).reshape(-1, 4),
@@ -81,14 +81,14 @@ class People:
 
     @cached_property
     def outside_by(self) -> Floats:
-        """``(N,)``: by how many pixels the box leaves the picture at its worst side."""
+        """``(N,)``: by how many pixels the box leaves the image at its worst side."""
         start, extent = self.boxes_xywh[:, :2], self.boxes_xywh[:, 2:]
         overhang: Floats = np.maximum(-start, start + extent - self.sizes).max(axis=1)
         return overhang
 
     @cached_property
     def corners_instead(self) -> bool:
-        """Whether the boxes are left, top, right, bottom: most leave the picture, and as corners they fit."""
+        """Whether the boxes are left, top, right, bottom: most leave the image, and as corners they fit."""
         x, y, right, bottom = self.boxes_xywh[self.useful].T
         width, height = self.sizes[self.useful].T + BORDER
         exceeding = (x + right > width) | (y + bottom > height)
@@ -100,15 +100,15 @@ class People:
         return bool(held[self.labelled[self.useful][exceeding]].mean() > _NEARLY_ALL)
 
     @cached_property
-    def centres_instead(self) -> bool:
-        """Whether the boxes start with their centre: half a box right of and below the keypoints, in most persons."""
+    def centers_instead(self) -> bool:
+        """Whether the boxes start with their center: half a box right of and below the keypoints, in most persons."""
         judged = self.useful & self.extended & (self.labelled.sum(axis=1) >= _KEYPOINTS_TO_JUDGE)
         if judged.sum() < _PERSONS_TO_JUDGE:
             return False
         boxes, points = self.boxes_xywh[judged], self.points[judged]
         middles = (np.nanmin(points, axis=1) + np.nanmax(points, axis=1)) / 2
         offsets = (middles - boxes[:, :2]) / boxes[:, 2:]  # the middle of the person is at 0.5, 0.5
-        return bool((np.abs(np.median(offsets, axis=0)) < _OFF_CENTRE).all())
+        return bool((np.abs(np.median(offsets, axis=0)) < _OFF_CENTER).all())
 
     def tell(self, severity: Severity, check: str, what: str, do: str, which: Bools | np.bool_) -> Findings:
         """Yield a finding about some persons, ``(N,)`` bool."""
@@ -121,8 +121,8 @@ class People:
         yield from found(severity, check, what, do, where, total=int(self.labelled.sum()))
 
 
-def _extent(picture: Record) -> tuple[float, float]:
-    size = record_size(picture)
+def _extent(image: Record) -> tuple[float, float]:
+    size = record_size(image)
     if size is None or not is_finite(size.width) or not is_finite(size.height):
         return math.nan, math.nan
     return size.width, size.height
@@ -146,4 +146,4 @@ def describe(annotation: Record) -> str:
     """Give what an annotation is called in messages."""
     if "id" in annotation:
         return f"annotation {annotation['id']}"
-    return f"an annotation of picture {annotation.get('image_id', 'without id')}"
+    return f"an annotation of image {annotation.get('image_id', 'without id')}"

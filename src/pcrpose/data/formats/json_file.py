@@ -125,7 +125,7 @@ def text(record: JsonObject, key: str, where: str) -> str:
     return value
 
 
-def picture_size(record: JsonObject, where: str) -> Size:
+def image_size(record: JsonObject, where: str) -> Size:
     """Take ``width`` and ``height``; ValueError unless both are positive and whole."""
     width, height = (number(record, key, where) for key in ("width", "height"))
     if width != int(width) or height != int(height) or min(width, height) < 1:

@@ -22,22 +22,22 @@ def read_lsp(annotations: str | Path, images: str | Path) -> AnnotatedPersons:
 
     The two differ, and their shapes tell which one it is:
 
-    |       | shape of ``joints`` | third value                | pictures        |
+    |       | shape of ``joints`` | third value                | images        |
     |-------|---------------------|----------------------------|-----------------|
     | LSP   | ``(3, 14, N)``      | 1 hidden, 0 visible        | ``im0001.jpg``  |
     | LSPET | ``(14, 3, N)``      | 1 labelled, 0 not labelled | ``im00001.jpg`` |
 
     Coordinates are MATLAB's, which count from 1, and are moved by one pixel. There are no boxes: a person's is
     the extent of the labelled keypoints, grown by `MARGIN` of its longer side on all four sides and clipped to the
-    picture. Image ids are the numbers in the pictures' names. Pictures that are missing or broken are left out with a
+    image. Image ids are the numbers in the images' names. Images that are missing or broken are left out with a
     warning; persons without a box of some size are left out and counted in the log.
 
     Args:
         annotations: the file.
-        images: folder of the pictures.
+        images: folder of the images.
 
     Raises:
-        FileNotFoundError: if there is no such file, or none of its pictures is in the folder.
+        FileNotFoundError: if there is no such file, or none of its images is in the folder.
         ValueError: if it is no whole MATLAB file, has no variable ``joints``, or that has another shape or a third
             value other than 0 and 1.
 
@@ -58,15 +58,15 @@ def read_lsp(annotations: str | Path, images: str | Path) -> AnnotatedPersons:
         raise ValueError(f"{annotations}: expected numbers in 'joints' and 0 or 1 as the third of each keypoint")
     persons = PersonList(str(annotations), images, LSP_14)
     for number, values in enumerate(people.astype(np.float64), start=1):
-        picture = persons.open_picture(pattern.format(number))
-        if picture is None:
-            persons.leave_out("in pictures that are missing or broken")
+        image = persons.open_listed(pattern.format(number))
+        if image is None:
+            persons.leave_out("in images that are missing or broken")
             continue
         visibility = meaning[values[:, 2].astype(int)]
         keypoints = values[:, :2] - 1
-        last = (picture.size.width - 1, picture.size.height - 1)
+        last = (image.size.width - 1, image.size.height - 1)
         box = np.clip(_box(keypoints[visibility > 0]), 0, (*last, *last))
-        persons.add(picture, box, keypoints, visibility, f"{annotations}: person {number}")
+        persons.add(image, box, keypoints, visibility, f"{annotations}: person {number}")
     return persons.finish()
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pcrpose.data.formats.json_file import JsonObject, JsonSource, load_json, numbers, picture_size, records, text
-from pcrpose.data.formats.person_list import PersonList, Picture, clip_corners
+from pcrpose.data.formats.json_file import JsonObject, JsonSource, image_size, load_json, numbers, records, text
+from pcrpose.data.formats.person_list import ListedImage, PersonList, clip_corners
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.skeleton import OCHUMAN_19
 
@@ -17,13 +17,13 @@ def read_ochuman(annotations: JsonSource, images: str | Path) -> AnnotatedPerson
 
     Boxes are corners and visibilities have meanings of their own; both are translated as the authors' own conversion
     does it: hidden by oneself counts as visible, hidden by others as hidden, and a person's area is the box's.
-    The keypoints are all 19, with head and neck. Pictures and persons are numbered from 1 in the file's order.
+    The keypoints are all 19, with head and neck. Images and persons are numbered from 1 in the file's order.
     Persons without keypoints are left out and counted in the log; so are those whose box has no size or lies
-    outside the picture. Picture files are looked for when they are opened, not here.
+    outside the image. Image files are looked for when they are opened, not here.
 
     Args:
         annotations: the JSON file, or its content.
-        images: folder of the pictures.
+        images: folder of the images.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -43,14 +43,14 @@ def read_ochuman(annotations: JsonSource, images: str | Path) -> AnnotatedPerson
     order = [names.index(keypoint) for keypoint in OCHUMAN_19.keypoints]
     persons = PersonList(name, images, OCHUMAN_19)
     for place, image in enumerate(records(content, "images", name), start=1):
-        where = f"{name}: picture {place}"
-        picture = persons.list_picture(text(image, "file_name", where), picture_size(image, where))
+        where = f"{name}: image {place}"
+        listed = persons.list_image(text(image, "file_name", where), image_size(image, where))
         for human, annotation in enumerate(records(image, "annotations", where), start=1):
-            _add(persons, picture, annotation, order, f"{where}: person {human}")
+            _add(persons, listed, annotation, order, f"{where}: person {human}")
     return persons.finish()
 
 
-def _add(persons: PersonList, picture: Picture, annotation: JsonObject, order: list[int], where: str) -> None:
+def _add(persons: PersonList, listed: ListedImage, annotation: JsonObject, order: list[int], where: str) -> None:
     if annotation.get("keypoints") is None:
         persons.leave_out("without keypoints")
         return
@@ -61,8 +61,8 @@ def _add(persons: PersonList, picture: Picture, annotation: JsonObject, order: l
         raise ValueError(f"{where}: expected OCHuman's visibilities 0, 1, 2 and 3, found {found}")
     left, top, right, bottom = numbers(annotation, "bbox", 4, where, finite=True)
     persons.add(
-        picture,
-        clip_corners([left, top, right, bottom], picture.size),
+        listed,
+        clip_corners([left, top, right, bottom], listed.size),
         triples[:, :2],
         _COCO_VISIBILITY[triples[:, 2].astype(int)],
         where,

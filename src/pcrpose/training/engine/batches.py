@@ -1,4 +1,4 @@
-"""What each optimiser step sees: batches, cut into parts, in which broken pictures are replaced."""
+"""What each optimizer step sees: batches, cut into parts, in which broken images are replaced."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ from pcrpose.training.engine.watch import describe_sample
 logger = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-REPLACEMENTS = 8  # pictures in a row that may be broken
-LISTED = 10  # broken pictures that an error names; the log has them all
+REPLACEMENTS = 8  # images in a row that may be broken
+LISTED = 10  # broken images that an error names; the log has them all
 _STREAM = 1  # keeps these random numbers apart from those of crops
 
 
 class Broken(NamedTuple):
-    """A sample whose picture could not be opened."""
+    """A sample whose image could not be opened."""
 
     sample: int
     reason: str
@@ -48,7 +48,7 @@ class SampleError(ValueError):
 
 
 class ReplacingDataset(Dataset[Loaded]):
-    """A data set in which a sample whose picture is broken is replaced by another of the same part.
+    """A data set in which a sample whose image is broken is replaced by another of the same part.
 
     Which one is a function of the epoch and the sample, so neither workers nor a restart change it.
     """
@@ -66,7 +66,7 @@ class ReplacingDataset(Dataset[Loaded]):
                 broken.append(Broken(index, str(error)))
             except Exception as error:  # noqa: BLE001 - a worker's error becomes one line in the process that trains
                 return Failure(index, f"{type(error).__name__}: {error}")
-        return Failure(key.index, f"{len(broken)} pictures in a row cannot be opened; the last: {broken[-1].reason}")
+        return Failure(key.index, f"{len(broken)} images in a row cannot be opened; the last: {broken[-1].reason}")
 
     def _candidates(self, key: SampleKey) -> Iterator[int]:
         yield key.index
@@ -116,7 +116,7 @@ class RunSampler(Sampler[list[SampleKey]]):
     Args:
         sampler: the parts of one epoch.
         epochs: of the run.
-        first: optimiser step to begin with.
+        first: optimizer step to begin with.
     """
 
     def __init__(self, sampler: PartSampler, *, epochs: int, first: int) -> None:
@@ -135,13 +135,13 @@ class BatchStream:
     """The batches of a run, from any step on.
 
     Attributes:
-        broken: why pictures could not be opened, by sample.
+        broken: why images could not be opened, by sample.
         wait: the share of the time spent waiting for batches.
 
     Args:
         dataset: what is trained on.
         sampler: the parts of this process.
-        config: the number of workers, epochs and broken pictures.
+        config: the number of workers, epochs and broken images.
         device: where batches go, all but the indices of their samples.
     """
 
@@ -157,7 +157,7 @@ class BatchStream:
         self.wait = DataWait()
 
     def steps(self, first: int) -> Iterator[tuple[int, list[Batch]]]:
-        """Give the optimiser steps from ``first`` on, each with its parts."""
+        """Give the optimizer steps from ``first`` on, each with its parts."""
         loader: DataLoader[Any] = DataLoader(
             ReplacingDataset(self.dataset),
             batch_sampler=RunSampler(self.sampler, epochs=self.config.epochs, first=first),
@@ -184,7 +184,7 @@ class BatchStream:
         }
 
     def _count(self, index: int, reason: str) -> None:
-        """Tell a broken picture once, and stop when there are too many."""
+        """Tell a broken image once, and stop when there are too many."""
         if index in self.broken:
             return
         self.broken[index] = reason
@@ -193,7 +193,7 @@ class BatchStream:
             listed = "; ".join(list(self.broken.values())[:LISTED])
             more = len(self.broken) - LISTED
             raise ImageError(
-                f"expected at most {self.config.max_broken} samples whose picture cannot be opened (max_broken), "
+                f"expected at most {self.config.max_broken} samples whose image cannot be opened (max_broken), "
                 f"found {len(self.broken)}: {listed}{f'; and {more} more, which the log names' if more > 0 else ''}"
             )
 
@@ -201,9 +201,9 @@ class BatchStream:
 def _place(dataset: KeypointDataset | MixedDataset, index: int) -> str:
     """Name a sample for people who have files, not indices."""
     facts = describe_sample(dataset, index)
-    picture = facts["image"] or f"picture {facts['image_id']}"
+    image = facts["image"] or f"image {facts['image_id']}"
     person = "" if facts["annotation_id"] is None else f", annotation {facts['annotation_id']}"
-    return f"{picture}{person} (sample {index})"
+    return f"{image}{person} (sample {index})"
 
 
 def collate(loaded: Sequence[Loaded]) -> "tuple[Batch, list[Broken]] | Failure":
@@ -219,7 +219,7 @@ def collate(loaded: Sequence[Loaded]) -> "tuple[Batch, list[Broken]] | Failure":
 
 
 def whole_batches(dataset: KeypointDataset | MixedDataset, config: TrainConfig) -> EpochSampler:
-    """Give the order of samples and the batches that an optimiser step sees in all."""
+    """Give the order of samples and the batches that an optimizer step sees in all."""
     return EpochSampler(
         dataset.sizes if isinstance(dataset, MixedDataset) else (len(dataset),),
         batch_size=config.batch_size,

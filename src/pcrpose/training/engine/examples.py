@@ -13,7 +13,7 @@ from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.draw import draw_poses
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.keypoints.strokes import Colour, Stroke, blend
+from pcrpose.keypoints.strokes import Color, Stroke, blend
 from pcrpose.models.pose_model import PoseModel
 
 SHOWN = 8
@@ -21,8 +21,8 @@ HEIGHT = 256  # pixels, about: smaller crops are enlarged before they are drawn 
 GAP = 4  # pixels between crops
 CAPTIONS = ("labelled", "found")
 
-_GROUND: Colour = (40, 40, 40)
-_MISS: Colour = (255, 75, 105)
+_GROUND: Color = (40, 40, 40)
+_MISS: Color = (255, 75, 105)
 _NOBODY = "nobody"
 _LETTERS = 14.0
 
@@ -66,8 +66,8 @@ def draw_examples(model: PoseModel[Any], batch: dict[str, Tensor], logits: Tenso
 
 def _enlarged(crop: Image, factor: int) -> Image:
     """``(3, H, W)`` to ``(factor * H, factor * W, 3)``."""
-    picture = PIL.Image.fromarray(np.ascontiguousarray(crop.transpose(1, 2, 0)))
-    return np.asarray(picture.resize((factor * picture.width, factor * picture.height), PIL.Image.Resampling.BICUBIC))
+    image = PIL.Image.fromarray(np.ascontiguousarray(crop.transpose(1, 2, 0)))
+    return np.asarray(image.resize((factor * image.width, factor * image.height), PIL.Image.Resampling.BICUBIC))
 
 
 def _pose(cell: Image, keypoints: Floats, scores: Floats, skeleton: Skeleton) -> Image:
@@ -87,21 +87,21 @@ def _misses(cell: Image, labelled: Floats, found: Floats) -> Image:
     """Draw into a cell how far the keypoints are from where they should be; NaN is not labelled."""
     known = np.isfinite(labelled).all(axis=1)
     for start, end in zip(labelled[known], found[known], strict=True):
-        blend(cell, Stroke(start=start, end=end, radius=0.75, colour=_MISS))
+        blend(cell, Stroke(start=start, end=end, radius=0.75, color=_MISS))
     return cell
 
 
 def _written(cell: Image, text: str) -> Image:
     """Write a caption into the upper left corner."""
-    picture, font = PIL.Image.fromarray(cell), PIL.ImageFont.load_default(_LETTERS)
-    pen = PIL.ImageDraw.Draw(picture)
+    image, font = PIL.Image.fromarray(cell), PIL.ImageFont.load_default(_LETTERS)
+    pen = PIL.ImageDraw.Draw(image)
     pen.rectangle((0, 0, font.getlength(text) + 8, 1.4 * _LETTERS), fill=_GROUND)
     pen.text((4, 0.7 * _LETTERS), text, fill="white", font=font, anchor="lm")
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 def _framed(cell: Image) -> Image:
-    """Set a cell on a dark ground that parts it from its neighbours."""
+    """Set a cell on a dark ground that parts it from its neighbors."""
     height, width = cell.shape[:2]
     ground = np.full((height + GAP, width + GAP, 3), _GROUND, dtype=np.uint8)
     ground[GAP // 2 : GAP // 2 + height, GAP // 2 : GAP // 2 + width] = cell

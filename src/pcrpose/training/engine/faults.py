@@ -37,7 +37,7 @@ def plain_errors(last: Path) -> Iterator[None]:
             raise
         raise ChildProcessError(
             "a process that prepares crops died, often for want of memory: lower num_workers or do without "
-            f"cached pictures; {_left(last)} ({str(error).splitlines()[0]})"
+            f"cached images; {_left(last)} ({str(error).splitlines()[0]})"
         ) from None
     except (OSError, SafetensorError) as error:
         full = _FULL in str(error) if isinstance(error, SafetensorError) else error.errno == errno.ENOSPC

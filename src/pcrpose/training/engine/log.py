@@ -19,7 +19,7 @@ class Board(Protocol):
         """Add a point to a curve."""
 
     def add_image(self, tag: str, img_tensor: Any, global_step: int, *, dataformats: str) -> None:  # noqa: ANN401 - an array
-        """Add a picture."""
+        """Add an image."""
 
     def close(self) -> None:
         """Write what is left."""
@@ -78,7 +78,7 @@ class RunLog:
             self.line.data_wait = self.line.data_wait if data_wait is None else data_wait
             self.line.clear()
 
-    def picture(self, step: int, image: Image) -> None:
+    def image(self, step: int, image: Image) -> None:
         """Show ``(H, W, 3)`` uint8 RGB example crops in TensorBoard."""
         if self._board is not None:
             self._board.add_image("examples", image, step, dataformats="HWC")
@@ -90,7 +90,7 @@ class RunLog:
             self.line.show(step)
 
     @property
-    def wants_pictures(self) -> bool:
+    def wants_images(self) -> bool:
         """Whether somebody would see them."""
         return self._board is not None
 

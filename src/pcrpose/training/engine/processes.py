@@ -102,7 +102,7 @@ def start_accelerator() -> "Accelerator":
     return accelerator
 
 
-def synchronise_statistics(model: nn.Module, device: torch.device) -> nn.Module:
+def synchronize_statistics(model: nn.Module, device: torch.device) -> nn.Module:
     """Let batch norms take their statistics over all processes; weights and their names stay.
 
     Raises:
@@ -110,5 +110,5 @@ def synchronise_statistics(model: nn.Module, device: torch.device) -> nn.Module:
     """
     if device.type != "cuda":
         raise ValueError(f"sync_batch_norm: expected CUDA devices, found {device.type}, for which PyTorch has none")
-    synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call] # torch's
-    return synchronised
+    synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call] # torch's
+    return synchronized

@@ -60,7 +60,7 @@ def _crops(part: KeypointDataset) -> dict[str, Any]:
 
 
 def _digest(part: KeypointDataset) -> str:
-    """Hash what is annotated, wherever the pictures lie."""
+    """Hash what is annotated, wherever the images lie."""
     hashed = hashlib.sha256()
     for sample in part.samples:
         hashed.update(sample.image.name.encode(errors="surrogateescape") if isinstance(sample.image, Path) else b"")

@@ -81,7 +81,7 @@ def write_not_finite(path: Path, found: NotFinite, dataset: KeypointDataset | Mi
 
 
 def describe_sample(dataset: KeypointDataset | MixedDataset, index: int) -> dict[str, Any]:
-    """Name a sample by its index, picture and annotation, for people and for JSON."""
+    """Name a sample by its index, image and annotation, for people and for JSON."""
     part, within = dataset, index
     if isinstance(part, MixedDataset):
         place, within = part.locate(index)

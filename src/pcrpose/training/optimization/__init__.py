@@ -1,1 +1,1 @@
-"""How weights change: optimisers, schedules, averages."""
+"""How weights change: optimizers, schedules, averages."""

@@ -22,7 +22,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move towards the model's weights after optimiser step ``step``, counted from 0."""
+        """Move towards the model's weights after optimizer step ``step``, counted from 0."""
         decay = min(self.decay, (1 + step) / (WARMUP + step))
         for name, tensor in model.state_dict().items():
             if tensor.is_floating_point():

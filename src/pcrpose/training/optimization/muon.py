@@ -55,7 +55,7 @@ class Muon(Optimizer):
             state["momentum"] = torch.zeros_like(parameter)
         average = state["momentum"].lerp_(gradient, 1 - self.momentum)
         matrix = gradient.lerp(average, self.momentum).flatten(1)
-        step = orthogonalise(matrix).to(parameter.dtype).view(parameter.shape)
+        step = orthogonalize(matrix).to(parameter.dtype).view(parameter.shape)
         parameter.add_(step, alpha=-rate * LIKE_ADAM * math.sqrt(max(matrix.shape)))
 
     def _adam(self, parameter: Tensor, gradient: Tensor, rate: float) -> None:
@@ -72,7 +72,7 @@ class Muon(Optimizer):
         parameter.addcdiv_(average, deviation, value=-rate / (1 - first**done))
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
+def orthogonalize(matrix: Tensor) -> Tensor:
     """Bring every singular value of an ``(N, M)`` matrix near 1, by matrix products alone.
 
     Returns:

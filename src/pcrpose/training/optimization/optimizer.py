@@ -35,7 +35,7 @@ def freeze_statistics(model: PoseModel[Any]) -> None:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """Make the optimiser of a configuration; every group has the factor ``rate`` on the learning rate."""
+    """Make the optimizer of a configuration; every group has the factor ``rate`` on the learning rate."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

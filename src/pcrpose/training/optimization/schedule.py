@@ -11,7 +11,7 @@ STEP_FACTOR = 0.1
 def rate_factor(
     step: int, total_steps: int, *, schedule: Schedule, warmup_steps: int = 0, milestones: Sequence[float] = ()
 ) -> float:
-    """Give the factor on the base learning rate for one optimiser step.
+    """Give the factor on the base learning rate for one optimizer step.
 
     Args:
         step: counted from 0.

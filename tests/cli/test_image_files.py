@@ -1,4 +1,4 @@
-"""From what was typed to pictures and their names."""
+"""From what was typed to images and their names."""
 
 import os
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pcrpose.cli.pictures import find_pictures
+from pcrpose.cli.image_files import find_images
 
 OUT = Path("out")
 
@@ -28,14 +28,14 @@ def tree(here: Path) -> Path:
 def found(
     *arguments: str, recursive: bool = False, outside: Path = OUT, reserved: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Give the name of each picture by its path."""
-    pictures = find_pictures(arguments, recursive=recursive, outside=outside, reserved=reserved)
-    return {picture.path.as_posix(): picture.name for picture in pictures}
+    """Give the name of each image by its path."""
+    images = find_images(arguments, recursive=recursive, outside=outside, reserved=reserved)
+    return {image.path.as_posix(): image.name for image in images}
 
 
 @pytest.mark.usefixtures("tree")
 def test_folder() -> None:
-    """A folder's pictures come sorted, without hidden files, other files and, unless asked for, deeper ones."""
+    """A folder's images come sorted, without hidden files, other files and, unless asked for, deeper ones."""
     flat = {"p/B.PNG": "B", "p/a.jpg": "a", "p/c.tiff": "c"}
 
     assert list(found("p").items()) == list(flat.items())
@@ -52,7 +52,7 @@ def test_file() -> None:
 
 @pytest.mark.usefixtures("tree")
 def test_several_places() -> None:
-    """Names are relative to what holds everything, so that pictures of one name stay apart."""
+    """Names are relative to what holds everything, so that images of one name stay apart."""
     assert found("p", "q/a.jpg") == {
         "p/B.PNG": "p/B",
         "p/a.jpg": "p/a",
@@ -63,7 +63,7 @@ def test_several_places() -> None:
 
 @pytest.mark.usefixtures("tree")
 def test_patterns() -> None:
-    """Patterns find pictures only, also in folders that they match, and names do not depend on what they find."""
+    """Patterns find images only, also in folders that they match, and names do not depend on what they find."""
     assert found("p/*.jpg") == {"p/a.jpg": "a"}
     assert found("p/**/a.jpg") == {"p/a.jpg": "a", "p/deep/a.jpg": "deep/a"}
     assert found("p/d*/a.*") == {"p/deep/a.jpg": "deep/a"}
@@ -83,7 +83,7 @@ def test_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("tree")
-def test_results_are_no_pictures() -> None:
+def test_results_are_no_images() -> None:
     """Files of the results folder come in by name alone."""
     assert "p/deep/a.jpg" not in found("p", recursive=True, outside=Path("p/deep"))
     assert found("p/deep/*.jpg", "p/a.jpg", outside=Path("p/deep")) == {"p/a.jpg": "a"}
@@ -101,7 +101,7 @@ def test_results_are_no_pictures() -> None:
     ],
 )
 def test_names_never_meet(here: Path, files: list[str], names: list[str]) -> None:
-    """Pictures that would share a name keep their suffix; nobody takes a reserved name."""
+    """Images that would share a name keep their suffix; nobody takes a reserved name."""
     for file in files:
         (here / file).touch()
 
@@ -125,14 +125,14 @@ def test_nothing_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("empty", "expected pictures in empty, found none; --recursive"),
+        ("empty", "expected images in empty, found none; --recursive"),
         ("nothing.jpg", "nothing.jpg: no such file or folder"),
-        ("p/*.bmp", r"p/\*.bmp: expected pictures that match"),
-        ("p/*.txt", "expected pictures that match"),
+        ("p/*.bmp", r"p/\*.bmp: expected images that match"),
+        ("p/*.txt", "expected images that match"),
     ],
 )
 def test_nothing_to_do(argument: str, said: str) -> None:
-    """What leads to no picture is an error that names it."""
+    """What leads to no image is an error that names it."""
     with pytest.raises((ValueError, FileNotFoundError), match=said):
         found(argument)
 

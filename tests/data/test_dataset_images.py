@@ -1,4 +1,4 @@
-"""What becomes of pictures on their way into crops: no copies of the whole, and JPEG files decoded small."""
+"""What becomes of images on their way into crops: no copies of the whole, and JPEG files decoded small."""
 
 import pickle
 import tracemalloc
@@ -28,7 +28,7 @@ PERSON, SMALL = (100.0, 80.0, 460.0, 640.0), (10.0, 10.0, 22.0, 26.0)
 
 
 def persons(image: Path | Image, count: int = 1, box: tuple[float, ...] = PERSON) -> list[Sample]:
-    """Persons of one picture in the same place, each with keypoints of its own."""
+    """Persons of one image in the same place, each with keypoints of its own."""
     corners = np.array(box)
     return [
         Sample(
@@ -49,7 +49,7 @@ def dataset(samples: list[Sample], **options: Any) -> KeypointDataset:  # noqa: 
 
 
 def gentle(path: Path) -> Path:
-    """A picture of 640 x 800 pixels with nothing in it that a crop could not show."""
+    """An image of 640 x 800 pixels with nothing in it that a crop could not show."""
     coarse = np.random.default_rng(0).integers(60, 200, (5, 4, 3), dtype=np.uint8)
     PIL.Image.fromarray(coarse).resize((640, 800), PIL.Image.Resampling.BICUBIC).save(path)
     return path
@@ -62,8 +62,8 @@ def figures(item: Item) -> list[list[float]]:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_samples_share_a_picture_in_memory(turned: bool) -> None:  # noqa: FBT001 - a parameter
-    """Persons of one picture crop the very same pixels, and it is sent to a worker process once."""
+def test_samples_share_a_image_in_memory(turned: bool) -> None:  # noqa: FBT001 - a parameter
+    """Persons of one image crop the very same pixels, and it is sent to a worker process once."""
     image = np.zeros((900, 800, 3), dtype=np.uint8)
     people = dataset(
         persons(image[:, :, ::-1] if turned else image, 20, box=(10.0, 15.0, 45.0, 70.0)), augmentation=TURNED
@@ -84,8 +84,8 @@ def test_samples_share_a_picture_in_memory(turned: bool) -> None:  # noqa: FBT00
     assert all(person.image is there.samples[0].image for person in there.samples)
 
 
-def test_cached_pictures_are_not_sent_or_copied(tmp_path: Path) -> None:
-    """Twenty persons of a cached picture keep one array of it; a worker process gets none."""
+def test_cached_images_are_not_sent_or_copied(tmp_path: Path) -> None:
+    """Twenty persons of a cached image keep one array of it; a worker process gets none."""
     PIL.Image.new("RGB", (800, 900)).save(tmp_path / "one.png")
     people = dataset(persons(tmp_path / "one.png", 20), cache_images=True)
     tracemalloc.start()
@@ -104,7 +104,7 @@ def test_cached_pictures_are_not_sent_or_copied(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("augmentation", [None, TURNED])
 def test_reduced_jpegs_give_the_same_persons(augmentation: Augmentation | None, tmp_path: Path) -> None:
-    """Keypoints and weights are the very same; a pixel's colour is, but for a few grey levels."""
+    """Keypoints and weights are the very same; a pixel's color is, but for a few gray levels."""
     people = persons(gentle(tmp_path / "person.jpg"), 4)
     whole = dataset(people, augmentation=augmentation)
     reduced = dataset(people, augmentation=augmentation, reduce_jpegs=True)
@@ -119,7 +119,7 @@ def test_reduced_jpegs_give_the_same_persons(augmentation: Augmentation | None, 
 
 
 @given(high=st.floats(1, 5000), wide=st.floats(1, 5000))
-def test_a_reduced_picture_is_as_fine_as_the_crop(high: float, wide: float) -> None:
+def test_a_reduced_image_is_as_fine_as_the_crop(high: float, wide: float) -> None:
     """It is reduced as far as that goes, and no further."""
     nowhere = np.zeros((1, 1, 3), dtype=np.uint8)
     people = dataset(persons(nowhere, box=(0.0, 0.0, wide, high)), reduce_jpegs=True)
@@ -134,18 +134,18 @@ def test_a_reduced_picture_is_as_fine_as_the_crop(high: float, wide: float) -> N
 
 
 def test_nothing_else_is_reduced(tmp_path: Path) -> None:
-    """Files of other kinds, pictures in memory and small persons give the crops that they always gave."""
+    """Files of other kinds, images in memory and small persons give the crops that they always gave."""
     jpeg = gentle(tmp_path / "person.jpg")
-    with PIL.Image.open(jpeg) as picture:
-        picture.save(tmp_path / "person.png")
-        pixels = np.array(picture)
+    with PIL.Image.open(jpeg) as image:
+        image.save(tmp_path / "person.png")
+        pixels = np.array(image)
     people = [*persons(tmp_path / "person.png", 3), *persons(pixels, 3), *persons(jpeg, 3, box=SMALL)]
     whole, reduced = (dataset(people, augmentation=TURNED, reduce_jpegs=reduce) for reduce in (False, True))
     assert all(torch.equal(whole[index]["crop"], reduced[index]["crop"]) for index in range(9))
 
 
 @pytest.mark.parametrize("options", [{"cache_images": True}, {"alignment": "edge"}])
-def test_what_needs_whole_pictures_is_not_reduced(options: dict[str, Any]) -> None:
-    """A cache holds whole pictures, and published crops are made from them."""
+def test_what_needs_whole_images_is_not_reduced(options: dict[str, Any]) -> None:
+    """A cache holds whole images, and published crops are made from them."""
     with pytest.raises(ValueError, match=r"expected reduce_jpegs or .*, found both"):
         dataset([], reduce_jpegs=True, **options)

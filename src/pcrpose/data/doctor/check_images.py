@@ -1,4 +1,4 @@
-"""The pictures of an annotation file: their entries, their files, and whether another file shares them."""
+"""The images of an annotation file: their entries, their files, and whether another file shares them."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -17,79 +17,77 @@ _ENDINGS = (b"\xff\xd9", b"IEND")  # of a whole JPEG, of a whole PNG
 _TAIL_BYTES = 64
 
 
-class PictureFile(NamedTuple):
-    """A picture's entry and where its file should be."""
+class ImageFile(NamedTuple):
+    """An image's entry and where its file should be."""
 
     record: Record
     path: Path
 
 
-def check_pictures(file: AnnotationFile, images: Path | None) -> Findings:
-    """Look at the entries of the pictures and, where their folder is given, at their files."""
+def check_images(file: AnnotationFile, images: Path | None) -> Findings:
+    """Look at the entries of the images and, where their folder is given, at their files."""
     lacking = [
-        f"{name_of(picture)}: {', '.join(missing)}"
-        for picture in file.pictures
-        if (missing := _missing_fields(picture))
+        f"{name_of(image)}: {', '.join(missing)}" for image in file.images if (missing := _missing_fields(image))
     ]
-    do = "give every picture an id, a file_name, and its width and height in whole pixels"
-    yield from found("error", "picture_fields", "pictures with missing or wrong fields", do, lacking)
-    ids = [str(picture["id"]) for picture in file.pictures if "id" in picture]
-    do = "number the pictures anew, in the annotations too"
-    yield from found("error", "picture_ids", "picture ids that come twice", do, _repeated(ids))
-    names = [str(picture["file_name"]) for picture in file.pictures if "file_name" in picture]
-    do = "list each picture once, with all its persons"
-    yield from found("warning", "picture_names", "pictures that are listed twice", do, _repeated(names))
+    do = "give every image an id, a file_name, and its width and height in whole pixels"
+    yield from found("error", "image_fields", "images with missing or wrong fields", do, lacking)
+    ids = [str(image["id"]) for image in file.images if "id" in image]
+    do = "number the images anew, in the annotations too"
+    yield from found("error", "image_ids", "image ids that come twice", do, _repeated(ids))
+    names = [str(image["file_name"]) for image in file.images if "file_name" in image]
+    do = "list each image once, with all its persons"
+    yield from found("warning", "image_names", "images that are listed twice", do, _repeated(names))
     if images is not None:
-        yield from _check_files(picture_files(file.pictures, images), images)
+        yield from _check_files(image_files(file.images, images), images)
 
 
-def name_of(picture: Record) -> str:
-    """Give what a picture is called in messages."""
-    return str(picture.get("file_name", f"picture {picture.get('id', 'without id')}"))
+def name_of(image: Record) -> str:
+    """Give what an image is called in messages."""
+    return str(image.get("file_name", f"image {image.get('id', 'without id')}"))
 
 
-def picture_files(pictures: Records, images: Path) -> list[PictureFile]:
+def image_files(entries: Records, images: Path) -> list[ImageFile]:
     """Join the folder and the names, each file once."""
-    named = {str(picture["file_name"]): picture for picture in pictures if isinstance(picture.get("file_name"), str)}
-    return [PictureFile(picture, images / name) for name, picture in named.items()]
+    named = {str(image["file_name"]): image for image in entries if isinstance(image.get("file_name"), str)}
+    return [ImageFile(image, images / name) for name, image in named.items()]
 
 
-def record_size(picture: Record) -> Size | None:
-    """Read a picture's size from its entry; None where there is no usable one."""
-    width, height = picture.get("width"), picture.get("height")
+def record_size(image: Record) -> Size | None:
+    """Read an image's size from its entry; None where there is no usable one."""
+    width, height = image.get("width"), image.get("height")
     if not all(is_finite(length) and length >= 1 and length == int(length) for length in (width, height)):
         return None
     return Size(width=int(width or 0), height=int(height or 0))
 
 
-def _missing_fields(picture: Record) -> list[str]:
-    missing = [] if isinstance(picture.get("id"), int | str) else ["id"]
-    if not isinstance(picture.get("file_name"), str):
+def _missing_fields(image: Record) -> list[str]:
+    missing = [] if isinstance(image.get("id"), int | str) else ["id"]
+    if not isinstance(image.get("file_name"), str):
         missing.append("file_name")
-    return missing if record_size(picture) is not None else [*missing, "width and height"]
+    return missing if record_size(image) is not None else [*missing, "width and height"]
 
 
 def _repeated(values: Iterable[str]) -> list[str]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def _check_files(files: list[PictureFile], images: Path) -> Findings:
+def _check_files(files: list[ImageFile], images: Path) -> Findings:
     troubles: dict[str, list[str]] = defaultdict(list)
     for record, path in files:
         kind, detail = _trouble(path, record_size(record))
         troubles[kind].append(name_of(record) + detail)
     kinds = {
-        "missing": ("picture_files", "picture files that are missing", _where_they_are(troubles["missing"], images)),
-        "unreadable": ("picture_files", "files that are no pictures", "replace them, or take them out of the list"),
-        "broken": ("picture_files", "pictures that are cut off or damaged", "replace them, or take them out"),
+        "missing": ("image_files", "image files that are missing", _where_they_are(troubles["missing"], images)),
+        "unreadable": ("image_files", "files that are no images", "replace them, or take them out of the list"),
+        "broken": ("image_files", "images that are cut off or damaged", "replace them, or take them out"),
         "swapped": (
-            "picture_sizes",
-            "pictures whose width and height are swapped",
-            "swap them in the file; pictures are read upright, as their EXIF orientation says",
+            "image_sizes",
+            "images whose width and height are swapped",
+            "swap them in the file; images are read upright, as their EXIF orientation says",
         ),
         "resized": (
-            "picture_sizes",
-            "pictures of another size than stated",
+            "image_sizes",
+            "images of another size than stated",
             "were they resized? then scale boxes and keypoints, and correct the sizes (here height x width)",
         ),
     }
@@ -98,7 +96,7 @@ def _check_files(files: list[PictureFile], images: Path) -> Findings:
 
 
 def _trouble(path: Path, stated: Size | None) -> tuple[str, str]:
-    """Say what is wrong with a picture's file, and a detail; the empty string where nothing is."""
+    """Say what is wrong with an image's file, and a detail; the empty string where nothing is."""
     try:
         real = image_size(path)
     except FileNotFoundError:
@@ -146,26 +144,26 @@ def _literal(name: str) -> str:
 def check_shared(
     file: AnnotationFile, images: Path | None, other: AnnotationFile, other_images: Path | None
 ) -> Findings:
-    """Look for pictures that two files share, such as those to train and those to validate on.
+    """Look for images that two files share, such as those to train and those to validate on.
 
     With both folders, files count that are the same byte by byte, whatever they are called. Without them names do.
     """
     if images is not None and other_images is not None:
-        shared = list(_same_bytes(picture_files(file.pictures, images), picture_files(other.pictures, other_images)))
-        do = f"take them out of one; figures on pictures that were trained on say nothing ({other.name})"
-        yield from found("error", "shared_pictures", "pictures that the other file has too", do, shared)
+        shared = list(_same_bytes(image_files(file.images, images), image_files(other.images, other_images)))
+        do = f"take them out of one; figures on images that were trained on say nothing ({other.name})"
+        yield from found("error", "shared_images", "images that the other file has too", do, shared)
         return
-    numbers = {name_of(picture): picture.get("id") for picture in other.pictures}
-    named = [picture for picture in file.pictures if name_of(picture) in numbers]
-    same = [name_of(picture) for picture in named if picture.get("id") == numbers[name_of(picture)]]
+    numbers = {name_of(image): image.get("id") for image in other.images}
+    named = [image for image in file.images if name_of(image) in numbers]
+    same = [name_of(image) for image in named if image.get("id") == numbers[name_of(image)]]
     do = f"take them out of one, or give both folders to compare the files themselves ({other.name})"
-    yield from found("error", "shared_pictures", "pictures with name and id of the other file's", do, same)
-    alike = [name_of(picture) for picture in named if name_of(picture) not in set(same)]
+    yield from found("error", "shared_images", "images with name and id of the other file's", do, same)
+    alike = [name_of(image) for image in named if name_of(image) not in set(same)]
     do = f"give both folders to compare the files themselves ({other.name})"
-    yield from found("warning", "shared_pictures", "pictures named like the other file's", do, alike)
+    yield from found("warning", "shared_images", "images named like the other file's", do, alike)
 
 
-def _same_bytes(files: list[PictureFile], others: list[PictureFile]) -> Iterator[str]:
+def _same_bytes(files: list[ImageFile], others: list[ImageFile]) -> Iterator[str]:
     """Yield the pairs of files with the same content; only files of equal length are read."""
     by_length: dict[int, list[Path]] = defaultdict(list)
     for _, path in others:

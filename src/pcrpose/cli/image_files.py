@@ -1,4 +1,4 @@
-"""From what a user typed to a list of pictures, each with the name that its results will bear."""
+"""From what a user typed to a list of images, each with the name that its results will bear."""
 
 import glob
 import itertools
@@ -15,38 +15,38 @@ SUFFIXES = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One picture file.
+class ImageFile:
+    """One image file.
 
     Attributes:
         path: of the file, as the user gave it or below the folder given.
-        name: of its results, without suffix: a relative path with forward slashes, of no other picture.
+        name: of its results, without suffix: a relative path with forward slashes, of no other image.
     """
 
     path: Path
     name: str
 
 
-def find_pictures(
+def find_images(
     arguments: Sequence[str], *, recursive: bool, outside: Path, reserved: Iterable[str] = ()
-) -> list[Picture]:
-    """Expand files, folders and patterns into pictures.
+) -> list[ImageFile]:
+    """Expand files, folders and patterns into images.
 
-    A file is taken whatever its name. Of a folder, and of a pattern such as ``*.jpg``, the files with a picture's
+    A file is taken whatever its name. Of a folder, and of a pattern such as ``*.jpg``, the files with an image's
     suffix are taken, sorted, without hidden ones. A file that comes twice counts once.
 
-    A picture's name is its path without suffix, relative to the deepest folder that holds everything that was given.
-    Where two pictures would share a name, also on a file system that takes ``A`` for ``a``, both keep their suffix.
+    An image's name is its path without suffix, relative to the deepest folder that holds everything that was given.
+    Where two images would share a name, also on a file system that takes ``A`` for ``a``, both keep their suffix.
 
     Args:
         arguments: as typed; ``~`` is the home folder, ``**`` any folders.
         recursive: look into the folders of folders.
         outside: a folder whose files are not taken unless they are given by name: that of the results.
-        reserved: names that no picture may have.
+        reserved: names that no image may have.
 
     Raises:
         FileNotFoundError: if something given does not exist, or a pattern finds nothing.
-        ValueError: if there is no picture at all.
+        ValueError: if there is no image at all.
     """
     found: dict[Path, Path] = {}  # by absolute path
     roots = [_absolute(_root(Path(argument).expanduser())) for argument in arguments]
@@ -59,9 +59,9 @@ def find_pictures(
                     found.setdefault(absolute, file)
     if not found:
         deeper = "" if recursive else "; --recursive looks into its folders too"
-        raise ValueError(f"expected pictures in {', '.join(arguments)}, found none{deeper}")
+        raise ValueError(f"expected images in {', '.join(arguments)}, found none{deeper}")
     names = _names([_relative(file, roots) for file in found], reserved)
-    return [Picture(path=path, name=name) for path, name in zip(found.values(), names, strict=True)]
+    return [ImageFile(path=path, name=name) for path, name in zip(found.values(), names, strict=True)]
 
 
 def _expand(argument: str) -> list[Path]:
@@ -72,14 +72,14 @@ def _expand(argument: str) -> list[Path]:
     if not glob.has_magic(argument):
         raise FileNotFoundError(f"{argument}: no such file or folder")
     matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207 - Path.glob takes no absolute pattern
-    kept = [match for match in matches if match.is_dir() or _is_picture(match)]
+    kept = [match for match in matches if match.is_dir() or _is_image(match)]
     if not kept:
-        raise FileNotFoundError(f"{argument}: expected pictures that match, found none")
+        raise FileNotFoundError(f"{argument}: expected images that match, found none")
     return kept
 
 
 def _root(path: Path) -> Path:
-    """Give the folder that an argument's pictures lie in, whichever of them there are now."""
+    """Give the folder that an argument's images lie in, whichever of them there are now."""
     if path.is_dir():
         return path
     if path.exists():
@@ -91,19 +91,19 @@ def _root(path: Path) -> Path:
 def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
     for where, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
-        yield from (path for path in (Path(where, name) for name in sorted(files)) if _is_picture(path))
+        yield from (path for path in (Path(where, name) for name in sorted(files)) if _is_image(path))
 
 
 def _refuse(error: OSError) -> None:
     raise error  # os.walk would leave out what it cannot read, without a word
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _absolute(path: Path) -> Path:
-    """Make absolute without following links: two links to one picture are two pictures."""
+    """Make absolute without following links: two links to one image are two images."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve follows links, Path.absolute keeps ".."
 
 
