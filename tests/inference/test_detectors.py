@@ -258,14 +258,14 @@ def test_threads_are_passed_on(tmp_path: Path) -> None:
     assert [d._session.get_session_options().intra_op_num_threads for d in detectors] == [0, 1, 3]
 
 
-def test_a_predictor_takes_it(tmp_path: Path, model: PCR, image: Image) -> None:
+def test_a_predictor_takes_it(tmp_path: Path, model: PCR, photo: Image) -> None:
     """Detected persons become poses with the detector's scores, the two that nearly coincide one."""
-    scale = 64 / image.shape[1]
+    scale = 64 / photo.shape[1]
     centers = [(50 * scale, 70 * scale), (150 * scale, 75 * scale)]
     output = rows({cell: [x, y, 20, 30, 0.9 - 0.2 * cell, 1, 0] for cell, (x, y) in enumerate(centers)})
     detector = YoloxDetector(answering(tmp_path, output), decoded=True)
 
-    poses = PosePredictor(model, detector=detector).predict(image)
+    poses = PosePredictor(model, detector=detector).predict(photo)
 
     assert sorted(poses.box_scores.tolist()) == pytest.approx([0.7, 0.9])
     assert (poses.pose_scores <= poses.box_scores).all()

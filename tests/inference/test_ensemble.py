@@ -40,13 +40,13 @@ def crops(model: PCR) -> Tensor:
     return model.config.normalize(torch.randint(0, 256, (2, 3, 96, 64), dtype=torch.uint8), torch.float64)
 
 
-def test_one_model_is_that_model(model: PCR, crops: Tensor, image: Image) -> None:
+def test_one_model_is_that_model(model: PCR, crops: Tensor, photo: Image) -> None:
     """Alone it predicts the same bits, heatmaps and poses, with the mirrored crop too."""
     alone = Ensemble([model])
 
     assert torch.equal(alone(crops).final, model(crops).final)
     for flip in (True, False):
-        ours, its = (PosePredictor(each, flip=flip).predict(image, BOXES) for each in (alone, model))
+        ours, its = (PosePredictor(each, flip=flip).predict(photo, BOXES) for each in (alone, model))
         np.testing.assert_array_equal(ours.keypoints, its.keypoints)
         np.testing.assert_array_equal(ours.pose_scores, its.pose_scores)
 
@@ -63,27 +63,27 @@ def test_the_mean_of_heatmaps(model: PCR, crops: Tensor) -> None:
     assert together.config == model.config
 
 
-def test_mirrored_crops_are_seen_by_all(model: PCR, image: Image) -> None:
+def test_mirrored_crops_are_seen_by_all(model: PCR, photo: Image) -> None:
     """With ``flip`` the heatmaps are the mean of the members', each averaged with its own mirrored ones."""
     members = [model, another(model)]
 
-    heatmaps, _ = PosePredictor(Ensemble(members)).heatmaps(image, BOXES[0])
+    heatmaps, _ = PosePredictor(Ensemble(members)).heatmaps(photo, BOXES[0])
 
-    each = [PosePredictor(member).heatmaps(image, BOXES[0])[0] for member in members]
+    each = [PosePredictor(member).heatmaps(photo, BOXES[0])[0] for member in members]
     np.testing.assert_allclose(heatmaps, np.mean(each, axis=0), atol=1e-6)
 
 
-def test_members_normalize_as_they_were_trained(model: PCR, image: Image) -> None:
+def test_members_normalize_as_they_were_trained(model: PCR, photo: Image) -> None:
     """Members with another mean and deviation see what they would see alone, whoever comes first."""
     members = [model, another(model, **LITE)]
-    each = [PosePredictor(member).heatmaps(image, BOXES[1])[0] for member in members]
+    each = [PosePredictor(member).heatmaps(photo, BOXES[1])[0] for member in members]
 
     for order in (members, members[::-1]):
-        heatmaps, _ = PosePredictor(Ensemble(order)).heatmaps(image, BOXES[1])
+        heatmaps, _ = PosePredictor(Ensemble(order)).heatmaps(photo, BOXES[1])
         np.testing.assert_allclose(heatmaps, np.mean(each, axis=0), atol=1e-6)
     wrong = another(model)
     wrong.load_state_dict(members[1].state_dict())
-    other, _ = PosePredictor(Ensemble([model, wrong])).heatmaps(image, BOXES[1])
+    other, _ = PosePredictor(Ensemble([model, wrong])).heatmaps(photo, BOXES[1])
     assert np.abs(other - heatmaps).max() > 1e-3
 
 
