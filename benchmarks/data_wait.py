@@ -33,9 +33,9 @@ import torch
 from contact_sheets import written_whole
 
 from pcrpose.data.augment import Augmentation, CropWindow
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.images import REDUCTIONS, decode_image, open_image
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.skeleton import COCO_17

@@ -23,7 +23,7 @@ from pcrpose.keypoints.heatmap import HeatmapCodec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pcrpose.keypoints.peaks import Decoding
+    from pcrpose.keypoints.decoding import Decoding
 
 PERSONS = 32
 

@@ -25,23 +25,23 @@ import torch
 from contact_sheets import written_whole
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.images import open_image
 from pcrpose.data.mixed import MixedDataset
-from pcrpose.data.negatives import NegativesFile, read_negatives
+from pcrpose.data.readers.coco import read_coco
+from pcrpose.data.readers.negatives import NegativesFile, read_negatives
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval, paired_difference
+from pcrpose.evaluation.calibration import Statistic, area_under_roc, fit_person_score
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.arrays import Bools, Floats, Indices
 from pcrpose.keypoints.oks import pose_scores
+from pcrpose.labelling.hard_negatives import background_quota
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.training.calibrate import Statistic, area_under_roc, fit_person_score
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.mining import background_quota
 from pcrpose.training.trainer import Trainer
 
 NEGATIVES = Path(__file__).with_name("negatives_coco_subset.json")

@@ -17,9 +17,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pcrpose.data.coco import read_coco
 from pcrpose.data.images import open_image
-from pcrpose.data.leaks import MAX_DISTANCE, GuardedImages, hash_distances, image_hash
+from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages, hash_distances, image_hash
+from pcrpose.data.readers.coco import read_coco
 
 PARTS = ("train", "more")
 SALT = "pcrpose"  # of the hash: another one would choose other images

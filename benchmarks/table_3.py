@@ -6,8 +6,8 @@ Nothing is trained or computed: the networks are built without storage and count
 """
 
 from pcrpose.models.config import PCRConfig, PoseConfig
-from pcrpose.models.cost import measure_cost
-from pcrpose.models.tables import TABLE_3
+from pcrpose.models.flops import measure_cost
+from pcrpose.models.paper_tables import TABLE_3
 
 # The paper's own figures on COCO minival; ours stand in the last column as soon as somebody has run the training.
 PAPER_AP = {

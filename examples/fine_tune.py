@@ -16,10 +16,10 @@ import torch
 
 from pcrpose import CocoEvaluator, Trainer, load_model
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.models.transfer import replace_skeleton
+from pcrpose.models.replace_skeleton import replace_skeleton
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.validation import CocoValidation
 

@@ -21,12 +21,12 @@ from pathlib import Path
 import torch
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.models.config import PCRConfig
-from pcrpose.models.initial import load_encoder
+from pcrpose.models.encoder_weights import load_encoder
 from pcrpose.models.pcr import PCR
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.trainer import Trainer

@@ -3,11 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from pcrpose.models.config import PCRConfig
+    from pcrpose.models.pcr import PCR
 
 HERE = Path(__file__).resolve().parent
 SELECTION = HERE / "golden"
@@ -76,3 +80,30 @@ def golden_file() -> Callable[[str], Path]:
 def shared_data() -> Callable[[str], Path]:
     """Find a real image or annotation file, or skip."""
     return lambda relative: require(SHARED / "data" / relative)
+
+
+@pytest.fixture
+def tiny_config() -> "Callable[..., PCRConfig]":
+    """Return a builder of the one tiny network's configuration; any field can be changed."""
+    from pcrpose.keypoints.boxes import Size  # noqa: PLC0415 - as above
+    from pcrpose.models.config import PCRConfig  # noqa: PLC0415
+
+    def build(**changes: Any) -> PCRConfig:  # noqa: ANN401 - any field
+        tiny: dict[str, Any] = {"encoder": "resnet_nano", "channels": (16, 16, 16), "se_norm": "none"}
+        return PCRConfig(**{**tiny, "input_size": Size(width=64, height=96), **changes})
+
+    return build
+
+
+@pytest.fixture
+def make_model(tiny_config: "Callable[..., PCRConfig]") -> "Callable[[], PCR]":
+    """Return a builder of the tiny network for training: the same weights every time."""
+    import torch  # noqa: PLC0415
+
+    from pcrpose.models.pcr import PCR  # noqa: PLC0415
+
+    def make() -> PCR:
+        torch.manual_seed(1)
+        return PCR(tiny_config(sigma=6.0, heatmaps="probability"))
+
+    return make

@@ -10,7 +10,7 @@ import pytest
 
 from pcrpose.cli import evaluate as evaluate_module
 from pcrpose.cli.main import main
-from pcrpose.data.coco import read_coco
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.models.pcr import PCR

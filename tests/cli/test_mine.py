@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from pcrpose.cli import mine
-from pcrpose.data.negatives import NegativesFile, read_negatives
+from pcrpose.data.readers.negatives import NegativesFile, read_negatives
 from pcrpose.data.synthetic import write_coco
 
 CORNERS = ([0, 0, 6, 8], [0, 12, 6, 8], [3, 1, 5, 7])  # left of everybody who is drawn

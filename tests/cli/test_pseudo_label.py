@@ -11,11 +11,11 @@ import PIL.Image
 import pytest
 
 from pcrpose.cli import pseudo_label
-from pcrpose.data.coco import read_coco
 from pcrpose.data.images import open_image
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.inference.predictor import PosePredictor
+from pcrpose.labelling.pseudo_labels.work_file import Shard
 from pcrpose.models.load import load_model
-from pcrpose.training.label_work import Shard
 
 Command: TypeAlias = Callable[..., int]
 

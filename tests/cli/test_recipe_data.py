@@ -10,7 +10,7 @@ import pytest
 
 from pcrpose.cli.recipe_data import RecipeData
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.negatives import Negative, write_negatives
+from pcrpose.data.readers.negatives import Negative, write_negatives
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.training.recipe import Recipe

@@ -17,7 +17,7 @@ from pcrpose.cli.training import (
     short_lines,
     steps_done,
 )
-from pcrpose.data.coco import read_coco
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton

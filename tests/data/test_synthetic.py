@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pcrpose.data.coco import read_coco
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import SyntheticPoses, _Canvas, _labels_of, _sample, write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17

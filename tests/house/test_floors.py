@@ -11,19 +11,22 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 FLOORS = {
-    "keypoints": 0,
-    "models": 1,
-    "data": 1,
-    "evaluation": 1,
-    "inference": 2,
-    "training": 3,
-    "publishing": 3,
-    "cli": 4,
+    "files": 0,
+    "keypoints": 1,
+    "models": 2,
+    "data": 2,
+    "evaluation": 2,
+    "inference": 3,
+    "training": 4,
+    "labelling": 4,
+    "publishing": 5,
+    "cli": 7,
 }
 DRAWERS = {"utils", "util", "common", "misc", "helpers", "helper", "base"}
-MAX_FILE_LINES = 300
+MAX_FILE_LINES = 450
 MAX_BODY_LINES = 60
 MAX_MEDIAN_LINES = 12
+TABLES = {"pcrpose/models/encoders/__init__.py"}
 LARGER_FILES: dict[str, int] = {}  # a backbone may need more; none does so far
 FILES = sorted((SOURCE / "pcrpose").rglob("*.py"))
 PATHS = [path.relative_to(SOURCE).as_posix() for path in FILES]
@@ -130,11 +133,11 @@ def test_imports_are_spelt_out(path: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path.endswith("/__init__.py") and path.count("/") > 1])
 def test_rooms_export_nothing(path: str) -> None:
-    """A room's ``__init__`` is its docstring."""
+    """A room's ``__init__`` is its docstring; one that is a table says so by its name in `TABLES`."""
     tree = ast.parse((SOURCE / path).read_text(encoding="utf-8"))
 
     assert ast.get_docstring(tree)
-    assert len(tree.body) == 1
+    assert path in TABLES or len(tree.body) == 1
 
 
 def test_no_junk_drawers() -> None:

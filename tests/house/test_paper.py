@@ -19,7 +19,7 @@ from pcrpose.models.context import DILATIONS, SQUEEZE
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import prediction_head
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.optimization.schedule import rate_factor
+from pcrpose.training.schedule import rate_factor
 from pcrpose.training.trainer import Trainer
 
 JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")

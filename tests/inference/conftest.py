@@ -1,23 +1,21 @@
 """A small network with random weights: enough to ask how images and boxes travel."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from pcrpose.keypoints.arrays import Image
-from pcrpose.keypoints.boxes import Size
 from pcrpose.models.config import PCRConfig
 from pcrpose.models.pcr import PCR
 
 
 @pytest.fixture
-def model() -> PCR:
+def model(tiny_config: Callable[..., PCRConfig]) -> PCR:
     """Give a tiny PCR in float64, so that the order of additions cannot move a keypoint."""
     torch.manual_seed(3)
-    config = PCRConfig(
-        encoder="resnet_nano", channels=(16, 16, 16), se_norm="none", input_size=Size(width=64, height=96)
-    )
-    network = PCR(config).double()
+    network = PCR(tiny_config()).double()
     for parameter in network.parameters():  # heads start near zero; wake them up
         if parameter.dim() == 4 and parameter.shape[2:] == (1, 1):
             torch.nn.init.normal_(parameter, std=0.2)

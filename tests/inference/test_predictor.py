@@ -19,7 +19,7 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size, mirror_boxes
 from pcrpose.keypoints.crop import Crop, mirror_keypoints
-from pcrpose.keypoints.peaks import Decoding
+from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.config import HeatmapKind, SimpleBaselineConfig
 from pcrpose.models.pcr import PCR

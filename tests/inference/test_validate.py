@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcrpose.data.coco import Detections, read_coco
+from pcrpose.data.readers.coco import Detections, read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.heatmap import HeatmapCodec, merge_mirrored, mirror_heatmaps
-from pcrpose.keypoints.peaks import Decoding
 from pcrpose.keypoints.skeleton import COCO_17
 
 Golden = Callable[[str], Any]

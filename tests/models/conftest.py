@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
+from pcrpose.models.checkpoints import from_published
 from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, PoseConfig, SimpleBaselineConfig
-from pcrpose.models.convert import from_published
 from pcrpose.models.hub import load_strictly
 from pcrpose.models.load import build_model
 from pcrpose.models.pcr import PCR

@@ -19,7 +19,7 @@ from pcrpose.models.config import (
     config_text,
 )
 from pcrpose.models.encoders import ENCODER_STRIDES
-from pcrpose.models.resnet import RESNETS
+from pcrpose.models.encoders.resnet import RESNETS
 
 STICK = Skeleton("stick", ["tip", "left_end", "right_end"], [("left_end", "right_end")], [(0, 1)], [0.1, 0.2, 0.3])
 positive = st.floats(0.001, 1000)

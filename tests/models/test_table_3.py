@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models import cost
+from pcrpose.models import flops
 from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, SimpleBaselineConfig
-from pcrpose.models.tables import TABLE_1, TABLE_3
+from pcrpose.models.paper_tables import TABLE_1, TABLE_3
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "table_3.py"
 RESNET_50, HRNET_W32 = 23_508_032, 28_536_113 - (32 * 17 + 17)  # the published networks less classifier or head
-cost_of = functools.cache(cost.measure_cost)
+cost_of = functools.cache(flops.measure_cost)
 R50_ROWS = [name for name in TABLE_3 if "R50" in name]
 
 
@@ -109,7 +109,7 @@ def test_table_1_uses_the_large_crops() -> None:
 
 def test_the_printed_table_holds_every_row(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The script prints counts beside the paper's figures, and calls nothing measured that nobody measured."""
-    monkeypatch.setattr(cost, "measure_cost", cost_of)
+    monkeypatch.setattr(flops, "measure_cost", cost_of)
     runpy.run_path(str(SCRIPT), run_name="__main__")
     header, rule, *rows = capsys.readouterr().out.splitlines()
     assert "AP, paper" in header

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pcrpose.models import hub, zoo
-from pcrpose.models.cost import measure_cost
+from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR
 from pcrpose.models.zoo import ZOO, ZooEntry, list_pretrained, pretrained_folder

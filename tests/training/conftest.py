@@ -4,32 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17
-from pcrpose.models.config import PCRConfig
 from pcrpose.models.pcr import PCR
 from pcrpose.training.config import TrainConfig
 
 SIZE = Size(width=64, height=96)
-
-
-@pytest.fixture
-def make_model() -> Callable[[], PCR]:
-    """Give a builder of the same tiny network with the same weights every time."""
-    config = PCRConfig(
-        encoder="resnet_nano", channels=(16, 16, 16), se_norm="none", input_size=SIZE, sigma=6.0, heatmaps="probability"
-    )
-
-    def make() -> PCR:
-        torch.manual_seed(1)
-        return PCR(config)
-
-    return make
 
 
 @pytest.fixture

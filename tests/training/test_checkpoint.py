@@ -18,7 +18,7 @@ from pcrpose.training.checkpoint import (
     save_checkpoint,
     settle_checkpoint,
 )
-from pcrpose.training.optimization.average import WeightAverage
+from pcrpose.training.ema import WeightAverage
 
 
 def stepped(model: PCR) -> tuple[torch.optim.Adam, WeightAverage]:

@@ -20,10 +20,10 @@ import torch
 from pcrpose import PCR, PCRConfig, PosePredictor, Recipe, load_model, oks
 from pcrpose.cli.main import main
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.images import image_size
-from pcrpose.data.negatives import read_negatives
+from pcrpose.data.readers.coco import read_coco
+from pcrpose.data.readers.negatives import read_negatives
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.data.synthetic import SyntheticPoses, write_coco
 from pcrpose.evaluation.coco import CocoEvaluator
@@ -31,7 +31,7 @@ from pcrpose.keypoints.boxes import Size, intersection_areas, xyxy_to_xywh
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import read_recipe
-from pcrpose.training.stages import Source, run_recipe
+from pcrpose.training.run_recipe import Source, run_recipe
 from pcrpose.training.trainer import Trainer
 from pcrpose.training.validation import CocoValidation
 

@@ -335,7 +335,7 @@ def test_without_the_extra_the_error_names_it(
 
 def test_training_on_a_written_data_set(model: PCR, tmp_path: Path) -> None:
     """Drawn images on disk, the COCO reader, a step: the path a user's data takes."""
-    from pcrpose.data.coco import read_coco  # noqa: PLC0415 - only this test reads files
+    from pcrpose.data.readers.coco import read_coco  # noqa: PLC0415 - only this test reads files
 
     annotations = write_coco(tmp_path / "data", count=8)
     source = read_coco(annotations, annotations.parent / "images")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pcrpose.data.coco import read_coco
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor

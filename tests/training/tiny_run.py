@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.samples import Sample
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.evaluation.coco import CocoEvaluator

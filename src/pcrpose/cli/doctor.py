@@ -6,10 +6,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.examine import examine
-from pcrpose.data.doctor.findings import Finding
-from pcrpose.data.skeleton_file import read_skeleton
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.findings import Finding
+from pcrpose.data.readers.skeleton_file import read_skeleton
 
 HELP = "look through annotations for what spoils training and measuring"
 EPILOG = """\

@@ -12,16 +12,16 @@ import numpy.typing as npt
 from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
 from pcrpose.cli.progress import ProgressLine
 from pcrpose.cli.targets import new_file
-from pcrpose.data.coco import Detections, read_coco, read_detections
 from pcrpose.data.images import Color, ImageSource, open_image
+from pcrpose.data.readers.coco import Detections, read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons
-from pcrpose.data.whole_file import write_text
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
-from pcrpose.inference.detectors import YoloxDetector
+from pcrpose.files.atomic import write_text
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
-from pcrpose.keypoints.peaks import Decoding
+from pcrpose.inference.yolox import YoloxDetector
+from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.poses import Poses
 
 HELP = "measure a model, or a results file, on annotations in COCO's form"

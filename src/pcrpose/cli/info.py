@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 import torch
 
 from pcrpose.models.config import FINEST_STRIDE
-from pcrpose.models.cost import measure_cost
+from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
 
 HELP = "say what is installed here, or what a model is"

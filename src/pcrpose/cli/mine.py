@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.marks import mark_of_file
 from pcrpose.cli.options import at_least, existing_file, path, share
 from pcrpose.cli.progress import counted
 from pcrpose.cli.targets import new_file, new_folder
-from pcrpose.data.coco import read_detections
-from pcrpose.data.negatives import Negative, NegativesFile, with_verdicts, write_negatives
-from pcrpose.data.person_boxes import PersonBoxes
-from pcrpose.training.contact_sheets import write_contact_sheets
-from pcrpose.training.mining import REASONS, MiningResult, MiningRules, mine_negatives
+from pcrpose.data.readers.coco import read_detections
+from pcrpose.data.readers.negatives import Negative, NegativesFile, with_verdicts, write_negatives
+from pcrpose.data.readers.person_boxes import PersonBoxes
+from pcrpose.files.digest import short_file_digest
+from pcrpose.labelling.contact_sheets import write_contact_sheets
+from pcrpose.labelling.hard_negatives import REASONS, MiningResult, MiningRules, mine_negatives
 
 HELP = "mine hard negatives: boxes that a detector takes for persons where nobody is"
 EPILOG = """\
@@ -146,7 +146,7 @@ def _with_verdicts(
 def _source(options: argparse.Namespace, rules: MiningRules, result: MiningResult) -> dict[str, Any]:
     """Say where the boxes come from, by name and content."""
     files = {
-        name: {"file": file.name, "sha256": mark_of_file(file)}
+        name: {"file": file.name, "sha256": short_file_digest(file)}
         for name, file in (("annotations", options.annotations), ("detections", options.detections))
     }
     return {**files, "rules": rules.to_dict(), "detections_read": result.num_detections, "dropped": result.dropped}

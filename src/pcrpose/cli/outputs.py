@@ -10,8 +10,8 @@ from typing import Any
 import PIL.Image
 
 from pcrpose.cli.image_files import ImageFile
-from pcrpose.cli.marks import mark_of_text
-from pcrpose.data.whole_file import write_text, write_whole
+from pcrpose.files.atomic import write_text, write_whole
+from pcrpose.files.digest import short_text_digest
 from pcrpose.inference.places import image_size
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.poses import Poses
@@ -98,7 +98,7 @@ class ResultsFolder:
 
     @property
     def _mark(self) -> str:
-        return mark_of_text(json.dumps(self.settings, sort_keys=True))
+        return short_text_digest(json.dumps(self.settings, sort_keys=True))
 
     def _check_settings(self) -> None:
         there = _read(self.folder / SETTINGS_FILE)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pcrpose.cli.image_files import ImageFile
-from pcrpose.cli.marks import mark_of_file
-from pcrpose.data.coco import Detections, read_detections
-from pcrpose.inference.detectors import Detector, YoloxDetector
+from pcrpose.data.readers.coco import Detections, read_detections
+from pcrpose.files.digest import short_file_digest
 from pcrpose.inference.places import image_size
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import NO_DETECTIONS
+from pcrpose.inference.yolox import Detector, YoloxDetector
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import whole_image_box
 from pcrpose.keypoints.poses import Poses
@@ -74,7 +74,7 @@ def find_persons(
         return Persons(description="boxes given", boxes=boxes)
     if detector is None:
         return Persons(description=WHOLE_IMAGE)
-    description = f"{detector.name} {mark_of_file(detector)}, score at least {score_threshold}"
+    description = f"{detector.name} {short_file_digest(detector)}, score at least {score_threshold}"
     if detector.suffix.lower() == ".onnx":
         found = YoloxDetector(detector, score_threshold=score_threshold)
         return Persons(description=description, detector=found)

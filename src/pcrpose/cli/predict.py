@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pcrpose.cli.image_files import ImageFile, find_images
-from pcrpose.cli.marks import mark_of_file
 from pcrpose.cli.options import add_model_options, existing_file, load_models, share
 from pcrpose.cli.outputs import FORMATS, SETTINGS_NAME, ResultsFolder
 from pcrpose.cli.persons import WHOLE_IMAGE, Persons, box, find_persons
 from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.targets import new_folder
 from pcrpose.data.images import open_image
+from pcrpose.files.digest import short_file_digest
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.poses import Poses
@@ -127,7 +127,7 @@ def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequ
     """Collect what the results depend on, in the words of the options."""
     pairs = zip(options.model, model_folders, strict=True)
     models = [
-        f"{name if Path(name) != folder else folder.resolve().name} {mark_of_file(folder / WEIGHTS_FILE)}"
+        f"{name if Path(name) != folder else folder.resolve().name} {short_file_digest(folder / WEIGHTS_FILE)}"
         for name, folder in pairs
     ]
     settings = {

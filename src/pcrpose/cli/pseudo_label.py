@@ -13,12 +13,14 @@ from pcrpose.cli.options import add_model_options, at_least, existing_file, load
 from pcrpose.cli.persons import find_persons
 from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.targets import new_file
-from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.check_images import image_files
-from pcrpose.data.leaks import MAX_DISTANCE, GuardedImages
-from pcrpose.inference.detectors import Detector
+from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.files.digest import file_sha256
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.training.label_selection import (
+from pcrpose.inference.yolox import Detector
+from pcrpose.labelling.pseudo_labels.predict import BOX_THRESHOLD, Boxes, ImageLabeller, UnlabelledImage, number_images
+from pcrpose.labelling.pseudo_labels.select import (
     THRESHOLD,
     Content,
     Selection,
@@ -26,9 +28,8 @@ from pcrpose.training.label_selection import (
     pseudo_labels,
     write_pseudo_labels,
 )
-from pcrpose.training.label_work import Shard, file_sha256
-from pcrpose.training.provenance import describe_weights
-from pcrpose.training.pseudo_label import BOX_THRESHOLD, Boxes, ImageLabeller, UnlabelledImage, number_images
+from pcrpose.labelling.pseudo_labels.work_file import Shard
+from pcrpose.models.hub import describe_weights
 
 logger = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from typing import Self
 from pcrpose.cli.options import path
 from pcrpose.cli.training import fit_memory, warn_of_errors
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import read_coco
-from pcrpose.data.doctor.annotation_file import AnnotationFile
-from pcrpose.data.negatives import NegativesFile, read_negatives
-from pcrpose.data.persons import FORMATS, FileFormat, read_persons
+from pcrpose.data.readers.coco import read_coco
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.negatives import NegativesFile, read_negatives
+from pcrpose.data.readers.read_annotations import FORMATS, FileFormat, read_persons
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.training.recipe import LETTERS, Recipe
-from pcrpose.training.stages import Source
+from pcrpose.training.run_recipe import Source
 
 logger = logging.getLogger(__name__)
 

@@ -25,15 +25,15 @@ from pcrpose.cli.training import (
     warn_of_errors,
 )
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.readers.coco import read_coco
+from pcrpose.data.readers.skeleton_file import read_skeleton
 from pcrpose.data.samples import AnnotatedPersons
-from pcrpose.data.skeleton_file import read_skeleton
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import Precision
-from pcrpose.training.stages import Source
+from pcrpose.training.run_recipe import Source
 from pcrpose.training.trainer import Trainer
 
 NEED_RECIPE = ("data", "format", "per_epoch", "verified_only", "network", "encoder", "fine_tune_epochs")

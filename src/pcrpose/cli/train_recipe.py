@@ -25,16 +25,16 @@ from pcrpose.cli.training import (
     steps_done,
 )
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.persons import FORMATS
-from pcrpose.data.skeleton_file import read_skeleton
+from pcrpose.data.readers.read_annotations import FORMATS
+from pcrpose.data.readers.skeleton_file import read_skeleton
 from pcrpose.keypoints.skeleton import AIC_14
 from pcrpose.models.config import PoseConfig
 from pcrpose.models.hub import find_folder, read_config
 from pcrpose.models.load import ARCHITECTURES
-from pcrpose.models.tables import TABLE_1, TABLE_3
+from pcrpose.models.paper_tables import TABLE_1, TABLE_3
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import LETTERS, WHOLE_EPOCHS, Recipe, Stage
-from pcrpose.training.stages import Source, epoch_counts, run_recipe
+from pcrpose.training.run_recipe import Source, epoch_counts, run_recipe
 
 logger = logging.getLogger(__name__)
 

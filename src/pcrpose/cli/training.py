@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pcrpose.data.coco import read_coco
-from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.examine import examine
-from pcrpose.data.formats.json_file import JsonFile
+from pcrpose.data.readers.coco import read_coco
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.json_file import JsonFile
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size
@@ -21,7 +21,7 @@ from pcrpose.keypoints.skeleton import Skeleton
 from pcrpose.models.config import PoseConfig
 from pcrpose.models.loss import LossKind
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.models.transfer import replace_skeleton
+from pcrpose.models.replace_skeleton import replace_skeleton
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.engine.processes import Processes

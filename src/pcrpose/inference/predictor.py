@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pcrpose.data.images import Color, ImageSource, open_image
-from pcrpose.inference.detectors import Detector
 from pcrpose.inference.places import (
     Places,
     check_many,
@@ -21,12 +20,13 @@ from pcrpose.inference.places import (
     open_named,
     paired,
 )
+from pcrpose.inference.yolox import Detector
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import whole_image_box, windows
 from pcrpose.keypoints.crop import Crop
+from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
-from pcrpose.keypoints.peaks import Decoding
 from pcrpose.keypoints.poses import Poses
 from pcrpose.models.pose_model import PoseModel
 
@@ -181,7 +181,7 @@ class PosePredictor:
 
         Returns:
             ``(J, h, w)`` float32 heatmaps, and the one crop of the image that they cover: what
-            `pcrpose.keypoints.overlay.draw_heatmaps` lays on the image.
+            `pcrpose.keypoints.drawing.heatmaps.draw_heatmaps` lays on the image.
 
         Raises:
             ValueError: as for `predict`.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pcrpose.data.coco import Detections
+from pcrpose.data.readers.coco import Detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor

@@ -7,11 +7,11 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from pcrpose.keypoints import peaks
+from pcrpose.keypoints import decoding as peaks
 from pcrpose.keypoints.arrays import Indices
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Alignment
-from pcrpose.keypoints.peaks import Decoding
+from pcrpose.keypoints.decoding import Decoding
 
 _SMALLEST_MAP = 5  # cells; DARK's differences reach two cells each way
 
@@ -144,7 +144,7 @@ class HeatmapCodec:
 
         ``"argmax"`` leaves it there. ``"quarter"`` steps a quarter cell towards the higher neighbors. ``"dark"`` and
         ``"udp"`` fit a parabola to the blurred logarithm. ``"soft_argmax"`` averages a window round the peak. What
-        happens at the border, and which steps count, depends on the alignment; `pcrpose.keypoints.peaks` says how.
+        happens at the border, and which steps count, depends on the alignment; `pcrpose.keypoints.decoding` says how.
 
         Args:
             heatmaps: ``(B, J, h, w)`` float, of the codec's stride; not changed.

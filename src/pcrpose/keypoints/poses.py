@@ -9,7 +9,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from pcrpose.keypoints.arrays import Floats, Image, as_floats
-from pcrpose.keypoints.draw import draw_poses
+from pcrpose.keypoints.drawing.poses import draw_poses
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
 Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
@@ -116,7 +116,7 @@ class Poses:
         scores: bool = False,
         line_width: float | None = None,
     ) -> PIL.Image.Image:
-        """Draw on a copy of the image; see `pcrpose.keypoints.draw.draw_poses`."""
+        """Draw on a copy of the image; see `pcrpose.keypoints.drawing.poses.draw_poses`."""
         return draw_poses(image, self, threshold=threshold, boxes=boxes, scores=scores, line_width=line_width)
 
     def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:

@@ -18,8 +18,8 @@ from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.models.context import SQUEEZE, SeNorm
 from pcrpose.models.encoders import ENCODER_CELLS, ENCODER_STRIDES
-from pcrpose.models.hrnet import HRNETS
-from pcrpose.models.resnet import RESNETS
+from pcrpose.models.encoders.hrnet import HRNETS
+from pcrpose.models.encoders.resnet import RESNETS
 
 HeatmapKind = Literal["gaussian", "probability"]
 FINEST_STRIDE = 4  # every model here predicts at a quarter of the crop's resolution

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pcrpose.files.digest import file_sha256
 from pcrpose.models.zoo import ZOO, pretrained_folder
 
 CONFIG_FILE = "config.json"
@@ -174,3 +175,24 @@ def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source
         shown = "; ".join(problems[:SHOWN_PROBLEMS]) + (f"; and {rest} more" if rest > 0 else "")
         raise ValueError(f"{source}: the weights do not fit the configuration: {shown}")
     module.load_state_dict(dict(tensors))
+
+
+def describe_weights(name: str | Path) -> dict[str, str]:
+    """Return the name and the SHA-256 of weights, as values for JSON.
+
+    Args:
+        name: a saved model, as for `load_model`, or a file of weights. A path goes by its last part: where it lies is
+            nobody else's concern.
+
+    Returns:
+        ``name`` and ``sha256``, the latter of the file of weights.
+
+    Raises:
+        ValueError: as `load_model`.
+        FileNotFoundError: as `load_model`, or if the folder holds no weights.
+    """
+    if Path(name).is_file():
+        return {"name": Path(name).name, "sha256": file_sha256(Path(name))}
+    folder = find_folder(name)
+    known_as = folder.resolve().name if Path(name) == folder else str(name)
+    return {"name": known_as, "sha256": file_sha256(folder / WEIGHTS_FILE)}

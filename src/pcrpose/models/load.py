@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pcrpose.models.config import PoseConfig
-from pcrpose.models.high_resolution import HighResolutionPose
+from pcrpose.models.hrnet_pose import HighResolutionPose
 from pcrpose.models.hub import find_folder, read_config
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import PoseModel

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from pcrpose.data.whole_file import write_text
 from pcrpose.evaluation.bootstrap import Interval
+from pcrpose.files.atomic import write_text
 from pcrpose.models.config import PoseConfig
 from pcrpose.models.zoo import ZooEntry
 from pcrpose.publishing.measurement import SHOWN, Measurement

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pcrpose.data.whole_file import write_text
+from pcrpose.files.atomic import write_text
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.training.optimization.average import WeightAverage
+from pcrpose.training.ema import WeightAverage
 
 TRAINING_FILE = "training.safetensors"
 PROGRESS_FILE = "progress.json"

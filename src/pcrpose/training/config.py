@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pcrpose.models.loss import LossKind
-from pcrpose.training.optimization.schedule import Schedule
+from pcrpose.training.schedule import Schedule
 
 Precision = Literal["float32", "bf16", "fp16"]
 OptimizerKind = Literal["adam", "muon"]

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from pcrpose.data.whole_file import write_text
+from pcrpose.files.atomic import write_text
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
 from pcrpose.models.config import PoseConfig
-from pcrpose.models.tables import TABLE_3 as NETWORKS
+from pcrpose.models.paper_tables import TABLE_3 as NETWORKS
 from pcrpose.training.config import TrainConfig
 
 Carried = Literal["nothing", "encoder and decoder", "everything"]

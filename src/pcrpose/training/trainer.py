@@ -23,6 +23,7 @@ from pcrpose.training.checkpoint import (
     settle_checkpoint,
 )
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.ema import WeightAverage
 from pcrpose.training.engine.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
 from pcrpose.training.engine.examples import draw_examples
 from pcrpose.training.engine.faults import plain_errors
@@ -33,9 +34,8 @@ from pcrpose.training.engine.processes import Processes, start_accelerator, sync
 from pcrpose.training.engine.record import check_record, write_record
 from pcrpose.training.engine.shares import build_loss, loss_shares
 from pcrpose.training.engine.watch import BATCH_FILE, LossWatch, first_not_finite, write_not_finite
-from pcrpose.training.optimization.average import WeightAverage
-from pcrpose.training.optimization.optimizer import build_optimizer, freeze, freeze_statistics
-from pcrpose.training.optimization.schedule import rate_factor
+from pcrpose.training.optimizer import build_optimizer, freeze, freeze_statistics
+from pcrpose.training.schedule import rate_factor
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pcrpose.data.coco import read_coco
-from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.check_skeleton import side_of
 from pcrpose.data.doctor.examine import examine
-from pcrpose.data.doctor.findings import Finding
-from pcrpose.data.skeleton_file import read_skeleton
+from pcrpose.data.readers.coco import read_coco
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.findings import Finding
+from pcrpose.data.readers.skeleton_file import read_skeleton
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton
 

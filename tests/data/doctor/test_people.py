@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.people import People, numbers
+from pcrpose.data.readers.coco_file import AnnotationFile
 
 
 def people(width: float = 100, **fields: Any) -> People:  # noqa: ANN401 - JSON values

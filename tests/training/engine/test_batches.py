@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from pcrpose.data.coco import read_coco
 from pcrpose.data.dataset import Item, KeypointDataset
 from pcrpose.data.images import ImageError
 from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size

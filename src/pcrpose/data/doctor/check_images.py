@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pcrpose.data.coco import Record
-from pcrpose.data.doctor.annotation_file import AnnotationFile, Records
-from pcrpose.data.doctor.findings import Findings, found
-from pcrpose.data.formats.json_file import is_finite
 from pcrpose.data.images import ImageError, image_size, open_image
+from pcrpose.data.readers.coco import Record
+from pcrpose.data.readers.coco_file import AnnotationFile, Records
+from pcrpose.data.readers.findings import Findings, found
+from pcrpose.data.readers.json_file import is_finite
 from pcrpose.keypoints.boxes import Size
 
 _ENDINGS = (b"\xff\xd9", b"IEND")  # of a whole JPEG, of a whole PNG

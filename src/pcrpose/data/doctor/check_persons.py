@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from pcrpose.data.doctor.annotation_file import AnnotationFile, Records
-from pcrpose.data.doctor.findings import Findings, Severity, found
 from pcrpose.data.doctor.people import BORDER, People, describe, key_of, numbers
+from pcrpose.data.readers.coco_file import AnnotationFile, Records
+from pcrpose.data.readers.findings import Findings, Severity, found
 
 SMALL = 32.0  # pixels: COCO labels no keypoints on persons of less than 32 x 32
 MANY_SMALL = 0.25

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pcrpose.data.coco import Record, skeleton_of
-from pcrpose.data.doctor.annotation_file import AnnotationFile
-from pcrpose.data.doctor.findings import Findings, found
+from pcrpose.data.readers.coco import Record, skeleton_of
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.findings import Findings, found
 from pcrpose.keypoints.skeleton import KNOWN_SKELETONS, Skeleton
 
 USUAL_NAMES = frozenset(name for skeleton in KNOWN_SKELETONS for name in skeleton.keypoints)

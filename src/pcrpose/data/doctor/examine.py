@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from pcrpose.data.coco import Record, read_coco
-from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.check_images import check_images, check_shared
 from pcrpose.data.doctor.check_persons import check_persons
 from pcrpose.data.doctor.check_skeleton import check_skeleton
-from pcrpose.data.doctor.findings import Finding, Findings, found
+from pcrpose.data.readers.coco import Record, read_coco
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.findings import Finding, Findings, found
 from pcrpose.keypoints.skeleton import Skeleton
 
 

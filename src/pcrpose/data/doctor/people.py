@@ -6,11 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from pcrpose.data.coco import Record
-from pcrpose.data.doctor.annotation_file import AnnotationFile
 from pcrpose.data.doctor.check_images import name_of, record_size
-from pcrpose.data.doctor.findings import Findings, Severity, found
-from pcrpose.data.formats.json_file import is_finite
+from pcrpose.data.readers.coco import Record
+from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.findings import Findings, Severity, found
+from pcrpose.data.readers.json_file import is_finite
 from pcrpose.keypoints.arrays import Bools, Floats
 
 BORDER = 2.0  # pixels: annotations made with other conventions end a little outside

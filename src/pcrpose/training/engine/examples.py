@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from pcrpose.keypoints.arrays import Floats, Image
-from pcrpose.keypoints.draw import draw_poses
+from pcrpose.keypoints.drawing.poses import draw_poses
+from pcrpose.keypoints.drawing.strokes import Color, Stroke, blend
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.keypoints.strokes import Color, Stroke, blend
 from pcrpose.models.pose_model import PoseModel
 
 SHOWN = 8

@@ -8,7 +8,7 @@ from typing import Any
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
-from pcrpose.data.whole_file import write_text
+from pcrpose.files.atomic import write_text
 from pcrpose.training.config import TrainConfig
 
 RECORD_FILE = "train_config.json"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
-from pcrpose.data.whole_file import write_text
+from pcrpose.files.atomic import write_text
 
 BATCH_FILE = "not_finite.json"
 

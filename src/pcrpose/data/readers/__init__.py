@@ -1,0 +1,1 @@
+"""Annotation readers: one file per format."""

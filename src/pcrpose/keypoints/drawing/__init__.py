@@ -1,0 +1,1 @@
+"""Drawing: poses, heatmaps, strokes."""

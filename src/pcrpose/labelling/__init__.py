@@ -1,0 +1,1 @@
+"""Making labels: hard negatives and pseudo-labels."""

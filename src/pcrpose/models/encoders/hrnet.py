@@ -1,0 +1,152 @@
+"""High-resolution encoder with the parameter names of the published checkpoints.
+
+Source:
+    Sun et al., *Deep High-Resolution Representation Learning for Human Pose Estimation*, CVPR 2019. The encoder ends
+    with the branch at a quarter of the crop's resolution, which is what its pose heads read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import cast
+
+from torch import Tensor, nn
+
+from pcrpose.models.encoders.resnet import BasicBlock, Bottleneck, block_chain
+
+
+@dataclass(frozen=True, kw_only=True)
+class HRNetConfig:
+    """What tells one high-resolution encoder from another.
+
+    Attributes:
+        width: channels of the quarter-resolution branch; each lower branch is twice as wide.
+        modules: how many exchange modules the stages with two, three and four branches have.
+        blocks: residual blocks between two exchanges, in every branch.
+    """
+
+    width: int
+    modules: tuple[int, int, int] = (1, 4, 3)
+    blocks: int = 4
+
+
+HRNETS: Mapping[str, HRNetConfig] = MappingProxyType(
+    {"hrnet_w32": HRNetConfig(width=32), "hrnet_w48": HRNetConfig(width=48)}
+)
+
+
+def conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+    """Give a convolution without bias and its batch norm."""
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+    ]
+
+
+def downward(in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
+    """Halve the resolution ``steps`` times; width changes and the ReLU is left out at the last step."""
+    halvings: list[nn.Module] = [
+        nn.Sequential(*conv_bn(in_channels, in_channels, 3, 2), nn.ReLU(inplace=True)) for _ in range(steps - 1)
+    ]
+    return nn.Sequential(*halvings, nn.Sequential(*conv_bn(in_channels, out_channels, 3, 2)))
+
+
+def upward(in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
+    """Match the width by a 1x1 convolution, then double the resolution ``steps`` times by repeating cells."""
+    return nn.Sequential(*conv_bn(in_channels, out_channels, 1), nn.Upsample(scale_factor=2**steps, mode="nearest"))
+
+
+class ExchangeModule(nn.Module):
+    """Parallel branches of residual blocks whose outputs are then exchanged across resolutions.
+
+    Args:
+        widths: channels of each branch, from the highest resolution down.
+        blocks: residual blocks a branch.
+        outputs: how many branches the exchange feeds; the very last module feeds only the first.
+    """
+
+    def __init__(self, widths: list[int], blocks: int, outputs: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(block_chain(BasicBlock, width, width, blocks) for width in widths)
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(self._fuse(widths, source, target) for source in range(len(widths)))
+            for target in range(outputs)
+        )
+        self.relu = nn.ReLU(inplace=False)
+
+    @staticmethod
+    def _fuse(widths: list[int], source: int, target: int) -> nn.Module:
+        if source == target:
+            return nn.Identity()
+        build = upward if source > target else downward
+        return build(widths[source], widths[target], abs(source - target))
+
+    def forward(self, inputs: list[Tensor]) -> list[Tensor]:
+        """One ``(B, widths[i], H/2**i, W/2**i)`` tensor a branch in; the first ``outputs`` of them out."""
+        branches: list[Tensor] = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
+        fused: list[Tensor] = []
+        for layers in self.fuse_layers:
+            parts = [layer(x) for layer, x in zip(cast("nn.ModuleList", layers), branches, strict=True)]
+            total = parts[0]
+            for part in parts[1:]:
+                total = total + part
+            fused.append(self.relu(total))
+        return fused
+
+
+class HRNet(nn.Module):
+    """The high-resolution encoder.
+
+    Attributes:
+        stride: crop pixels per feature cell, 4.
+        out_channels: width of the features.
+    """
+
+    stride = 4
+
+    def __init__(self, config: HRNetConfig) -> None:
+        super().__init__()
+        widths = [config.width * 2**level for level in range(4)]
+        self.conv1 = nn.Conv2d(3, 64, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.layer1 = block_chain(Bottleneck, 64, 64, 4)
+        self.transition1 = self._transition([256], widths[:2])
+        self.stage2 = self._stage(widths[:2], config.modules[0], config.blocks)
+        self.transition2 = self._transition(widths[:2], widths[:3])
+        self.stage3 = self._stage(widths[:3], config.modules[1], config.blocks)
+        self.transition3 = self._transition(widths[:3], widths)
+        self.stage4 = self._stage(widths, config.modules[2], config.blocks, last=True)
+        self.out_channels = config.width
+
+    @staticmethod
+    def _transition(before: list[int], after: list[int]) -> nn.ModuleList:
+        kept = [
+            nn.Identity() if old == new else nn.Sequential(*conv_bn(old, new, 3), nn.ReLU(inplace=True))
+            for old, new in zip(before, after, strict=False)
+        ]
+        # A new branch halves the lowest one; the checkpoints nest it twice.
+        added = nn.Sequential(nn.Sequential(*conv_bn(before[-1], after[-1], 3, 2), nn.ReLU(inplace=True)))
+        return nn.ModuleList([*kept, added])
+
+    @staticmethod
+    def _stage(widths: list[int], modules: int, blocks: int, *, last: bool = False) -> nn.Sequential:
+        outputs = [len(widths)] * modules
+        if last:
+            outputs[-1] = 1
+        return nn.Sequential(*(ExchangeModule(widths, blocks, count) for count in outputs))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` normalized crops to ``(B, width, H/4, W/4)`` features."""
+        stem = self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(crops))))))
+        branches: list[Tensor] = [self.layer1(stem)]
+        for transition, stage in (
+            (self.transition1, self.stage2),
+            (self.transition2, self.stage3),
+            (self.transition3, self.stage4),
+        ):
+            sources = [*branches, branches[-1]]
+            branches = stage([layer(x) for layer, x in zip(transition, sources, strict=True)])
+        return branches[0]

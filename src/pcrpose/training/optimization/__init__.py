@@ -1,1 +1,0 @@
-"""How weights change: optimizers, schedules, averages."""

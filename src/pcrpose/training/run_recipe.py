@@ -1,0 +1,298 @@
+"""Run a recipe: one training after the other, each starting from what the one before has learnt."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pcrpose.data.augment import Augmentation
+from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.samples import Sample
+from pcrpose.keypoints.skeleton import AIC_14, Skeleton
+from pcrpose.models.config import PoseConfig
+from pcrpose.models.encoder_weights import load_encoder
+from pcrpose.models.hub import describe_weights
+from pcrpose.models.load import build_model, load_model
+from pcrpose.models.pose_model import PoseModel
+from pcrpose.models.replace_skeleton import replace_skeleton
+from pcrpose.training.checkpoint import find_checkpoint
+from pcrpose.training.config import TrainConfig
+from pcrpose.training.recipe import LETTERS, RECIPE_FILE, Recipe, read_recipe, write_recipe
+from pcrpose.training.trainer import Trainer, Validate
+
+logger = logging.getLogger(__name__)
+
+PERSONS_PER_NEGATIVE = 8
+MARK_LENGTH = 12  # hexadecimal digits that tell any two files of weights apart
+_NOTHING_IN_COMMON = Skeleton("nothing in common", ("",), (), (), (1.0,))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source:
+    """What a letter of a recipe stands for: anybody's data.
+
+    Attributes:
+        samples: such as ``read_coco(...).samples``.
+        skeleton: of the samples' keypoints; matched by name with those that a stage predicts.
+        per_epoch: how many of them an epoch takes, in turn; more than there are repeats some. By default all once, and
+            of the hard negatives (H) one to eight persons, which is ours.
+        augmentation: None shows every box as it stands.
+        cache_images: open every image before a stage begins and keep it in memory, decoded.
+        reduce_jpegs: decode large JPEG files at a part of their size, see `KeypointDataset`; not with ``cache_images``.
+
+    Raises:
+        ValueError: if there is no sample, or an epoch would take none.
+    """
+
+    samples: Sequence[Sample]
+    skeleton: Skeleton
+    per_epoch: int | None = None
+    augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 - frozen
+    cache_images: bool = False
+    reduce_jpegs: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.samples):
+            raise ValueError(f"source in {self.skeleton.name}: expected samples, found none")
+        if self.per_epoch is not None and self.per_epoch < 1:
+            raise ValueError(f"per_epoch: expected at least 1 or None, found {self.per_epoch}")
+
+    def crops(self, model: PoseConfig, *, seed: int = 0) -> KeypointDataset:
+        """Make the crops that a model is trained on; with ``cache_images`` the images are opened now.
+
+        Args:
+            model: configuration of the model; it says which keypoints and what kind of crop.
+            seed: of the augmentation.
+
+        Raises:
+            ValueError: as `KeypointDataset`.
+        """
+        samples, skeleton = self.samples, self.skeleton
+        if samples[0].is_background:  # nobody's keypoints: a negative fits every skeleton
+            skeleton = model.skeleton
+            points, labels = np.zeros((skeleton.num_keypoints, 2)), np.zeros(skeleton.num_keypoints, dtype=np.int64)
+            samples = [replace(sample, keypoints=points, visibility=labels) for sample in samples]
+        crops = KeypointDataset(
+            samples,
+            source_skeleton=skeleton,
+            skeleton=model.skeleton,
+            input_size=model.input_size,
+            padding=model.padding,
+            alignment=model.alignment,
+            augmentation=self.augmentation,
+            seed=seed,
+            cache_images=self.cache_images,
+            reduce_jpegs=self.reduce_jpegs,
+        )
+        if self.cache_images:
+            crops.preload()  # worker processes share what is decoded before they start
+        return crops
+
+
+def run_recipe(
+    recipe: Recipe,
+    sources: Mapping[str, Source],
+    model_config: PoseConfig,
+    output_dir: str | Path,
+    *,
+    base: TrainConfig | None = None,
+    fine_tune: TrainConfig | None = None,
+    initial_encoder: str | Path | None = None,
+    initial_model: str | Path | None = None,
+    validate: Validate | None = None,
+) -> Path:
+    """Train stage after stage, each in a folder of its own; an interrupted run goes on where it stopped.
+
+    Stage n is in ``stage-n-LETTERS`` and has `Trainer`'s files and ``recipe.json``. The next one starts from its
+    ``final`` weights with a new optimizer and a seed one higher. Where the keypoints are others, encoder and decoder
+    are carried over and all heads are new.
+
+    Args:
+        recipe: what to train on.
+        sources: what each letter stands for; more than the recipe needs do no harm.
+        model_config: of the model in the end. Stages on A alone predict the keypoints of A's source instead.
+        output_dir: made if it is missing.
+        base: of the first stage, and of the others in proportion, see `Stage.configure`; by default the cited
+            baseline's. What an epoch takes is each `Source`'s to say: ``quotas`` has to be None.
+        fine_tune: of all stages but the first, in place of that proportion.
+        initial_encoder: what the first stage's encoder starts from, see `load_encoder`; by default it is random, which
+            is not as the paper trains.
+        initial_model: what the whole network of the first stage starts from, in place of an encoder: what `load_model`
+            takes. Its configuration has to be ``model_config``, but for keypoints, input size and spread of the
+            targets; heads keep the rows of keypoints of the same name, see `replace_skeleton`.
+        validate: see `Trainer`; called in the stages that predict what the last one does.
+
+    Returns:
+        The folder with the last stage's final weights.
+
+    Raises:
+        ImportError: without the ``train`` extra.
+        ValueError: if a letter has no source, H holds persons or another source holds negatives, ``initial_model`` is
+            another network, or ``output_dir`` holds stages of another recipe or with another beginning.
+    """
+    base = TrainConfig() if base is None else base
+    configs = (base, base if fine_tune is None else fine_tune)
+    if any(config.quotas is not None for config in configs):
+        raise ValueError("quotas: expected None: per_epoch of a source says how many of its samples an epoch takes")
+    _check_sources(recipe, sources)
+    folder = Path(output_dir)
+    begun = any(find_checkpoint(stage / "last") is not None for stage in folder.glob("stage-*"))
+    beginning = _beginning(initial_encoder, initial_model, begun=begun)
+    _refuse_other_runs(folder, recipe, beginning)
+    own = sources["A"].skeleton if "A" in sources else AIC_14
+    stages = recipe.plan(own=own, merged=model_config.skeleton)
+    final = folder
+    for stage in stages:
+        config = fine_tune if fine_tune is not None and stage.number > 1 else stage.configure(base)
+        config = replace(config, seed=config.seed + stage.number - 1)
+        begun = find_checkpoint(folder / stage.name / "last") is not None
+        if stage.number > 1:
+            model = _carry_over(load_model(final), stage.skeleton, config.seed)
+        else:
+            wanted = replace(model_config, skeleton=stage.skeleton)
+            starts = (None, None) if begun else (initial_encoder, initial_model)  # a checkpoint holds what became of it
+            model = _first_model(wanted, *starts, config.seed)
+        chosen = {letter: sources[letter] for letter in stage.sources}
+        facts = _facts(chosen) | beginning
+        measured = stage.skeleton.keypoints == stages[-1].skeleton.keypoints
+        logger.info("%s: stage %d of %d, %s", recipe, stage.number, len(stages), _shares_in_words(facts))
+        (folder / stage.name).mkdir(parents=True, exist_ok=True)
+        if not begun:  # otherwise the trainer refuses to go on with other data
+            write_recipe(folder / stage.name, recipe, stage, facts)
+        final = _train(model, chosen, folder / stage.name, config, validate if measured else None)
+        write_recipe(final, recipe, stage, facts)  # a copy of the model takes it along
+    return final
+
+
+def _check_sources(recipe: Recipe, sources: Mapping[str, Source]) -> None:
+    if unknown := [letter for letter in sources if letter not in LETTERS]:
+        raise ValueError(f"sources: expected the letters {', '.join(LETTERS)}, found {unknown[0]!r}")
+    if missing := [letter for letter in recipe.letters if letter not in sources]:
+        raise ValueError(f"sources: expected data for {', '.join(missing)} of {recipe}, found {sorted(sources)}")
+    for letter in recipe.letters:
+        wanted = letter == "H"
+        wrong = sum(sample.is_background != wanted for sample in sources[letter].samples)
+        if wrong:
+            expected, found = ("negatives alone", "persons") if wanted else ("persons alone", "negatives")
+            raise ValueError(f"source {letter}: expected {expected}, found {wrong} {found}")
+
+
+def _beginning(encoder: str | Path | None, model: str | Path | None, *, begun: bool) -> dict[str, Any]:
+    """Say what the first stage starts from, for the stages' files; once it has begun it is not needed any more."""
+    if encoder is not None and model is not None:
+        raise ValueError("expected initial_encoder or initial_model, found both")
+    return {
+        "initial_encoder": None if encoder is None else _describe(encoder, begun=begun),
+        "initial_model": None if model is None else _describe(model, begun=begun),
+    }
+
+
+def _describe(name: str | Path, *, begun: bool) -> dict[str, Any]:
+    try:
+        return describe_weights(name)
+    except (FileNotFoundError, ValueError):
+        if not begun:
+            raise
+        return {"name": Path(name).name, "sha256": None}
+
+
+def _refuse_other_runs(folder: Path, recipe: Recipe, beginning: Mapping[str, Any]) -> None:
+    if find_checkpoint(folder / "last") is not None:
+        raise ValueError(f"{folder}: expected a folder for the stages of {recipe}, found a training; choose another")
+    for stage in sorted(folder.glob("stage-*")):
+        begun = find_checkpoint(stage / "last") is not None
+        if (stage / RECIPE_FILE).is_file():
+            if (other := read_recipe(stage)) != recipe:
+                raise ValueError(f"{stage}: expected a stage of {recipe}, found one of {other}; choose another folder")
+            if begun:
+                _refuse_other_beginning(stage, beginning)
+        elif begun:
+            raise ValueError(f"{stage}: holds a training without {RECIPE_FILE}; choose another folder")
+
+
+def _refuse_other_beginning(stage: Path, beginning: Mapping[str, Any]) -> None:
+    noted = json.loads((stage / RECIPE_FILE).read_text(encoding="utf-8"))
+    for name, now in beginning.items():
+        then = noted.get(name)
+        if not _same_weights(then, now):
+            told = f"began with {name} {_in_words(then)}, found {_in_words(now)} now"
+            raise ValueError(f"{stage}: {told}; choose another folder")
+
+
+def _in_words(fact: Mapping[str, Any] | None) -> str:
+    if fact is None:
+        return "none"
+    return f"{fact['name']} ({fact['sha256'][:MARK_LENGTH]})" if fact["sha256"] else str(fact["name"])
+
+
+def _same_weights(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> bool:
+    """Compare weights, whatever their folder is called by now; where they are gone, names."""
+    if then is None or now is None:
+        return then is now
+    what = "name" if now["sha256"] is None else "sha256"
+    return bool(then[what] == now[what])
+
+
+def _first_model(config: PoseConfig, encoder: str | Path | None, start: str | Path | None, seed: int) -> PoseModel[Any]:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if start is None:
+            model = build_model(config)
+        else:
+            given = load_model(start)
+            model = replace_skeleton(given, config.skeleton, input_size=config.input_size, sigma=config.sigma)
+    if encoder is not None:
+        load_encoder(model, encoder)
+    if model.config != config:
+        ours, its = config.to_dict(), model.config.to_dict()
+        other = [f"{name} {its.get(name)}" for name in {**its, **ours} if its.get(name) != ours.get(name)]
+        kind = type(config).__name__
+        raise ValueError(f"initial_model {start}: expected the network of {kind} that is asked for, found {other}")
+    return model
+
+
+def _carry_over(model: PoseModel[Any], skeleton: Skeleton, seed: int) -> PoseModel[Any]:
+    """Start from another stage's model: all of it for the same keypoints, all but the heads for others."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if model.config.skeleton.keypoints != skeleton.keypoints:
+            model = replace_skeleton(model, _NOTHING_IN_COMMON)
+        return replace_skeleton(model, skeleton)
+
+
+def _facts(sources: Mapping[str, Source]) -> dict[str, Any]:
+    """Say what a stage sees, for its file."""
+    return {
+        "samples": {letter: len(source.samples) for letter, source in sources.items()},
+        "per_epoch": epoch_counts(sources),
+    }
+
+
+def _shares_in_words(facts: Mapping[str, Any]) -> str:
+    shares = [f"{count} of {facts['samples'][letter]} from {letter}" for letter, count in facts["per_epoch"].items()]
+    return f"samples of an epoch: {', '.join(shares)}"
+
+
+def _train(
+    model: PoseModel[Any],
+    sources: Mapping[str, Source],
+    folder: Path,
+    config: TrainConfig,
+    validate: Validate | None,
+) -> Path:
+    crops = MixedDataset([source.crops(model.config, seed=config.seed) for source in sources.values()])
+    config = replace(config, quotas=tuple(epoch_counts(sources).values()))
+    return Trainer(model, crops, folder, config, validate=validate).train()
+
+
+def epoch_counts(sources: Mapping[str, Source]) -> dict[str, int]:
+    """Say how many samples of each source an epoch takes, by letter."""
+    persons = {letter: source.per_epoch or len(source.samples) for letter, source in sources.items() if letter != "H"}
+    negatives = max(1, round(sum(persons.values()) / PERSONS_PER_NEGATIVE))
+    return {letter: persons.get(letter) or source.per_epoch or negatives for letter, source in sources.items()}
