@@ -43,6 +43,7 @@ SMALL = PCRConfig(
     pixel_mean=(0.5, 0.5, 0.5),
     pixel_std=(0.5, 0.5, 0.5),
     heatmaps="probability",
+    blackout=1.15,
 )
 PLAIN = TrainConfig(
     epochs=4,
@@ -77,11 +78,13 @@ class Run:
 
 MILD = Augmentation(rotation=30.0, color_jitter=0.2)
 RUNS: Mapping[str, Run] = {
-    "small-frozen": Run(model=SMALL, train=replace(PLAIN, freeze=("encoder.*",)), augmentation=MILD),
+    "small-frozen": Run(
+        model=replace(SMALL, blackout=None), train=replace(PLAIN, freeze=("encoder.*",)), augmentation=MILD
+    ),
     "small-tuned": Run(
         model=SMALL,
-        train=replace(PLAIN, epochs=14, learning_rate=2e-3, encoder_rate=0.15, freeze=(*FIRST_BLOCKS, *DEPTHWISE)),
-        augmentation=Augmentation(rotation=40.0, color_jitter=0.2),
+        train=replace(PLAIN, epochs=12, learning_rate=2e-3, encoder_rate=0.2, freeze=(*FIRST_BLOCKS, *DEPTHWISE)),
+        augmentation=Augmentation(rotation=40.0, box_jitter=0.08, color_jitter=0.2),
         after="small-frozen",
     ),
 }
@@ -140,6 +143,7 @@ def coco_persons(coco: Path, run: Run) -> MixedDataset:
             skeleton=run.model.skeleton,
             input_size=run.model.input_size,
             padding=run.model.padding,
+            blackout=run.model.blackout,
             augmentation=run.augmentation,
             cache_images=True,
         )

@@ -65,6 +65,8 @@ class Augmentation:
         half_body_probability: share of the eligible persons of whom only one half is cropped.
         half_body_above: persons with more labelled keypoints than this are eligible.
         half_body_padding: padding of such a window, in the place of the data set's.
+        box_jitter: share of its length by which each side of the box moves that a blackout leaves visible, at most,
+            either way; a detector's boxes are not the annotated ones.
         color_jitter: strength in ``[0, 1)`` of random brightness, gamma and color cast; 0 is off.
 
     Raises:
@@ -78,13 +80,14 @@ class Augmentation:
     half_body_probability: float = 0.3
     half_body_above: int = 8
     half_body_padding: float = 1.5
+    box_jitter: float = 0.0
     color_jitter: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("rotation_probability", "mirror_probability", "half_body_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a probability in [0, 1], found {getattr(self, name)}")
-        for name in ("scale", "color_jitter"):
+        for name in ("scale", "box_jitter", "color_jitter"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected a strength in [0, 1), found {getattr(self, name)}")
         for name, lowest in (("rotation", 0), ("half_body_above", 0), ("half_body_padding", 1)):
@@ -122,6 +125,19 @@ class Augmentation:
         mirrored = rng.random() <= self.mirror_probability
         # The angle is meant for the mirrored image, but a crop rotates before it mirrors.
         return CropWindow(window.center, extent, -rotation if mirrored else rotation, mirrored)
+
+    def move_sides(self, box_xyxy: Floats, rng: Randomness) -> Floats:
+        """Move the sides of a ``(4,)`` box; returns ``box_xyxy`` itself when switched off.
+
+        Args:
+            box_xyxy: float, image pixels; not modified.
+            rng: four uniform draws.
+        """
+        if not self.box_jitter:
+            return box_xyxy
+        moves: Floats = np.array([self.box_jitter * (2 * rng.random() - 1) for _ in range(4)])
+        moved: Floats = box_xyxy + moves * np.tile(box_xyxy[2:] - box_xyxy[:2], 2)
+        return moved
 
     def recolor(self, crop: Image, rng: Randomness) -> Image:
         """Change brightness, gamma and the balance of the colors; returns ``crop`` itself when switched off.

@@ -19,7 +19,7 @@ from pcrpose.data.images import REDUCTIONS, DecodedImage, ImageError, decode_ima
 from pcrpose.data.sampler import SampleKey
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.arrays import Floats, Image
-from pcrpose.keypoints.boxes import Size, windows
+from pcrpose.keypoints.boxes import Size, grow_boxes, windows
 from pcrpose.keypoints.crop import Alignment, Crop
 from pcrpose.keypoints.skeleton import Skeleton
 
@@ -55,6 +55,7 @@ class KeypointDataset(Dataset[Item]):
         input_size: of the crops.
         padding: factor by which a box is grown, after it has been extended to the crop's aspect ratio.
         alignment: pixel convention of the crops, see `Crop`.
+        blackout: factor on a person's box beyond which its crop is black; None shows everything.
         augmentation: None crops every box as it stands.
         seed: of the augmentation.
         cache_images: keep decoded images in memory, in each process that opens them. `preload` fills the
@@ -79,6 +80,7 @@ class KeypointDataset(Dataset[Item]):
         input_size: Size,
         padding: float = 1.25,
         alignment: Alignment = "center",
+        blackout: float | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         cache_images: bool = False,
@@ -90,6 +92,7 @@ class KeypointDataset(Dataset[Item]):
         self.input_size = input_size
         self.padding = padding
         self.alignment: Alignment = alignment
+        self.blackout = blackout
         self.augmentation = augmentation
         self.seed = seed
         self._cache: dict[Path, Image] | None = {} if cache_images else None
@@ -129,6 +132,8 @@ class KeypointDataset(Dataset[Item]):
         crop = window.crop(self.input_size, self.alignment)
         image = self._open(sample, window)
         pixels = (image.warp(crop) if isinstance(image, DecodedImage) else crop.warp(image))[0]
+        if self.blackout is not None:
+            self._black_out(crop, pixels, grow_boxes([sample.box_xyxy], self.blackout)[0], rng)
         if self.augmentation is not None:
             pixels = self.augmentation.recolor(pixels, rng)
         keypoints, weights = self._targets(sample, crop, mirrored=window.mirrored)
@@ -177,6 +182,11 @@ class KeypointDataset(Dataset[Item]):
             return window
         sample = self.samples[index]
         return self.augmentation.draw(window, sample.keypoints, sample.labelled, is_upper=self._is_upper, rng=rng)
+
+    def _black_out(self, crop: Crop, pixels: Image, visible_xyxy: Floats, rng: np.random.Generator) -> None:
+        if self.augmentation is not None:
+            visible_xyxy = self.augmentation.move_sides(visible_xyxy, rng)
+        crop.black_out(pixels[None], visible_xyxy[None])
 
     def _targets(self, sample: Sample, crop: Crop, *, mirrored: bool) -> tuple[Floats, Floats]:
         keypoints = np.zeros((self.skeleton.num_keypoints, 2), dtype=np.float32)

@@ -20,8 +20,8 @@ class MixedDataset(Dataset[Item]):
 
     def __init__(self, datasets: Sequence[KeypointDataset]) -> None:
         self.datasets = tuple(datasets)
-        if len({(p.skeleton, p.input_size, p.alignment, p.padding) for p in self.datasets}) != 1:
-            found = [f"{p.skeleton.name} {p.input_size} {p.alignment} {p.padding}" for p in self.datasets]
+        if len({(p.skeleton, p.input_size, p.alignment, p.padding, p.blackout) for p in self.datasets}) != 1:
+            found = [f"{p.skeleton.name} {p.input_size} {p.alignment} {p.padding} {p.blackout}" for p in self.datasets]
             raise ValueError(f"expected data sets of one skeleton and one kind of crop, found {found}")
         self._starts = np.cumsum([0, *(len(part) for part in self.datasets)])
 

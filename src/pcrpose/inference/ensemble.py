@@ -100,6 +100,7 @@ def _to_agree_in(model: PoseModel[Any]) -> dict[str, object]:
         "input size": config.input_size,
         "padding": config.padding,
         "alignment": config.alignment,
+        "blackout": config.blackout,
         "keypoints": list(config.skeleton.keypoints),
         "flip partners": config.skeleton.flip_indices.tolist(),
         "precision": parameter.dtype,

@@ -22,7 +22,7 @@ from pcrpose.inference.places import (
 )
 from pcrpose.inference.yolox import Detector
 from pcrpose.keypoints.arrays import Floats, Image
-from pcrpose.keypoints.boxes import whole_image_box, windows
+from pcrpose.keypoints.boxes import grow_boxes, whole_image_box, windows
 from pcrpose.keypoints.crop import Crop
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.heatmap import merge_mirrored
@@ -191,7 +191,14 @@ class PosePredictor:
         box = whole_image_box(image_size(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
         boxes = given_places(opened, box).boxes_xyxy
         crop = Crop.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
-        return self._heatmaps(crop.warp(opened))[0].float().cpu().numpy(), crop
+        return self._heatmaps(self._pixels(crop, opened, boxes))[0].float().cpu().numpy(), crop
+
+    def _pixels(self, crop: Crop, image: Image, boxes_xyxy: Floats) -> npt.NDArray[np.uint8]:
+        """Cut crops out of their image and blacken what the model must not see."""
+        pixels = crop.warp(image)
+        if self.model.config.blackout is not None:
+            crop.black_out(pixels, grow_boxes(boxes_xyxy, self.model.config.blackout))
+        return pixels
 
     def _places(self, image: Image) -> Places:
         if self.detector is not None:
@@ -228,7 +235,7 @@ class PosePredictor:
         while start < len(boxes.boxes_xyxy):
             part = boxes.boxes_xyxy[start : start + room]
             crop = Crop.from_boxes(part, config.input_size, padding=config.padding, alignment=config.alignment)
-            yield _Chunk(image_index=index, crop=crop, pixels=crop.warp(image))
+            yield _Chunk(image_index=index, crop=crop, pixels=self._pixels(crop, image, part))
             start, room = start + len(part), self.batch_size
 
     def _flush(self, pending: list[_Chunk], found: list[list[tuple[Floats, Floats]]]) -> None:

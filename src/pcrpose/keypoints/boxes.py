@@ -142,6 +142,13 @@ def intersection_areas(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Floats
     return shared
 
 
+def grow_boxes(boxes_xyxy: npt.ArrayLike, factor: float) -> Floats:
+    """Grow ``(N, 4)`` boxes, left, top, right, bottom, about their centers; float64."""
+    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
+    outwards = (boxes[:, 2:] - boxes[:, :2]) * (factor - 1) / 2
+    return np.concatenate([boxes[:, :2] - outwards, boxes[:, 2:] + outwards], axis=1)
+
+
 def windows(boxes_xyxy: npt.ArrayLike, aspect: float, padding: float = 1.25) -> tuple[Floats, Floats]:
     """Grow boxes to one aspect ratio and pad them: the windows that are cropped.
 

@@ -148,6 +148,23 @@ class Crop:
             fill_crop(image, matrix, crop, antialias=self.antialias)
         return crops
 
+    def black_out(self, crops: Image, visible_xyxy: npt.ArrayLike) -> None:
+        """Blacken what lies outside each crop's box, in place.
+
+        Args:
+            crops: ``(N, size.height, size.width, 3)`` uint8, as `warp` returns them; changed.
+            visible_xyxy: ``(N, 4)`` float, left, top, right, bottom, image pixels; pixels whose centers lie on or
+                inside it stay.
+
+        Raises:
+            ValueError: if there are not as many boxes as crops.
+        """
+        boxes = as_floats(visible_xyxy, shape=(len(self), 4), name="visible_xyxy")
+        across, down = np.arange(self.size.width), np.arange(self.size.height)[:, None]
+        for crop, matrix, (left, top, right, bottom) in zip(crops, _inverted(self.matrices), boxes, strict=True):
+            x, y = (row[0] * across + (row[1] * down + row[2]) for row in matrix)
+            crop[(x < left) | (x > right) | (y < top) | (y > bottom)] = 0
+
 
 def mirror_keypoints(keypoints: npt.ArrayLike, width: int, flip_indices: Indices) -> Floats:
     """Mirror ``(..., J, 2)`` keypoints in an image ``width`` pixels wide; left and right change places.

@@ -43,6 +43,8 @@ class PoseConfig:
             ``"probability"``: the output is normalized over the cells of a map and scaled so that a perfect
             prediction peaks at 1 (cross-entropy training).
         padding: factor from a person's box to the crop.
+        blackout: factor on a person's box beyond which its crop is black, so that neighbors are not seen; None shows
+            everything.
 
     Raises:
         ValueError: for a field of another type than declared, an input size that the coarsest cell does not divide,
@@ -57,6 +59,7 @@ class PoseConfig:
     alignment: Alignment = "center"
     heatmaps: HeatmapKind = "gaussian"
     padding: float = 1.25
+    blackout: float | None = None
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -67,8 +70,9 @@ class PoseConfig:
         cell = self.coarsest_cell
         if self.input_size.width % cell or self.input_size.height % cell:
             raise ValueError(f"input_size: expected multiples of {cell}, found {self.input_size}")
-        for name, least in (("sigma", self.sigma), ("padding", self.padding), ("pixel_std", min(self.pixel_std))):
-            if least <= 0:
+        positive = {"sigma": self.sigma, "padding": self.padding, "pixel_std": min(self.pixel_std)}
+        for name, least in (positive | {"blackout": self.blackout}).items():
+            if least is not None and least <= 0:
                 raise ValueError(f"{name}: expected a positive number, found {least}")
 
     @property

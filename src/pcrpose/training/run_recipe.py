@@ -85,6 +85,7 @@ class Source:
             input_size=model.input_size,
             padding=model.padding,
             alignment=model.alignment,
+            blackout=model.blackout,
             augmentation=self.augmentation,
             seed=seed,
             cache_images=self.cache_images,

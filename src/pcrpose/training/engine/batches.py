@@ -237,5 +237,7 @@ def check_crops_fit(model: PoseModel[Any], dataset: KeypointDataset | MixedDatas
         for what, wanted, given in zip(("keypoints", "input_size", "alignment"), expected, found, strict=True):
             if wanted != given:
                 raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
-        if part.padding != model.config.padding:
-            raise ValueError(f"data set: expected the model's padding {model.config.padding}, found {part.padding}")
+        for what in ("padding", "blackout"):
+            wanted, given = getattr(model.config, what), getattr(part, what)
+            if wanted != given:
+                raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
