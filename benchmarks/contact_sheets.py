@@ -17,7 +17,7 @@ from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Crop
+from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.oks import oks
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import Skeleton
@@ -93,7 +93,7 @@ def tile(each: Judged, skeleton: Skeleton) -> PIL.Image.Image:
     """Draw one person twice: what was found, and what is annotated."""
     box = each.sample.box_xyxy.copy()
     box[2:] = np.maximum(box[2:], box[:2] + 1)
-    crop = Crop.from_boxes(box[None], TILE)
+    crop = Crops.from_boxes(box[None], TILE)
     pixels = crop.warp(open_image(each.sample.image))[0]
     annotated = np.where(each.sample.labelled[:, None], each.sample.keypoints, np.nan)
     page = PIL.Image.new("RGB", (2 * TILE.width, TILE.height))

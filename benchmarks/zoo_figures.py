@@ -71,7 +71,7 @@ class ValidationSet:
     def evaluate(self, model: PoseModel[Any], boxes: str, *, flip: bool) -> CocoEvaluator:
         """Predict every image; the evaluator comes back with the poses."""
         evaluator = CocoEvaluator(self.annotations)
-        predictor = PosePredictor(model, flip=flip, decode=DECODE)
+        predictor = PosePredictor(model, flip=flip, decoding=DECODE)
         validate(predictor, self.dataset, evaluator, detections=self.detections[boxes])
         return evaluator
 

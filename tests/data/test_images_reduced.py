@@ -10,7 +10,7 @@ from PIL.Image import Transpose
 
 from pcrpose.data.images import REDUCTIONS, decode_image, open_image
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Crop
+from pcrpose.keypoints.crop import Crops
 
 WIDTH, HEIGHT, SLOPE = 75, 61, 3  # neither side is a multiple of two
 LEVELS = 1.5  # of gray: half a pixel of the whole image
@@ -67,7 +67,7 @@ def test_pixels_stay_where_they_were(orientation: int, reduction: int) -> None:
 def test_a_crop_is_that_of_the_whole_image(orientation: int, reduction: int) -> None:
     """Crops are given in the whole image's pixels, rotated and mirrored ones too."""
     source = encoded(orientation)
-    crop = Crop.from_windows(
+    crop = Crops.from_windows(
         [[37.0, 30.0], [36.0, 31.0]],
         [[32.0, 40.0], [24.0, 30.0]],
         Size(width=4, height=5),

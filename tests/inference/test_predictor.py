@@ -18,7 +18,7 @@ import torch
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size, mirror_boxes
-from pcrpose.keypoints.crop import Crop, mirror_keypoints
+from pcrpose.keypoints.crop import Crops, mirror_keypoints
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.config import HeatmapKind, SimpleBaselineConfig
@@ -194,7 +194,7 @@ def test_a_mirrored_image_gives_mirrored_poses(
 ) -> None:
     """With the flip test, mirroring image and boxes mirrors the poses to 0.01 px."""
     model.config = replace(model.config, heatmaps=heatmaps)
-    predictor = PosePredictor(model, flip=True, decode=decode)
+    predictor = PosePredictor(model, flip=True, decoding=decode)
     width = photo.shape[1]
 
     poses = predictor.predict(photo, BOXES)
@@ -210,7 +210,7 @@ def test_flip_shift_of_published_models(photo: Image) -> None:
     config = SimpleBaselineConfig(encoder="resnet18", channels=(16, 16, 16), input_size=Size(width=64, height=96))
     network = SimpleBaseline(config).eval()
     torch.nn.init.normal_(network.final_layer.weight, std=0.5)
-    crops = torch.from_numpy(Crop.from_boxes(BOXES, config.input_size, alignment="edge").warp(photo))
+    crops = torch.from_numpy(Crops.from_boxes(BOXES, config.input_size, alignment="edge").warp(photo))
     normalized = config.normalize(crops.permute(0, 3, 1, 2))
     with torch.inference_mode():
         first, second = network(normalized).final, network(normalized.flip(3)).final

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.boxes import Size, windows
-from pcrpose.keypoints.crop import Alignment, Crop, mirror_keypoints
+from pcrpose.keypoints.crop import Alignment, Crops, mirror_keypoints
 from pcrpose.keypoints.skeleton import COCO_17
 
 Golden = Callable[[str], Any]
@@ -35,7 +35,7 @@ def test_forward_and_inverse_undo_each_other(
     point: tuple[float, float],
 ) -> None:
     """A point of the crop goes to the image and back, for any window."""
-    crop = Crop.from_windows([center], [[width, width]], SIZE, rotations=angle, mirrored=mirrored, alignment=alignment)
+    crop = Crops.from_windows([center], [[width, width]], SIZE, rotations=angle, mirrored=mirrored, alignment=alignment)
     points = np.array([[point, (0.0, 0.0)]])
 
     there_and_back = crop.forward(crop.inverse(points))
@@ -45,7 +45,7 @@ def test_forward_and_inverse_undo_each_other(
 
 def test_points_of_any_rank_are_moved_alike() -> None:
     """One point a crop, J points a crop and a grid of points give the same numbers."""
-    crop = Crop.from_boxes([[0, 0, 30, 40], [5, 5, 90, 80]], SIZE)
+    crop = Crops.from_boxes([[0, 0, 30, 40], [5, 5, 90, 80]], SIZE)
     grid = np.random.default_rng(0).normal(size=(2, 3, 4, 2))
 
     moved = crop.forward(grid)
@@ -60,7 +60,7 @@ def test_points_of_any_rank_are_moved_alike() -> None:
 )
 def test_the_window_fills_the_crop(alignment: Alignment, middle: list[float], left_edge: float) -> None:
     """The window's center goes to the crop's, its left edge to the edge of the first pixel."""
-    crop = Crop.from_windows([[50.0, 60.0]], [[96.0, 128.0]], SIZE, alignment=alignment)
+    crop = Crops.from_windows([[50.0, 60.0]], [[96.0, 128.0]], SIZE, alignment=alignment)
 
     assert crop.forward([[50.0, 60.0]]).tolist() == [middle]
     assert crop.forward([[2.0, 60.0]])[0, 0] == left_edge
@@ -68,14 +68,14 @@ def test_the_window_fills_the_crop(alignment: Alignment, middle: list[float], le
 
 def test_only_the_published_alignment_does_without_antialiasing() -> None:
     """Center alignment averages when it shrinks, edge alignment does not."""
-    assert [Crop.from_boxes([[0, 0, 9, 9]], SIZE, alignment=each).antialias for each in ALIGNMENTS] == [True, False]
+    assert [Crops.from_boxes([[0, 0, 9, 9]], SIZE, alignment=each).antialias for each in ALIGNMENTS] == [True, False]
 
 
 @pytest.mark.parametrize(("alignment", "last"), [("center", 191), ("edge", 192)])
 def test_mirroring_reflects_the_finished_crop(alignment: Alignment, last: int) -> None:
     """A mirrored crop has x' = W-1-x, in the published alignment W-x, whatever the rotation."""
     window = {"centers": [[50.0, 60.0]] * 2, "extents": [[90.0, 120.0]] * 2, "size": SIZE, "rotations": 30.0}
-    crop = Crop.from_windows(**window, mirrored=np.array([False, True]), alignment=alignment)  # type: ignore[arg-type]  # a dict of many types
+    crop = Crops.from_windows(**window, mirrored=np.array([False, True]), alignment=alignment)  # type: ignore[arg-type]  # a dict of many types
     plain, mirrored = crop.forward([[[10.0, 20.0]], [[10.0, 20.0]]])[:, 0]
 
     np.testing.assert_allclose(mirrored, [last - plain[0], plain[1]], atol=1e-9)
@@ -83,7 +83,7 @@ def test_mirroring_reflects_the_finished_crop(alignment: Alignment, last: int) -
 
 def test_positive_rotation_turns_the_image_counter_clockwise() -> None:
     """What lies right of the center moves up."""
-    crop = Crop.from_windows([[15, 15]], [[31, 31]], Size(width=31, height=31), rotations=90.0)
+    crop = Crops.from_windows([[15, 15]], [[31, 31]], Size(width=31, height=31), rotations=90.0)
 
     np.testing.assert_allclose(crop.forward([[20.0, 15.0]]), [[15.0, 10.0]], atol=1e-9)
 
@@ -93,14 +93,14 @@ def test_boxes_become_padded_windows() -> None:
     boxes = [[10.0, 20.0, 60.0, 200.0], [0.0, 0.0, 300.0, 30.0]]
     centers, extents = windows(boxes, SIZE.aspect, 1.5)
 
-    crop = Crop.from_boxes(boxes, SIZE, padding=1.5)
+    crop = Crops.from_boxes(boxes, SIZE, padding=1.5)
 
-    np.testing.assert_array_equal(crop.matrices, Crop.from_windows(centers, extents, SIZE).matrices)
+    np.testing.assert_array_equal(crop.matrices, Crops.from_windows(centers, extents, SIZE).matrices)
 
 
 def test_no_box_gives_no_crop() -> None:
     """Empty input is a case: no rows, the right shapes."""
-    crop = Crop.from_boxes([], SIZE)
+    crop = Crops.from_boxes([], SIZE)
 
     assert len(crop) == 0
     assert crop.forward(np.zeros((0, 17, 2))).shape == (0, 17, 2)
@@ -126,20 +126,20 @@ def test_bad_windows_are_refused(change: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"centers": [[5.0, 5.0]], "extents": [[9.0, 9.0]], "size": SIZE}
 
     with pytest.raises(ValueError, match=message):
-        Crop.from_windows(**(arguments | change))
+        Crops.from_windows(**(arguments | change))
 
 
 @pytest.mark.parametrize("padding", [0.0, -1.0, float("nan"), float("inf")])
 def test_bad_padding_is_refused(padding: float) -> None:
     """Padding multiplies, so it must be a positive number."""
     with pytest.raises(ValueError, match="padding: expected a positive number"):
-        Crop.from_boxes([[0, 0, 9, 9]], SIZE, padding=padding)
+        Crops.from_boxes([[0, 0, 9, 9]], SIZE, padding=padding)
 
 
 def test_bad_boxes_are_refused() -> None:
     """The check of boxes is asked before anything is computed."""
     with pytest.raises(ValueError, match="box 1: expected x1 < x2"):
-        Crop.from_boxes([[0, 0, 9, 9], [9, 9, 0, 0]], SIZE)
+        Crops.from_boxes([[0, 0, 9, 9], [9, 9, 0, 0]], SIZE)
 
 
 @pytest.mark.parametrize(
@@ -154,20 +154,20 @@ def test_bad_boxes_are_refused() -> None:
 def test_only_similarities_are_crops(matrix: list[list[float]]) -> None:
     """Stretching, shearing, collapsing and overflowing matrices are refused."""
     with pytest.raises(ValueError, match="crop 0: expected a finite similarity"):
-        Crop(matrices=np.array([matrix]), size=SIZE)
+        Crops(matrices=np.array([matrix]), size=SIZE)
 
 
 @pytest.mark.parametrize("points", [np.zeros((2, 2)), np.zeros((1, 3)), np.zeros(2)])
 def test_bad_points_are_refused(points: npt.NDArray[np.float64]) -> None:
     """There must be one group of 2-D points a crop."""
     with pytest.raises(ValueError, match=r"points_image: expected shape \(1, \.\.\., 2\)"):
-        Crop.from_boxes([[0, 0, 9, 9]], SIZE).forward(points)
+        Crops.from_boxes([[0, 0, 9, 9]], SIZE).forward(points)
 
 
 def test_matrices_cannot_be_changed() -> None:
     """A crop is a value: its matrices are its own copy, read-only."""
     given_matrices = np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
-    crop = Crop(matrices=given_matrices, size=SIZE)
+    crop = Crops(matrices=given_matrices, size=SIZE)
     given_matrices[:] = 7
 
     assert crop.matrices[0, 0, 0] == 1
@@ -186,10 +186,10 @@ def test_mirrored_keypoints_change_sides() -> None:
     np.testing.assert_array_equal(mirror_keypoints(mirrored, 100, COCO_17.flip_indices), keypoints)
 
 
-def published_crop(center: Any, scale: Any, size: Any, rotation: Any = 0.0) -> Crop:  # noqa: ANN401 - reference arrays
+def published_crop(center: Any, scale: Any, size: Any, rotation: Any = 0.0) -> Crops:  # noqa: ANN401 - reference arrays
     """Crop one window given as the published code does, in units of 200 pixels."""
     extents = np.atleast_2d(scale).astype(np.float64) * 200
-    return Crop.from_windows(np.atleast_2d(center), extents, size, rotations=rotation, alignment="edge")
+    return Crops.from_windows(np.atleast_2d(center), extents, size, rotations=rotation, alignment="edge")
 
 
 def test_edge_alignment_has_the_published_matrices(golden: Golden) -> None:

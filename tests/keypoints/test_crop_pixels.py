@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size, mirror_boxes, whole_image_box, windows
-from pcrpose.keypoints.crop import Alignment, Crop
+from pcrpose.keypoints.crop import Alignment, Crops
 
 Golden = Callable[[str], Any]
 SIZE = Size(width=192, height=256)
@@ -41,7 +41,7 @@ def pixel_grid(size: Size) -> Floats:
 def test_a_window_of_whole_pixels_is_copied() -> None:
     """Without zoom and rotation the crop holds the image's own pixels, and 0 outside."""
     image = noise(40, 50)
-    crop = Crop.from_windows([[3.5, 11.5]], [[24.0, 32.0]], SMALL)  # columns -8..15, rows -4..27
+    crop = Crops.from_windows([[3.5, 11.5]], [[24.0, 32.0]], SMALL)  # columns -8..15, rows -4..27
 
     expected = np.zeros((32, 24, 3), dtype=np.uint8)
     expected[4:, 8:] = image[:28, :16]
@@ -56,7 +56,7 @@ def test_a_window_of_whole_pixels_is_copied() -> None:
 @pytest.mark.parametrize("width", [13.0, 30.7, 90.2])
 def test_pixels_stand_where_the_points_say(alignment: Alignment, mirrored: bool, angle: float, width: float) -> None:  # noqa: FBT001 - pytest passes by keyword
     """On a ramp every crop pixel shows its own image coordinates, within rounding."""
-    crop = Crop.from_windows(
+    crop = Crops.from_windows(
         [[120.3, 118.9]], [[width, width]], SMALL, rotations=angle, mirrored=mirrored, alignment=alignment
     )
     expected = crop.inverse(pixel_grid(SMALL))[0]
@@ -71,7 +71,7 @@ def test_shrinking_averages_the_image(angle: float) -> None:
     """A fine chequerboard becomes even gray, not a new pattern; the published way keeps the pattern."""
     board = np.zeros((400, 400, 3), dtype=np.uint8)
     board[::2, ::2] = board[1::2, 1::2] = 255
-    crop = Crop.from_windows([[199.5, 199.5]], [[216.0, 288.0]], SMALL, rotations=angle)  # nine times smaller
+    crop = Crops.from_windows([[199.5, 199.5]], [[216.0, 288.0]], SMALL, rotations=angle)  # nine times smaller
 
     smooth, raw = crop.warp(board)[0].astype(int), replace(crop, antialias=False).warp(board)[0].astype(int)
 
@@ -84,7 +84,7 @@ def test_shrinking_averages_the_image(angle: float) -> None:
 def test_brightness_is_kept_inside_and_fades_at_the_border(angle: float, width: float) -> None:
     """White stays white away from the border and nothing is ever brightened beyond the image."""
     white = np.full((60, 60, 3), 255, dtype=np.uint8)
-    crop = Crop.from_windows([[0.0, 30.0]], [[width, width]], SMALL, rotations=angle)
+    crop = Crops.from_windows([[0.0, 30.0]], [[width, width]], SMALL, rotations=angle)
     step = width / SMALL.width
     distance = np.abs(crop.inverse(pixel_grid(SMALL))[0] - 29.5).max(axis=-1) - 30  # beyond the border, if positive
 
@@ -100,8 +100,8 @@ def test_a_nearly_upright_crop_looks_like_the_upright_one() -> None:
     image = noise(300, 300)
     centers, extents = windows([[80.0, 40.0, 190.0, 260.0]], SMALL.aspect)
 
-    upright = Crop.from_windows(centers, extents, SMALL).warp(image).astype(int)
-    turned = Crop.from_windows(centers, extents, SMALL, rotations=1e-7).warp(image).astype(int)
+    upright = Crops.from_windows(centers, extents, SMALL).warp(image).astype(int)
+    turned = Crops.from_windows(centers, extents, SMALL, rotations=1e-7).warp(image).astype(int)
 
     assert np.abs(upright - turned).mean() < 3
     assert upright.std() > 5
@@ -126,11 +126,11 @@ def test_the_crop_of_the_mirrored_image_is_the_mirrored_crop(
     boxes = np.array([[*corner, corner[0] + extent[0], corner[1] + extent[1]]])
     if whole:
         boxes = np.round(boxes) + np.array([0, 0, 1, 1])
-    crop = Crop.from_boxes(boxes, SMALL).warp(image)
+    crop = Crops.from_boxes(boxes, SMALL).warp(image)
 
-    mirrored = Crop.from_boxes(mirror_boxes(boxes, width), SMALL).warp(image[:, ::-1])
+    mirrored = Crops.from_boxes(mirror_boxes(boxes, width), SMALL).warp(image[:, ::-1])
     centers, extents = windows(boxes, SMALL.aspect)
-    asked = Crop.from_windows(centers, extents, SMALL, mirrored=True).warp(image)
+    asked = Crops.from_windows(centers, extents, SMALL, mirrored=True).warp(image)
 
     np.testing.assert_array_equal(mirrored, crop[:, :, ::-1])
     np.testing.assert_array_equal(asked, crop[:, :, ::-1])
@@ -142,8 +142,8 @@ def test_many_mirrored_crops_are_equal() -> None:
     corners = random.uniform(-40, 300, (500, 2))
     boxes = np.concatenate([corners, corners + random.uniform(5, 150, (500, 2))], axis=1)
 
-    crops = Crop.from_boxes(boxes, SMALL).warp(image)
-    mirrored = Crop.from_boxes(mirror_boxes(boxes, 411), SMALL).warp(image[:, ::-1])
+    crops = Crops.from_boxes(boxes, SMALL).warp(image)
+    mirrored = Crops.from_boxes(mirror_boxes(boxes, 411), SMALL).warp(image[:, ::-1])
 
     np.testing.assert_array_equal(mirrored, crops[:, :, ::-1])
 
@@ -151,8 +151,8 @@ def test_many_mirrored_crops_are_equal() -> None:
 def test_a_part_of_a_crop_is_the_crop_of_the_part() -> None:
     """The pixels at a crop's border are averaged with what lies beyond it."""
     image = noise(200, 200)
-    whole = Crop.from_windows([[100.0, 100.0]], [[120.0, 160.0]], SMALL).warp(image)[0].astype(int)
-    part = Crop.from_windows([[100.0, 100.0]], [[60.0, 80.0]], Size(width=12, height=16)).warp(image)[0]
+    whole = Crops.from_windows([[100.0, 100.0]], [[120.0, 160.0]], SMALL).warp(image)[0].astype(int)
+    part = Crops.from_windows([[100.0, 100.0]], [[60.0, 80.0]], Size(width=12, height=16)).warp(image)[0]
 
     assert np.abs(whole[8:24, 6:18] - part).max() <= 1
 
@@ -163,7 +163,7 @@ def test_the_border_is_half_as_bright(angle: float, tolerance: int) -> None:
     white = np.full((200, 200, 3), 255, dtype=np.uint8)
     for step in (0.5, 5.0):
         odd = Size(width=21, height=21)
-        shown = Crop.from_windows([[-0.5, 100.0]], [[21 * step] * 2], odd, rotations=angle).warp(white)[0, ..., 0]
+        shown = Crops.from_windows([[-0.5, 100.0]], [[21 * step] * 2], odd, rotations=angle).warp(white)[0, ..., 0]
 
         line = shown[10] if angle == 0 else shown[::-1, 10]
         assert abs(int(line[10]) - 127.5) <= tolerance
@@ -174,8 +174,8 @@ def test_the_border_is_half_as_bright(angle: float, tolerance: int) -> None:
 def test_rotated_crops_mirror_to_a_gray_level() -> None:
     """Sampling of a rotated crop does not depend on the direction either."""
     image = noise(90, 70)
-    plain = Crop.from_windows([[30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=33.0).warp(image)
-    mirrored = Crop.from_windows([[69 - 30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=-33.0).warp(image[:, ::-1])
+    plain = Crops.from_windows([[30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=33.0).warp(image)
+    mirrored = Crops.from_windows([[69 - 30.0, 40.0]], [[60.0, 80.0]], SMALL, rotations=-33.0).warp(image[:, ::-1])
 
     assert np.abs(mirrored[:, :, ::-1].astype(int) - plain).max() <= 1
 
@@ -184,7 +184,7 @@ def test_rotated_crops_mirror_to_a_gray_level() -> None:
 def test_only_the_touched_part_of_a_panorama_is_read(angle: float) -> None:
     """A small box in an image of 20,000 columns costs what the box costs."""
     panorama = np.broadcast_to(np.uint8(7), (6000, 20000, 3))
-    crop = Crop.from_windows([[15000.0, 3000.0]], [[120.0, 160.0]], SIZE, rotations=angle)
+    crop = Crops.from_windows([[15000.0, 3000.0]], [[120.0, 160.0]], SIZE, rotations=angle)
     crop.warp(panorama)
 
     tracemalloc.start()
@@ -199,7 +199,7 @@ def test_only_the_touched_part_of_a_panorama_is_read(angle: float) -> None:
 @pytest.mark.parametrize("angle", [0.0, 10.0])
 def test_a_window_beside_the_image_is_black(angle: float) -> None:
     """Nothing of the image, nothing in the crop."""
-    crop = Crop.from_windows([[-500.0, 20.0], [20.0, 900.0]], [[30.0, 40.0]] * 2, SMALL, rotations=angle)
+    crop = Crops.from_windows([[-500.0, 20.0], [20.0, 900.0]], [[30.0, 40.0]] * 2, SMALL, rotations=angle)
 
     assert not crop.warp(np.full((50, 50, 3), 255, dtype=np.uint8)).any()
 
@@ -207,7 +207,7 @@ def test_a_window_beside_the_image_is_black(angle: float) -> None:
 @pytest.mark.parametrize("extent", [1e-9, 1e-3])
 def test_a_tiny_window_shows_one_color(extent: float) -> None:
     """A window far smaller than a pixel is no error."""
-    crop = Crop.from_windows([[10.0, 12.0]], [[extent, extent]], SMALL).warp(noise(30, 30))
+    crop = Crops.from_windows([[10.0, 12.0]], [[extent, extent]], SMALL).warp(noise(30, 30))
 
     assert np.abs(crop - crop[:, :1, :1].astype(int)).max() <= 1
 
@@ -216,9 +216,9 @@ def test_the_image_is_left_alone() -> None:
     """Views, and images that may not be written, are read and not changed."""
     image = noise(60, 50)
     image.flags.writeable = False
-    crop = Crop.from_boxes(whole_image_box(Size(width=50, height=60)), SMALL)
+    crop = Crops.from_boxes(whole_image_box(Size(width=50, height=60)), SMALL)
 
-    for rotated in (crop, Crop.from_windows([[25, 30]], [[50, 60]], SMALL, rotations=5.0)):
+    for rotated in (crop, Crops.from_windows([[25, 30]], [[50, 60]], SMALL, rotations=5.0)):
         np.testing.assert_array_equal(rotated.warp(image[::-1]), rotated.warp(image[::-1].copy()))
 
 
@@ -235,19 +235,19 @@ def test_the_image_is_left_alone() -> None:
 def test_bad_images_are_refused(image: Any) -> None:  # noqa: ANN401 - wrong on purpose
     """Type and shape of the image are checked, even without a box."""
     with pytest.raises(ValueError, match=r"image: expected uint8 \(H, W, 3\)"):
-        Crop.from_boxes([], SIZE).warp(image)
+        Crops.from_boxes([], SIZE).warp(image)
 
 
 def test_an_absurd_window_is_refused() -> None:
     """A box a million times the image's size is a mistake, not a reason to run out of memory."""
     with pytest.raises(ValueError, match="a window needs"):
-        Crop.from_boxes([[0, 0, 1e8, 1e8]], SIZE).warp(noise(20, 20))
+        Crops.from_boxes([[0, 0, 1e8, 1e8]], SIZE).warp(noise(20, 20))
 
 
 @pytest.mark.parametrize("angle", [0.0, 90.0])
 def test_no_box_has_no_pixels(angle: float) -> None:
     """Empty input is a case: no rows, the right shape."""
-    crop = Crop.from_windows([], [], SIZE, rotations=angle)
+    crop = Crops.from_windows([], [], SIZE, rotations=angle)
 
     assert crop.warp(noise(5, 5)).shape == (0, 256, 192, 3)
 
@@ -255,7 +255,7 @@ def test_no_box_has_no_pixels(angle: float) -> None:
 def test_a_quarter_turn_turns_the_pixels() -> None:
     """A positive angle turns the image counter-clockwise."""
     image = noise(31, 31)
-    crop = Crop.from_windows([[15, 15]], [[31, 31]], Size(width=31, height=31), rotations=90.0)
+    crop = Crops.from_windows([[15, 15]], [[31, 31]], Size(width=31, height=31), rotations=90.0)
 
     np.testing.assert_array_equal(crop.warp(image)[0], np.rot90(image))
 
@@ -267,8 +267,8 @@ def test_edge_alignment_has_the_published_pixels(golden: Golden) -> None:
         *(reference[f"in_warp_{name}"] for name in ("center", "scale", "rot")), reference["out_warp_trans"], strict=True
     )
     for index, (center, scale, angle, matrix) in enumerate(windows_given):
-        exact = Crop(matrices=matrix[None], size=SIZE, antialias=False)
-        window = Crop.from_windows([center], [scale * 200.0], SIZE, rotations=float(angle), alignment="edge")
+        exact = Crops(matrices=matrix[None], size=SIZE, antialias=False)
+        window = Crops.from_windows([center], [scale * 200.0], SIZE, rotations=float(angle), alignment="edge")
         for crop in (exact, window):
             shown = crop.warp(reference["in_image_bgr"])[0].astype(int)
             from_new = np.abs(shown - reference["out_warp_out_cv5"][index])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Alignment, Crop
+from pcrpose.keypoints.crop import Alignment, Crops
 from pcrpose.keypoints.decoding import Decoding, Peaks, find_peaks, quarter_step, soft_argmax
 from pcrpose.keypoints.heatmap import HeatmapCodec
 
@@ -258,7 +258,7 @@ def test_published_peaks_and_quarter_steps(golden: Golden, name: str) -> None:
     reference, size = golden("decode"), SIZES[name]
     heatmaps = torch.from_numpy(reference[f"in_heatmaps_{name}"].astype(np.float32))
     extents = reference[f"in_scale_{name}"].astype(np.float64) * 200
-    crop = Crop.from_windows(reference[f"in_center_{name}"], extents, size, alignment="edge")
+    crop = Crops.from_windows(reference[f"in_center_{name}"], extents, size, alignment="edge")
     for kind, ours in (("nopost", codec("argmax", "edge", size)), ("quarter", codec("quarter", "edge", size))):
         places, scores = ours.locate(heatmaps)
 
@@ -282,7 +282,7 @@ def test_published_dark_steps(golden: Golden, name: str, kernel: int) -> None:
     assert calm < 1e-3
     assert wild < 5e-2
     extents = reference[f"in_scale_{name}"].astype(np.float64) * 200
-    crop = Crop.from_windows(reference[f"in_center_{name}"], extents, size, alignment="edge")
+    crop = Crops.from_windows(reference[f"in_center_{name}"], extents, size, alignment="edge")
     image = crop.inverse(ours.to_crop(places).double().numpy())
     np.testing.assert_allclose(image, reference[f"out_dark{kernel}_xy_img_hrnet_{name}"], rtol=0, atol=2e-2)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pcrpose.keypoints import warp
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Alignment, Crop
+from pcrpose.keypoints.crop import Alignment, Crops
 
 SIZE = Size(width=24, height=32)
 WINDOWS: dict[str, dict[str, Any]] = {
@@ -24,9 +24,9 @@ WINDOWS: dict[str, dict[str, Any]] = {
 }
 
 
-def crop(alignment: Alignment = "center", **window: Any) -> Crop:  # noqa: ANN401 - of a window
+def crop(alignment: Alignment = "center", **window: Any) -> Crops:  # noqa: ANN401 - of a window
     """One crop of a 60 x 80 image that shrinks it a little."""
-    return Crop.from_windows(
+    return Crops.from_windows(
         **{"centers": [[30.0, 40.0]], "extents": [[36.0, 48.0]], "size": SIZE, "alignment": alignment, **window}
     )
 

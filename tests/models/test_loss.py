@@ -14,7 +14,7 @@ from torch import Tensor
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.models.loss import LossKind, PoseLoss, cross_entropy, squared_error
-from pcrpose.models.pose_model import PCROutput
+from pcrpose.models.pose_model import HeatmapOutput
 
 CODEC = HeatmapCodec(input_size=Size(width=48, height=64), sigma=8.0)
 LOSSES: dict[LossKind, Callable[..., Tensor]] = {"squared_error": squared_error, "cross_entropy": cross_entropy}
@@ -170,10 +170,10 @@ def test_an_impossible_number_of_hardest_keypoints_is_refused(hardest: int) -> N
         squared_error(torch.zeros(1, 17, 2, 2), torch.zeros(1, 17, 2, 2), hardest=hardest)
 
 
-def outputs_of(*strides: int) -> PCROutput:
+def outputs_of(*strides: int) -> HeatmapOutput:
     """Make random outputs of two crops: auxiliary heads of the given strides and a final one of stride 4."""
     maps = [torch.randn(2, 3, 64 // stride, 48 // stride, requires_grad=True) for stride in (*strides, 4)]
-    return PCROutput(maps[-1], tuple(maps[:-1]))
+    return HeatmapOutput(maps[-1], tuple(maps[:-1]))
 
 
 KEYPOINTS = torch.tensor([[[10.0, 12.0], [30.5, 40.0], [5.0, 60.0]], [[1.0, 2.0], [20.0, 33.3], [47.0, 0.0]]])
@@ -238,7 +238,7 @@ def test_a_background_weight_without_meaning_is_refused(background_weight: float
 def test_crops_of_another_size_are_refused() -> None:
     """Heatmaps that are not the codec's would get the targets of another stride; they are an error instead."""
     with pytest.raises(ValueError, match="expected final heatmaps of 16x12 cells, found 8x6"):
-        PoseLoss(codec=CODEC)(PCROutput(torch.zeros(2, 3, 8, 6)), KEYPOINTS, WEIGHTS)
+        PoseLoss(codec=CODEC)(HeatmapOutput(torch.zeros(2, 3, 8, 6)), KEYPOINTS, WEIGHTS)
 
 
 def test_an_unknown_loss_is_refused() -> None:

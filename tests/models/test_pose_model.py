@@ -14,7 +14,7 @@ from pcrpose.keypoints.heatmap import mirror_heatmaps
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.config import PCRConfig, PoseConfig
 from pcrpose.models.pcr import PCR
-from pcrpose.models.pose_model import PCROutput, PoseModel, prediction_head
+from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
 
 PROBABILITY = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), se_norm="none", heatmaps="probability", sigma=6.0)
 
@@ -143,7 +143,7 @@ def test_an_architecture_says_how_it_predicts() -> None:
 def test_an_output_is_a_pair() -> None:
     """Heatmaps unpack as final and auxiliary, and there need be none of the latter."""
     maps = torch.zeros(1)
-    final, auxiliary = PCROutput(maps)
+    final, auxiliary = HeatmapOutput(maps)
     assert final is maps
     assert auxiliary == ()
 

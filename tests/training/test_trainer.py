@@ -15,7 +15,7 @@ from pcrpose.data.synthetic import SyntheticPoses, write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
-from pcrpose.models.pose_model import PCROutput, PoseModel
+from pcrpose.models.pose_model import HeatmapOutput, PoseModel
 from pcrpose.training.config import OptimizerKind, TrainConfig
 from pcrpose.training.trainer import Trainer
 
@@ -179,7 +179,7 @@ def test_bf16_runs_the_network_in_half_precision(
     """The heads give bf16, the weights stay float32, the losses are finite."""
     forward, seen = PCR.forward, set()
 
-    def watched(self: PCR, crops: Tensor) -> PCROutput:
+    def watched(self: PCR, crops: Tensor) -> HeatmapOutput:
         output = forward(self, crops)
         seen.add(output.final.dtype)
         return output

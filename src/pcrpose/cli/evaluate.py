@@ -131,7 +131,7 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
     if detector is not None:
         detections = _detect(detector, dataset)
     with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
-        predictor = _WatchedPredictor(model, flip=options.flip, decode=options.decode, batch_size=options.batch)
+        predictor = _WatchedPredictor(model, flip=options.flip, decoding=options.decode, batch_size=options.batch)
         predictor.progress = progress
         return evaluator, validate(predictor, dataset, evaluator, detections=detections)
 

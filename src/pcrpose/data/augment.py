@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pcrpose.keypoints.arrays import Bools, Floats, Image
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Alignment, Crop
+from pcrpose.keypoints.crop import Alignment, Crops
 from pcrpose.keypoints.skeleton import Skeleton
 
 _LOWER_BODY = {"hip", "hips", "pelvis", "knee", "ankle", "heel", "foot", "toe"}
@@ -29,7 +29,7 @@ class Randomness(Protocol):
 
 
 class CropWindow(NamedTuple):
-    """What is cut out of an image; angle and mirroring as `Crop.from_windows` takes them.
+    """What is cut out of an image; angle and mirroring as `Crops.from_windows` takes them.
 
     Attributes:
         center: ``(2,)`` float64, x and y, image pixels.
@@ -43,10 +43,10 @@ class CropWindow(NamedTuple):
     rotation: float = 0.0
     mirrored: bool = False
 
-    def crop(self, size: Size, alignment: Alignment = "center") -> Crop:
+    def crop(self, size: Size, alignment: Alignment = "center") -> Crops:
         """Build the one crop of this window."""
         center, extent, rotation, mirrored = self
-        return Crop.from_windows(
+        return Crops.from_windows(
             center[None], extent[None], size, rotations=rotation, mirrored=mirrored, alignment=alignment
         )
 

@@ -20,7 +20,7 @@ from pcrpose.data.sampler import SampleKey
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size, grow_boxes, windows
-from pcrpose.keypoints.crop import Alignment, Crop
+from pcrpose.keypoints.crop import Alignment, Crops
 from pcrpose.keypoints.skeleton import Skeleton
 
 
@@ -54,7 +54,7 @@ class KeypointDataset(Dataset[Item]):
         skeleton: of the crops' keypoints; by default the source's.
         input_size: of the crops.
         padding: factor by which a box is grown, after it has been extended to the crop's aspect ratio.
-        alignment: pixel convention of the crops, see `Crop`.
+        alignment: pixel convention of the crops, see `Crops`.
         blackout: factor on a person's box beyond which its crop is black; None shows everything.
         augmentation: None crops every box as it stands.
         seed: of the augmentation.
@@ -183,12 +183,12 @@ class KeypointDataset(Dataset[Item]):
         sample = self.samples[index]
         return self.augmentation.draw(window, sample.keypoints, sample.labelled, is_upper=self._is_upper, rng=rng)
 
-    def _black_out(self, crop: Crop, pixels: Image, visible_xyxy: Floats, rng: np.random.Generator) -> None:
+    def _black_out(self, crop: Crops, pixels: Image, visible_xyxy: Floats, rng: np.random.Generator) -> None:
         if self.augmentation is not None:
             visible_xyxy = self.augmentation.move_sides(visible_xyxy, rng)
         crop.black_out(pixels[None], visible_xyxy[None])
 
-    def _targets(self, sample: Sample, crop: Crop, *, mirrored: bool) -> tuple[Floats, Floats]:
+    def _targets(self, sample: Sample, crop: Crops, *, mirrored: bool) -> tuple[Floats, Floats]:
         keypoints = np.zeros((self.skeleton.num_keypoints, 2), dtype=np.float32)
         weights = np.zeros(self.skeleton.num_keypoints, dtype=np.float32)
         if sample.is_background:

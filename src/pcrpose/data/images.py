@@ -19,7 +19,7 @@ from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 
 if TYPE_CHECKING:
-    from pcrpose.keypoints.crop import Crop  # it loads torch, which opening an image does not need
+    from pcrpose.keypoints.crop import Crops  # it loads torch, which opening an image does not need
 
 Color: TypeAlias = Literal["rgb", "bgr"]
 ImageSource: TypeAlias = "str | Path | bytes | PIL.Image.Image | Image"
@@ -74,11 +74,11 @@ class DecodedImage(NamedTuple):
     reduction: int = 1
     beyond: tuple[int, int] = (0, 0)
 
-    def warp(self, crop: "Crop") -> Image:
-        """Cut crops, given in the whole image's pixels, out of what was decoded; see `Crop.warp`."""
+    def warp(self, crop: "Crops") -> Image:
+        """Cut crops, given in the whole image's pixels, out of what was decoded; see `Crops.warp`."""
         return (crop if self.reduction == 1 else self._here(crop)).warp(self.pixels)
 
-    def _here(self, crop: "Crop") -> "Crop":
+    def _here(self, crop: "Crops") -> "Crops":
         # An integer is a pixel's center: whole = reduction * (here + 0.5) - 0.5 - beyond.
         middle = self.reduction / 2 - 0.5 - np.array(self.beyond)
         linear, offset = crop.matrices[:, :, :2], crop.matrices[:, :, 2]

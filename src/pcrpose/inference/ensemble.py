@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Self
 from torch import Tensor, nn
 
 from pcrpose.models.config import PoseConfig
-from pcrpose.models.pose_model import PCROutput, PoseModel
+from pcrpose.models.pose_model import HeatmapOutput, PoseModel
 
 
 class Ensemble(PoseModel[PoseConfig]):
@@ -60,7 +60,7 @@ class Ensemble(PoseModel[PoseConfig]):
         self._configs = [model.config for model in given]
         self.eval()
 
-    def forward(self, crops: Tensor) -> PCROutput:
+    def forward(self, crops: Tensor) -> HeatmapOutput:
         """Predict heatmaps.
 
         Args:
@@ -76,7 +76,7 @@ class Ensemble(PoseModel[PoseConfig]):
             self.eval()
         pairs = zip(self.members, self._configs, strict=True)
         first, *others = (member(_renormalized(crops, self.config, config)).final for member, config in pairs)
-        return PCROutput(sum(others, start=first) / len(self.members))
+        return HeatmapOutput(sum(others, start=first) / len(self.members))
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
         """Stay in evaluation mode; raises ValueError where training is asked for."""

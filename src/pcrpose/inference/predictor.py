@@ -23,7 +23,7 @@ from pcrpose.inference.places import (
 from pcrpose.inference.yolox import Detector
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import grow_boxes, whole_image_box, windows
-from pcrpose.keypoints.crop import Crop
+from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
@@ -38,7 +38,7 @@ class _Chunk:
     """A part of one image's crops, small enough to share a batch with others."""
 
     image_index: int
-    crop: Crop
+    crop: Crops
     pixels: npt.NDArray[np.uint8]
 
 
@@ -78,7 +78,7 @@ class PosePredictor:
         *,
         detector: Detector | None = None,
         flip: bool = True,
-        decode: Decoding = "dark",
+        decoding: Decoding = "dark",
         batch_size: int = 16,
         keypoint_threshold: float = 0.2,
         nms_threshold: float = 0.9,
@@ -90,7 +90,7 @@ class PosePredictor:
         self.model = model.eval()
         self.detector = detector
         self.flip = flip
-        self.codec = replace(model.config.codec(), decoding=decode)
+        self.codec = replace(model.config.codec(), decoding=decoding)
         self.batch_size = batch_size
         self.keypoint_threshold = keypoint_threshold
         self.nms_threshold = nms_threshold
@@ -171,7 +171,7 @@ class PosePredictor:
 
     def heatmaps(
         self, image: ImageSource, box_xyxy: npt.ArrayLike | None = None, *, color: Color = "rgb"
-    ) -> tuple[npt.NDArray[np.float32], Crop]:
+    ) -> tuple[npt.NDArray[np.float32], Crops]:
         """Give one person's heatmaps as `predict` decodes them, with the mirrored crop's where ``flip`` asks for it.
 
         Args:
@@ -190,10 +190,10 @@ class PosePredictor:
         config, opened = self.model.config, open_image(image, color=color)
         box = whole_image_box(image_size(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
         boxes = given_places(opened, box).boxes_xyxy
-        crop = Crop.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
+        crop = Crops.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
         return self._heatmaps(self._pixels(crop, opened, boxes))[0].float().cpu().numpy(), crop
 
-    def _pixels(self, crop: Crop, image: Image, boxes_xyxy: Floats) -> npt.NDArray[np.uint8]:
+    def _pixels(self, crop: Crops, image: Image, boxes_xyxy: Floats) -> npt.NDArray[np.uint8]:
         """Cut crops out of their image and blacken what the model must not see."""
         pixels = crop.warp(image)
         if self.model.config.blackout is not None:
@@ -234,7 +234,7 @@ class PosePredictor:
         start = 0
         while start < len(boxes.boxes_xyxy):
             part = boxes.boxes_xyxy[start : start + room]
-            crop = Crop.from_boxes(part, config.input_size, padding=config.padding, alignment=config.alignment)
+            crop = Crops.from_boxes(part, config.input_size, padding=config.padding, alignment=config.alignment)
             yield _Chunk(image_index=index, crop=crop, pixels=self._pixels(crop, image, part))
             start, room = start + len(part), self.batch_size
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from pcrpose.keypoints.arrays import Bools, Floats, Image, Indices, as_floats
-from pcrpose.keypoints.boxes import Size, check_boxes, windows
+from pcrpose.keypoints.boxes import Size, check_boxes, grow_boxes, windows
 from pcrpose.keypoints.warp import fill_crop
 
 Alignment: TypeAlias = Literal["center", "edge"]
@@ -20,8 +20,56 @@ Alignment: TypeAlias = Literal["center", "edge"]
 _SIMILARITY_TOLERANCE = 1e-3  # matrices written down elsewhere are often rounded to float32
 
 
+@dataclass(frozen=True, kw_only=True)
+class CropSpec:
+    """How a person's box becomes a crop: everything that a model and its data have to agree in.
+
+    Attributes:
+        input_size: of the crop.
+        padding: factor on both sides of the box, after it has been extended to the crop's aspect ratio.
+        alignment: pixel convention, see `Crops.from_windows`.
+        blackout: factor on the box beyond which the crop is black; None shows everything.
+
+    Raises:
+        ValueError: if a factor is not a positive number or the alignment unknown.
+
+    Examples:
+        >>> spec = CropSpec(input_size=Size(width=192, height=256))
+        >>> len(spec.crops([[10, 20, 40, 60]]))
+        1
+    """
+
+    input_size: Size
+    padding: float = 1.25
+    alignment: Alignment = "center"
+    blackout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.alignment not in get_args(Alignment):
+            raise ValueError(f"alignment: expected one of {get_args(Alignment)}, found {self.alignment!r}")
+        for name, factor in (("padding", self.padding), ("blackout", self.blackout)):
+            if factor is not None and not 0 < factor < math.inf:
+                raise ValueError(f"{name}: expected a positive number, found {factor!r}")
+
+    def windows(self, boxes_xyxy: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return the ``(N, 2)`` centers and extents of the windows round ``(N, 4)`` boxes, image pixels."""
+        return windows(check_boxes(boxes_xyxy), self.input_size.aspect, self.padding)
+
+    def crops(self, boxes_xyxy: npt.ArrayLike) -> "Crops":
+        """Return the crops of ``(N, 4)`` boxes, left, top, right, bottom, image pixels; see `Crops.from_boxes`."""
+        return Crops.from_boxes(boxes_xyxy, self.input_size, padding=self.padding, alignment=self.alignment)
+
+    def cut(self, image: Image | PIL.Image.Image, boxes_xyxy: npt.ArrayLike) -> "tuple[Crops, Image]":
+        """Return the crops of ``(N, 4)`` boxes and their ``(N, H, W, 3)`` uint8 pixels, blacked out as asked."""
+        crops = self.crops(boxes_xyxy)
+        pixels = crops.warp(image)
+        if self.blackout is not None:
+            crops.black_out(pixels, grow_boxes(boxes_xyxy, self.blackout))
+        return crops, pixels
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Crop:
+class Crops:
     """N crops of one image, all of one size.
 
     Attributes:
@@ -34,7 +82,7 @@ class Crop:
         ValueError: if ``matrices`` has another shape or holds anything but finite similarities.
 
     Examples:
-        >>> crop = Crop.from_boxes([[10, 20, 40, 60]], Size(width=192, height=256))
+        >>> crop = Crops.from_boxes([[10, 20, 40, 60]], Size(width=192, height=256))
         >>> crop.forward([[25.0, 40.0]]).tolist()
         [[95.5, 127.5]]
         >>> crop.inverse([[95.5, 127.5]]).tolist()
@@ -55,7 +103,7 @@ class Crop:
     @classmethod
     def from_boxes(
         cls, boxes_xyxy: npt.ArrayLike, size: Size, *, padding: float = 1.25, alignment: Alignment = "center"
-    ) -> "Crop":
+    ) -> "Crops":
         """Crop the windows round boxes: grown to the aspect ratio of ``size``, then padded.
 
         Args:
@@ -82,7 +130,7 @@ class Crop:
         rotations: npt.ArrayLike = 0.0,
         mirrored: bool | Bools = False,
         alignment: Alignment = "center",
-    ) -> "Crop":
+    ) -> "Crops":
         """Crop windows given by center and extent.
 
         Args:

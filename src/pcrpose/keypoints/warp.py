@@ -22,7 +22,7 @@ def fill_crop(image: Image | PIL.Image.Image, matrix: Floats, crop: Image, *, an
         image: ``(H, W, 3)`` uint8, or a PIL image of mode RGB; not empty.
         matrix: ``(2, 3)`` float64, a similarity from image pixels to crop pixels.
         crop: ``(h, w, 3)`` uint8, zeros; where the image lies, its pixels are written.
-        antialias: see `Crop`.
+        antialias: see `Crops`.
 
     Raises:
         ValueError: if the window is absurdly larger than the image.

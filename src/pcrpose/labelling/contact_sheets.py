@@ -14,7 +14,7 @@ from pcrpose.data.readers.negatives import Negative
 from pcrpose.files.atomic import write_whole
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Crop
+from pcrpose.keypoints.crop import Crops
 
 TILE, MARGIN, CAPTION = 150, 6, 16  # pixels
 BOX_COLOR = (255, 60, 40)
@@ -80,7 +80,7 @@ def draw_sheet(
 def draw_tile(image: Image, negative: Negative, padding: float = 1.6) -> PIL.Image.Image:
     """Crop one box as a square of `TILE` pixels and outline it."""
     box = negative.box_xyxy
-    crop = Crop.from_boxes(box[None], Size(width=TILE, height=TILE), padding=padding)
+    crop = Crops.from_boxes(box[None], Size(width=TILE, height=TILE), padding=padding)
     tile = PIL.Image.fromarray(crop.warp(image)[0])
     corners = np.clip(crop.forward(box.reshape(1, 2, 2)), 0, TILE - 1).reshape(4)
     PIL.ImageDraw.Draw(tile).rectangle(corners.tolist(), outline=BOX_COLOR)

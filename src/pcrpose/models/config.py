@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Alignment
+from pcrpose.keypoints.crop import Alignment, CropSpec
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.models.context import SQUEEZE, SeNorm
@@ -79,6 +79,13 @@ class PoseConfig:
     def coarsest_cell(self) -> int:
         """Crop pixels of the largest cell inside the network; width and height of a crop are multiples of it."""
         return COARSEST_STRIDE
+
+    @property
+    def crop_spec(self) -> CropSpec:
+        """How a person's box becomes this model's input."""
+        return CropSpec(
+            input_size=self.input_size, padding=self.padding, alignment=self.alignment, blackout=self.blackout
+        )
 
     def codec(self) -> HeatmapCodec:
         """Build the codec that made this model's targets and reads its heatmaps."""

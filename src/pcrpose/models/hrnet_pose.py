@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pcrpose.models.config import HighResolutionPoseConfig
 from pcrpose.models.encoders import build_encoder
-from pcrpose.models.pose_model import PCROutput, PoseModel, prediction_head
+from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
 
 
 class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):
@@ -27,8 +27,8 @@ class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):
         self.encoder = build_encoder(config.encoder)
         self.final_layer = prediction_head(self.encoder.out_channels, config.skeleton.num_keypoints)
 
-    def forward(self, crops: Tensor) -> PCROutput:
+    def forward(self, crops: Tensor) -> HeatmapOutput:
         """``(B, 3, H, W)`` normalized crops to ``(B, J, H/4, W/4)`` heatmaps; there are no auxiliary ones."""
         self.check_crops(crops)
         logits = self.final_layer(self.encoder(crops))
-        return PCROutput(logits if self.training else self.finish(logits))
+        return HeatmapOutput(logits if self.training else self.finish(logits))

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pcrpose.keypoints.heatmap import HeatmapCodec
-from pcrpose.models.pose_model import PCROutput
+from pcrpose.models.pose_model import HeatmapOutput
 
 LossKind = Literal["squared_error", "cross_entropy"]
 
@@ -130,7 +130,11 @@ class PoseLoss:
             raise ValueError(f"background_weight: expected a finite number from 0 up, found {self.background_weight}")
 
     def __call__(
-        self, output: PCROutput, keypoints_crop: Tensor, keypoint_weights: Tensor, is_background: Tensor | None = None
+        self,
+        output: HeatmapOutput,
+        keypoints_crop: Tensor,
+        keypoint_weights: Tensor,
+        is_background: Tensor | None = None,
     ) -> Tensor:
         """Compare heatmaps with keypoints.
 

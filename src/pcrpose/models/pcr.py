@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pcrpose.models.config import PCRConfig
 from pcrpose.models.context import ContextAwareModule
 from pcrpose.models.encoders import build_encoder
-from pcrpose.models.pose_model import PCROutput, PoseModel, prediction_head
+from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
 
 
 class PCR(PoseModel[PCRConfig]):
@@ -41,7 +41,7 @@ class PCR(PoseModel[PCRConfig]):
         self.heads = nn.ModuleList(prediction_head(widths[-1], joints) for _ in levels)
         self.auxiliary_heads = nn.ModuleList(prediction_head(widths[-2], joints) for _ in levels if config.auxiliary)
 
-    def forward(self, crops: Tensor) -> PCROutput:
+    def forward(self, crops: Tensor) -> HeatmapOutput:
         """Predict keypoint heatmaps at every supervised place.
 
         The encoder runs once and every decoder reads its features. Level l predicts from the sum of the outputs of
@@ -62,8 +62,8 @@ class PCR(PoseModel[PCRConfig]):
         self.check_crops(crops)
         predictions = list(self._predictions(self.encoder(crops)))
         if not self.training:
-            return PCROutput(self.finish(predictions[-1]))
-        return PCROutput(predictions[-1], tuple(predictions[:-1]))
+            return HeatmapOutput(self.finish(predictions[-1]))
+        return HeatmapOutput(predictions[-1], tuple(predictions[:-1]))
 
     def _predictions(self, encoded: Tensor) -> Iterator[Tensor]:
         fused: Tensor | None = None

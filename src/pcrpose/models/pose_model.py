@@ -28,7 +28,7 @@ model = load_model("this folder, or owner/name on the Hub")
 """
 
 
-class PCROutput(NamedTuple):
+class HeatmapOutput(NamedTuple):
     """Heatmaps of one forward pass.
 
     Attributes:
@@ -98,7 +98,7 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         """Write the weights and the configuration; the mixin's save_pretrained calls this."""
         write_folder(save_directory, config_text(type(self).__name__, self.config), self.state_dict())
 
-    def forward(self, crops: Tensor) -> PCROutput:
+    def forward(self, crops: Tensor) -> HeatmapOutput:
         """Predict heatmaps; every architecture says how."""
         raise NotImplementedError
 

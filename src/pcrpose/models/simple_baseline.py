@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pcrpose.models.config import SimpleBaselineConfig
 from pcrpose.models.encoders import build_encoder
-from pcrpose.models.pose_model import PCROutput, PoseModel, prediction_head
+from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
 
 
 class SimpleBaseline(PoseModel[SimpleBaselineConfig]):
@@ -40,8 +40,8 @@ class SimpleBaseline(PoseModel[SimpleBaselineConfig]):
         )
         self.final_layer = prediction_head(widths[-1], config.skeleton.num_keypoints)
 
-    def forward(self, crops: Tensor) -> PCROutput:
+    def forward(self, crops: Tensor) -> HeatmapOutput:
         """``(B, 3, H, W)`` normalized crops to ``(B, J, H/4, W/4)`` heatmaps; there are no auxiliary ones."""
         self.check_crops(crops)
         logits = self.final_layer(self.deconv_layers(self.encoder(crops)))
-        return PCROutput(logits if self.training else self.finish(logits))
+        return HeatmapOutput(logits if self.training else self.finish(logits))

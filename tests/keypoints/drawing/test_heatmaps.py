@@ -12,7 +12,7 @@ import torch
 
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import Alignment, Crop
+from pcrpose.keypoints.crop import Alignment, Crops
 from pcrpose.keypoints.drawing.heatmaps import RAMP, draw_heatmaps
 from pcrpose.keypoints.heatmap import HeatmapCodec
 
@@ -51,7 +51,7 @@ def center(weights: Floats) -> Floats:
 def test_the_glow_is_where_the_keypoint_is(alignment: Alignment, rotation: float, mirrored: bool) -> None:  # noqa: FBT001 - a case
     """A heatmap's peak comes back to the keypoint's place in the image, however the crop was cut."""
     codec = replace(CODEC, alignment=alignment)
-    crop = Crop.from_windows([[70, 90]], [[90, 120]], SIZE, rotations=rotation, mirrored=mirrored, alignment=alignment)
+    crop = Crops.from_windows([[70, 90]], [[90, 120]], SIZE, rotations=rotation, mirrored=mirrored, alignment=alignment)
     place = np.array([80.0, 75.0])
 
     drawn = draw_heatmaps(canvas(), heatmaps(crop.forward([place]), codec), crop, alignment=alignment)
@@ -63,7 +63,7 @@ def test_the_glow_is_where_the_keypoint_is(alignment: Alignment, rotation: float
 @pytest.mark.parametrize("scale", [0.3, 1.0, 7.0])
 def test_the_highest_value_is_brightest(scale: float) -> None:
     """Whatever the maps' own scale, the peak has the brightest color at the opacity asked for."""
-    crop = Crop.from_boxes(BOX, SIZE)
+    crop = Crops.from_boxes(BOX, SIZE)
     middle_of_a_cell = [[49.5, 65.5]]
     x, y = crop.inverse([middle_of_a_cell])[0, 0].round().astype(int)
 
@@ -75,7 +75,7 @@ def test_the_highest_value_is_brightest(scale: float) -> None:
 
 def test_nothing_found_does_not_glow() -> None:
     """Maps without a value above 0.2 stay dark in proportion."""
-    crop = Crop.from_boxes(BOX, SIZE)
+    crop = Crops.from_boxes(BOX, SIZE)
 
     faint = change(draw_heatmaps(canvas(), 0.04 * heatmaps([[47.5, 61.5]]), crop), canvas())
     found = change(draw_heatmaps(canvas(), 0.4 * heatmaps([[47.5, 61.5]]), crop), canvas())
@@ -86,14 +86,14 @@ def test_nothing_found_does_not_glow() -> None:
 @pytest.mark.parametrize("value", [0.0, -3.0, np.nan, -np.inf, np.inf])
 def test_no_value_no_change(value: float) -> None:
     """Zero, negative and infinite cells leave the image as it is."""
-    drawn = draw_heatmaps(canvas(), np.full((17, 32, 24), value), Crop.from_boxes(BOX, SIZE))
+    drawn = draw_heatmaps(canvas(), np.full((17, 32, 24), value), Crops.from_boxes(BOX, SIZE))
 
     np.testing.assert_array_equal(np.asarray(drawn), canvas())
 
 
 def test_negative_cells_count_as_zero() -> None:
     """A trained model's small negative values do not show, however low they go."""
-    crop, maps = Crop.from_boxes(BOX, SIZE), heatmaps([[47.5, 61.5]])
+    crop, maps = Crops.from_boxes(BOX, SIZE), heatmaps([[47.5, 61.5]])
 
     drawn = draw_heatmaps(canvas(), np.where(maps < 1e-3, -5, maps), crop)
 
@@ -103,7 +103,7 @@ def test_negative_cells_count_as_zero() -> None:
 
 def test_one_keypoint_or_all() -> None:
     """All maps show the highest value at each place; one keypoint is as bright alone as among the others."""
-    crop = Crop.from_boxes(BOX, SIZE)
+    crop = Crops.from_boxes(BOX, SIZE)
     maps = heatmaps([[20, 61.5], [75, 61.5]]) * np.array([1.0, 0.5])[:, None, None]
 
     first, second, both = (change(draw_heatmaps(canvas(), maps, crop, keypoint=k), canvas()) for k in (0, 1, None))
@@ -115,7 +115,7 @@ def test_one_keypoint_or_all() -> None:
 
 def test_only_the_crop_is_touched() -> None:
     """Outside the crop's window nothing changes, and the image that was given stays as it is."""
-    image, crop = canvas(), Crop.from_boxes(BOX, SIZE)
+    image, crop = canvas(), Crops.from_boxes(BOX, SIZE)
 
     drawn = np.asarray(draw_heatmaps(image, np.ones((1, 32, 24)), crop))
 
@@ -133,7 +133,7 @@ def test_only_the_crop_is_touched() -> None:
 )
 def test_crops_that_leave_the_image(box: list[float], seen: bool) -> None:  # noqa: FBT001 - a case
     """A crop outside changes nothing, one that overlaps the border is cut off."""
-    drawn = draw_heatmaps(canvas(), np.ones((1, 32, 24)), Crop.from_boxes([box], SIZE))
+    drawn = draw_heatmaps(canvas(), np.ones((1, 32, 24)), Crops.from_boxes([box], SIZE))
 
     assert (np.asarray(drawn) != GRAY).any() == seen
     assert (np.asarray(drawn)[-1, -1] == GRAY).all()
@@ -141,7 +141,7 @@ def test_crops_that_leave_the_image(box: list[float], seen: bool) -> None:  # no
 
 def test_the_smallest_image() -> None:
     """One pixel takes the color of its place."""
-    drawn = draw_heatmaps(canvas(1, 1), np.ones((1, 32, 24)), Crop.from_boxes([[-5, -5, 5, 5]], SIZE), opacity=1)
+    drawn = draw_heatmaps(canvas(1, 1), np.ones((1, 32, 24)), Crops.from_boxes([[-5, -5, 5, 5]], SIZE), opacity=1)
 
     assert np.asarray(drawn)[0, 0].tolist() == list(RAMP[-1])
 
@@ -151,7 +151,7 @@ def test_pil_images_are_turned_upright() -> None:
     image = PIL.Image.fromarray(canvas())
     image.getexif()[0x0112] = 6
 
-    assert draw_heatmaps(image, np.ones((1, 32, 24)), Crop.from_boxes(BOX, SIZE)).size == (200, 160)
+    assert draw_heatmaps(image, np.ones((1, 32, 24)), Crops.from_boxes(BOX, SIZE)).size == (200, 160)
 
 
 def test_the_ramp_is_even_for_everybody(seen: Callable[[npt.ArrayLike], dict[str, Floats]]) -> None:
@@ -172,7 +172,7 @@ def test_the_ramp_is_even_for_everybody(seen: Callable[[npt.ArrayLike], dict[str
     [
         ({"heatmaps": np.ones((32, 24))}, ValueError, r"heatmaps: expected shape \(any, any, any\), found \(32, 24\)"),
         ({"heatmaps": np.ones((0, 32, 24))}, ValueError, "not empty"),
-        ({"crop": Crop.from_boxes(BOX * 2, SIZE)}, ValueError, "one crop, found 2"),
+        ({"crop": Crops.from_boxes(BOX * 2, SIZE)}, ValueError, "one crop, found 2"),
         ({"opacity": 1.1}, ValueError, "from 0 to 1, found 1.1"),
         ({"opacity": np.nan}, ValueError, "from 0 to 1"),
         ({"keypoint": 2}, IndexError, "index of 2 heatmaps, found 2"),
@@ -182,7 +182,7 @@ def test_the_ramp_is_even_for_everybody(seen: Callable[[npt.ArrayLike], dict[str
 )
 def test_wrong_arguments(changes: dict[str, Any], error: type[Exception], message: str) -> None:
     """The error says what was expected and what was found."""
-    arguments = {"image": canvas(), "heatmaps": np.ones((2, 32, 24)), "crop": Crop.from_boxes(BOX, SIZE)}
+    arguments = {"image": canvas(), "heatmaps": np.ones((2, 32, 24)), "crop": Crops.from_boxes(BOX, SIZE)}
 
     with pytest.raises(error, match=message):
         draw_heatmaps(**{**arguments, **changes})

@@ -16,7 +16,7 @@ from torch import Tensor
 from pcrpose.data.dataset import Item, KeypointDataset
 from pcrpose.data.sampler import SampleKey
 from pcrpose.models.pcr import PCR
-from pcrpose.models.pose_model import PCROutput
+from pcrpose.models.pose_model import HeatmapOutput
 from pcrpose.training import checkpoint
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig
@@ -132,15 +132,15 @@ def test_a_batch_that_breaks_the_run_is_told(
     """The second step's samples are written, the message names the file, the first step's checkpoint is kept."""
     forward, calls = PCR.forward, list[int]()
 
-    def broken(self: PCR, crops: Tensor) -> PCROutput:
+    def broken(self: PCR, crops: Tensor) -> HeatmapOutput:
         output = forward(self, crops)
         calls.append(len(crops))
         if len(calls) != 2:
             return output
         if where == "loss":
-            return PCROutput(output.final * float("nan"))
+            return HeatmapOutput(output.final * float("nan"))
         final: Tensor = Overflow.apply(output.final)  # type: ignore[no-untyped-call] # torch's
-        return PCROutput(final, output.auxiliary)
+        return HeatmapOutput(final, output.auxiliary)
 
     monkeypatch.setattr(PCR, "forward", broken)
     trainer = Trainer(model, dataset, tmp_path, make_config(gradient_clip=1.0, log_every=50))

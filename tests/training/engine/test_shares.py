@@ -8,7 +8,7 @@ import torch
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.models.loss import PoseLoss
 from pcrpose.models.pcr import PCR
-from pcrpose.models.pose_model import PCROutput
+from pcrpose.models.pose_model import HeatmapOutput
 from pcrpose.training.engine.batches import Batch
 from pcrpose.training.engine.processes import Processes
 from pcrpose.training.engine.shares import loss_shares
@@ -34,7 +34,7 @@ def test_the_parts_add_up(
     parts = [{name: tensor[:4] for name, tensor in batch.items()}, {name: t[4:] for name, t in batch.items()}]
 
     def of(part: Batch, heatmaps: torch.Tensor) -> torch.Tensor:
-        return loss(PCROutput(heatmaps), part["keypoints_crop"], part["keypoint_weights"], part["is_background"])
+        return loss(HeatmapOutput(heatmaps), part["keypoints_crop"], part["keypoint_weights"], part["is_background"])
 
     shares = loss_shares(loss, parts, Processes())
     together = 0.0

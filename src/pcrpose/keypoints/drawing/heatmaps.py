@@ -10,7 +10,7 @@ from pcrpose.keypoints.arrays import Floats, Image, as_floats
 from pcrpose.keypoints.drawing.strokes import Color, open_canvas
 
 if TYPE_CHECKING:
-    from pcrpose.keypoints.crop import Alignment, Crop
+    from pcrpose.keypoints.crop import Alignment, Crops
 
 # From low to high, equally far apart for the eye; lightness rises all the way, so the order shows without color too.
 RAMP: tuple[Color, ...] = (
@@ -30,7 +30,7 @@ _SHEER = 0.25  # share of the highest value below which the overlay lets more of
 def draw_heatmaps(
     image: Image | PIL.Image.Image,
     heatmaps: npt.ArrayLike,
-    crop: "Crop",
+    crop: "Crops",
     *,
     opacity: float = 0.6,
     keypoint: int | None = None,
@@ -77,7 +77,7 @@ def draw_heatmaps(
     return canvas
 
 
-def _to_cells(crop: "Crop", shape: tuple[int, ...], alignment: "Alignment") -> Floats:
+def _to_cells(crop: "Crops", shape: tuple[int, ...], alignment: "Alignment") -> Floats:
     """``(2, 3)``: from image pixels to cells, x then y."""
     strides = np.array([crop.size.width / shape[1], crop.size.height / shape[0]])
     to_cells: Floats = crop.matrices[0] / strides[:, None]
@@ -86,7 +86,7 @@ def _to_cells(crop: "Crop", shape: tuple[int, ...], alignment: "Alignment") -> F
     return to_cells
 
 
-def _touched(crop: "Crop", canvas: tuple[int, int]) -> tuple[int, int, int, int]:
+def _touched(crop: "Crops", canvas: tuple[int, int]) -> tuple[int, int, int, int]:
     """First column and row, and one past the last ones, of the rectangle of the image that the crop touches."""
     right, bottom = crop.size.width - 0.5, crop.size.height - 0.5
     corners = crop.inverse([[[-0.5, -0.5], [right, -0.5], [-0.5, bottom], [right, bottom]]])[0]
