@@ -31,6 +31,35 @@ def test_late_in_a_run_the_decay_is_the_given_one() -> None:
     assert model.weight.item() == 1
 
 
+def test_no_decay_takes_no_memory() -> None:
+    """With decay 0 nothing is copied, neither at first nor at a step."""
+    model = nn.Linear(2, 2)
+
+    average = WeightAverage(model, 0.0)
+
+    assert average.tensors["weight"].data_ptr() == model.weight.data_ptr()
+
+
+def test_every_tensor_moves_as_it_would_alone() -> None:
+    """Many tensors in one call end bit for bit where ``Tensor.lerp_`` brings each, for early and late steps."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 5, 1)).to(
+        memory_format=torch.channels_last
+    )  # type: ignore[call-overload] # torch's
+    average = WeightAverage(model, 0.99)
+    expected = {name: tensor.clone() for name, tensor in average.tensors.items()}
+    for step in (0, 1, 5, 10_000):
+        for parameter in model.parameters():
+            nn.init.normal_(parameter)
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                expected[name].lerp_(tensor, 1 - min(0.99, (1 + step) / (10 + step)))
+
+        average.update(model, step)
+
+    assert all(torch.equal(expected[name], tensor) for name, tensor in average.tensors.items())
+
+
 def test_early_the_average_forgets_its_random_start() -> None:
     """The first update takes over nine tenths of the model."""
     model = nn.Linear(1, 1, bias=False)
