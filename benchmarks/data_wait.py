@@ -39,9 +39,8 @@ from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.skeleton import COCO_17
-from pcrpose.models.config import PCRConfig
 from pcrpose.models.load import load_model
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.engine.batches import BatchStream, PartSampler, whole_batches

@@ -5,9 +5,10 @@
 Nothing is trained or computed: the networks are built without storage and counted at 256x192.
 """
 
-from pcrpose.models.config import PCRConfig, PoseConfig
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.paper_tables import TABLE_3
+from pcrpose.models.pcr import PCRConfig
+from pcrpose.models.pose_config import PoseConfig
 
 # The paper's own figures on COCO minival; ours stand in the last column as soon as somebody has run the training.
 PAPER_AP = {

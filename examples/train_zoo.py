@@ -25,9 +25,8 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.evaluation.coco import CocoEvaluator
-from pcrpose.models.config import PCRConfig
 from pcrpose.models.encoder_weights import load_encoder
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.trainer import Trainer
 from pcrpose.training.validation import CocoValidation

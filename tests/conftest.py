@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from pcrpose.models.config import PCRConfig
-    from pcrpose.models.pcr import PCR
+    from pcrpose.models.pcr import PCR, PCRConfig
 
 HERE = Path(__file__).resolve().parent
 SELECTION = HERE / "golden"
@@ -86,7 +85,7 @@ def shared_data() -> Callable[[str], Path]:
 def tiny_config() -> "Callable[..., PCRConfig]":
     """Return a builder of the one tiny network's configuration; any field can be changed."""
     from pcrpose.keypoints.boxes import Size  # noqa: PLC0415 - as above
-    from pcrpose.models.config import PCRConfig  # noqa: PLC0415
+    from pcrpose.models.pcr import PCRConfig  # noqa: PLC0415
 
     def build(**changes: Any) -> PCRConfig:  # noqa: ANN401 - any field
         tiny: dict[str, Any] = {"encoder": "resnet_nano", "channels": (16, 16, 16), "se_norm": "none"}

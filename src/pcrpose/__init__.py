@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from pcrpose.keypoints.oks import oks, oks_nms
     from pcrpose.keypoints.poses import Poses
     from pcrpose.keypoints.skeleton import COCO_17, Skeleton
-    from pcrpose.models.config import PCRConfig
     from pcrpose.models.load import load_model
-    from pcrpose.models.pcr import PCR
+    from pcrpose.models.pcr import PCR, PCRConfig
     from pcrpose.models.zoo import list_pretrained
     from pcrpose.training.recipe import Recipe
     from pcrpose.training.trainer import Trainer
@@ -47,7 +46,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "COCO_17": "pcrpose.keypoints.skeleton",
         "PCR": "pcrpose.models.pcr",
         "CocoEvaluator": "pcrpose.evaluation.coco",
-        "PCRConfig": "pcrpose.models.config",
+        "PCRConfig": "pcrpose.models.pcr",
         "Ensemble": "pcrpose.inference.ensemble",
         "PosePredictor": "pcrpose.inference.predictor",
         "Poses": "pcrpose.keypoints.poses",

@@ -14,8 +14,7 @@ from pcrpose.data.images import open_image
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 
 Command: TypeAlias = Callable[..., int]
 

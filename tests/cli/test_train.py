@@ -18,9 +18,8 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
-from pcrpose.models.config import PCRConfig
 from pcrpose.models.load import load_model
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.trainer import Validate

@@ -18,10 +18,9 @@ from pcrpose.data.readers.negatives import Negative, write_negatives
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
-from pcrpose.models.config import PCRConfig
 from pcrpose.models.load import load_model
 from pcrpose.models.paper_tables import TABLE_3
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training.recipe import read_recipe
 
 Command: TypeAlias = Callable[..., int]

@@ -21,8 +21,7 @@ from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training.engine.processes import Processes
 from pcrpose.training.trainer import Trainer
 

@@ -14,10 +14,10 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.oks import oks_nms, pose_scores
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17
-from pcrpose.models.config import PCRConfig, SimpleBaselineConfig
 from pcrpose.models.context import DILATIONS, SQUEEZE
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_model import prediction_head
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.schedule import rate_factor
 from pcrpose.training.trainer import Trainer

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from pcrpose.keypoints.arrays import Image
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 
 
 @pytest.fixture

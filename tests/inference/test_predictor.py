@@ -21,9 +21,9 @@ from pcrpose.keypoints.boxes import Size, mirror_boxes
 from pcrpose.keypoints.crop import Crops, mirror_keypoints
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.skeleton import COCO_17
-from pcrpose.models.config import HeatmapKind, SimpleBaselineConfig
 from pcrpose.models.pcr import PCR
-from pcrpose.models.simple_baseline import SimpleBaseline
+from pcrpose.models.pose_config import HeatmapKind
+from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 BOXES = np.array([[20.0, 15.0, 90.0, 140.0], [100.5, 30.25, 190.0, 120.0], [-10.0, -5.0, 60.0, 80.0]])
 
@@ -333,7 +333,7 @@ MEMORY_PROGRAM = """
 import sys, resource
 import numpy as np, torch
 from pcrpose.models.pcr import PCR
-from pcrpose.models.config import PCRConfig
+from pcrpose.models.pcr import PCRConfig
 from pcrpose.inference.predictor import PosePredictor
 torch.set_num_threads(1)
 model = PCR(PCRConfig(encoder="resnet18", channels=(64, 64, 64), se_norm="none")).eval()
@@ -366,7 +366,7 @@ def test_memory_of_many_boxes_is_that_of_one_batch() -> None:
 GROWTH_PROGRAM = """
 import numpy as np, torch
 from pcrpose.models.pcr import PCR
-from pcrpose.models.config import PCRConfig
+from pcrpose.models.pcr import PCRConfig
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.boxes import Size
 torch.set_num_threads(1)

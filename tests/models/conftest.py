@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.checkpoints import from_published
-from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, PoseConfig, SimpleBaselineConfig
+from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.hub import load_strictly
 from pcrpose.models.load import build_model
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
 PUBLISHED: dict[str, PoseConfig] = {
     **{f"poseresnet_{depth}": SimpleBaselineConfig(encoder=f"resnet{depth}") for depth in (18, 50, 152)},

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from pcrpose.models.checkpoints import from_published, to_published
-from pcrpose.models.config import HighResolutionPoseConfig, PoseConfig, SimpleBaselineConfig
+from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.load import build_model
+from pcrpose.models.pose_config import PoseConfig
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
 if TYPE_CHECKING:
     from tests.models.conftest import PublishedNetwork

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14
-from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, SimpleBaselineConfig
 from pcrpose.models.encoder_weights import load_encoder
-from pcrpose.models.hrnet_pose import HighResolutionPose
-from pcrpose.models.pcr import PCR
-from pcrpose.models.simple_baseline import SimpleBaseline
+from pcrpose.models.hrnet_pose import HighResolutionPose, HighResolutionPoseConfig
+from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 SIZE = Size(width=32, height=64)
 

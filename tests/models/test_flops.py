@@ -7,10 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, PoseConfig, SimpleBaselineConfig
 from pcrpose.models.encoders import build_encoder
 from pcrpose.models.flops import measure_cost
+from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.load import build_model
+from pcrpose.models.pcr import PCRConfig
+from pcrpose.models.pose_config import PoseConfig
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
 NARROW = PCRConfig(encoder="resnet18", channels=(32, 32, 32, 16), num_decoders=2)
 COUNTED: list[PoseConfig] = [

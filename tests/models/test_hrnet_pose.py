@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from pcrpose.models import hrnet_pose
-from pcrpose.models.config import HighResolutionPoseConfig
 from pcrpose.models.encoders.hrnet import HRNet, HRNetConfig
-from pcrpose.models.hrnet_pose import HighResolutionPose
+from pcrpose.models.hrnet_pose import HighResolutionPose, HighResolutionPoseConfig
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 from torch import nn
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.config import PCRConfig, PoseConfig, SimpleBaselineConfig
 from pcrpose.models.load import ARCHITECTURES, build_model, load_model
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.models.simple_baseline import SimpleBaseline
+from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 SIZE = Size(width=32, height=64)
 CONFIGS = {

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.config import PCRConfig, SimpleBaselineConfig
-from pcrpose.models.pcr import PCR
-from pcrpose.models.simple_baseline import SimpleBaseline
+from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 THREE_LEVELS = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), num_decoders=3, se_norm="none")
 ONE_LEVEL = dataclasses.replace(THREE_LEVELS, num_decoders=1)

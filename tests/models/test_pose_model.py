@@ -12,8 +12,8 @@ from torch import Tensor
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.heatmap import mirror_heatmaps
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
-from pcrpose.models.config import PCRConfig, PoseConfig
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
 
 PROBABILITY = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), se_norm="none", heatmaps="probability", sigma=6.0)

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton
-from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, PoseConfig, SimpleBaselineConfig
+from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.load import build_model
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.replace_skeleton import replace_skeleton
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
 SIZE = Size(width=32, height=64)
 TWO_LEVELS = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), num_decoders=2, se_norm="none", input_size=SIZE)

@@ -2,8 +2,7 @@
 
 import torch
 
-from pcrpose.models.config import SimpleBaselineConfig
-from pcrpose.models.simple_baseline import SimpleBaseline
+from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 
 def test_widths_and_keypoints_follow_the_configuration() -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models import flops
-from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, SimpleBaselineConfig
+from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.paper_tables import TABLE_1, TABLE_3
+from pcrpose.models.pcr import PCRConfig
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "table_3.py"
 RESNET_50, HRNET_W32 = 23_508_032, 28_536_113 - (32 * 17 + 17)  # the published networks less classifier or head

@@ -11,8 +11,7 @@ from huggingface_hub import ModelCard
 
 from pcrpose.evaluation.bootstrap import Interval
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.zoo import ZooEntry
 from pcrpose.publishing.card import Card, License, Training, TrainingData, write_card
 from pcrpose.publishing.measurement import Measurement

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training import checkpoint
 from pcrpose.training.checkpoint import (
     Progress,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14
 from pcrpose.models import paper_tables
-from pcrpose.models.config import PCRConfig
+from pcrpose.models.pcr import PCRConfig
 from pcrpose.models.zoo import ZOO
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import LETTERS, TABLE_3, TABLE_4, Recipe, read_recipe, write_recipe

@@ -16,9 +16,8 @@ from pcrpose.data.samples import Sample
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
-from pcrpose.models.config import PCRConfig
 from pcrpose.models.load import load_model
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import Recipe, read_recipe

@@ -29,8 +29,7 @@ from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training import trainer as trainer_module
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig

@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 import torch
 
-from pcrpose.models.config import FINEST_STRIDE
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
+from pcrpose.models.pose_config import FINEST_STRIDE
 
 HELP = "say what is installed here, or what a model is"
 EPILOG = """\

@@ -28,10 +28,10 @@ from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.read_annotations import FORMATS
 from pcrpose.data.readers.skeleton_file import read_skeleton
 from pcrpose.keypoints.skeleton import AIC_14
-from pcrpose.models.config import PoseConfig
 from pcrpose.models.hub import find_folder, read_config
 from pcrpose.models.load import ARCHITECTURES
 from pcrpose.models.paper_tables import TABLE_1, TABLE_3
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import LETTERS, WHOLE_EPOCHS, Recipe, Stage
 from pcrpose.training.run_recipe import Source, epoch_counts, run_recipe

@@ -18,8 +18,8 @@ from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.models.config import PoseConfig
 from pcrpose.models.loss import LossKind
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.replace_skeleton import replace_skeleton
 from pcrpose.training.checkpoint import find_checkpoint, read_progress

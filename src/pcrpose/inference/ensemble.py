@@ -6,7 +6,7 @@ from typing import Any, NoReturn, Self
 
 from torch import Tensor, nn
 
-from pcrpose.models.config import PoseConfig
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel
 
 
@@ -36,7 +36,7 @@ class Ensemble(PoseModel[PoseConfig]):
 
     Examples:
         >>> import torch
-        >>> from pcrpose.models.config import PCRConfig
+        >>> from pcrpose.models.pcr import PCRConfig
         >>> from pcrpose.models.pcr import PCR
         >>> small = PCRConfig(encoder="resnet_nano", channels=(16, 16, 16), se_norm="none")
         >>> both = Ensemble([PCR(small), PCR(small)])

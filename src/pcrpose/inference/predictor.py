@@ -64,7 +64,7 @@ class PosePredictor:
 
     Examples:
         >>> import numpy as np
-        >>> from pcrpose.models.config import PCRConfig
+        >>> from pcrpose.models.pcr import PCRConfig
         >>> from pcrpose.models.pcr import PCR
         >>> model = PCR(PCRConfig(encoder="resnet_nano", channels=(32, 32, 32), se_norm="none"))
         >>> image = np.zeros((120, 160, 3), dtype=np.uint8)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pcrpose.models.config import PoseConfig
 from pcrpose.models.load import build_model
+from pcrpose.models.pose_config import PoseConfig
 
 
 class Cost(NamedTuple):

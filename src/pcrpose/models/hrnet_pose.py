@@ -4,13 +4,33 @@ Source:
     Sun et al., *Deep High-Resolution Representation Learning for Human Pose Estimation*, CVPR 2019.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from pcrpose.models.config import HighResolutionPoseConfig
+from pcrpose.keypoints.crop import Alignment
 from pcrpose.models.encoders import build_encoder
+from pcrpose.models.encoders.hrnet import HRNETS
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class HighResolutionPoseConfig(PoseConfig):
+    """An HRNet pose network; ``alignment="edge"`` because its published weights need it.
+
+    Attributes:
+        encoder: one of the high-resolution encoders.
+    """
+
+    alignment: Alignment = "edge"
+    encoder: str = "hrnet_w32"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in HRNETS:
+            raise ValueError(f"encoder: expected one of {list(HRNETS)}, found {self.encoder!r}")
 
 
 class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):

@@ -5,10 +5,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pcrpose.models.config import PoseConfig
 from pcrpose.models.hrnet_pose import HighResolutionPose
 from pcrpose.models.hub import find_folder, read_config
 from pcrpose.models.pcr import PCR
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.simple_baseline import SimpleBaseline
 

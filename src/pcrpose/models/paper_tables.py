@@ -9,7 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.config import HighResolutionPoseConfig, PCRConfig, PoseConfig, SimpleBaselineConfig
+from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
+from pcrpose.models.pcr import PCRConfig
+from pcrpose.models.pose_config import PoseConfig
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
 _LARGE: Mapping[str, Any] = MappingProxyType({"input_size": Size(width=288, height=384), "sigma": 12.0})
 _PCR_R152 = PCRConfig(encoder="resnet152", channels=(128, 96, 64), num_decoders=2, **_LARGE)

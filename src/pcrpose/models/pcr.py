@@ -1,14 +1,79 @@
 """Progressive context refinement: encoder, parallel decoders of context-aware modules, supervised heads."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from pcrpose.models.config import PCRConfig
-from pcrpose.models.context import ContextAwareModule
-from pcrpose.models.encoders import build_encoder
+from pcrpose.models.context import SQUEEZE, ContextAwareModule, SeNorm
+from pcrpose.models.encoders import ENCODER_CELLS, ENCODER_STRIDES, build_encoder
+from pcrpose.models.pose_config import FINEST_STRIDE, PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCRConfig(PoseConfig):
+    """A PCR network: encoder, context-aware modules, and the switches of the paper's ablation.
+
+    Attributes:
+        encoder: one of `ENCODER_STRIDES`.
+        channels: width of each context-aware module of a decoder; how many there are is the paper's K.
+        num_decoders: the paper's L, decoders that refine one another's features.
+        se: channel context (table 3, "SE").
+        hdc: hybrid dilated convolutions (table 3, "HDC").
+        residual: the shortcut of each module; off only to rebuild Simple Baselines.
+        auxiliary: heatmaps from the last module but one of each decoder (table 3, "AD").
+        se_norm: ``"batch"`` is the paper's, ``"none"`` ours for shipped models.
+        output_relu: see `ContextAwareModule`.
+
+    Raises:
+        ValueError: for an unknown encoder, no decoder, widths that four branches cannot share, or fewer
+            modules than the encoder's resolution needs to come back to a quarter of the crop's.
+
+    Examples:
+        >>> PCRConfig(encoder="hrnet_w32", channels=(48,)).modules_per_decoder
+        1
+    """
+
+    encoder: str = "resnet50"
+    channels: tuple[int, ...] = (256, 256, 256)
+    num_decoders: int = 1
+    se: bool = True
+    hdc: bool = True
+    residual: bool = True
+    auxiliary: bool = True
+    se_norm: SeNorm = "batch"
+    output_relu: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in ENCODER_STRIDES:
+            raise ValueError(f"encoder: expected one of {list(ENCODER_STRIDES)}, found {self.encoder!r}")
+        if self.num_decoders < 1:
+            raise ValueError(f"num_decoders: expected at least 1, found {self.num_decoders}")
+        if any(width < SQUEEZE or width % SQUEEZE for width in self.channels):
+            raise ValueError(f"channels: expected positive multiples of {SQUEEZE}, found {list(self.channels)}")
+        if len(self.channels) < max(1, self.num_upsamplings):
+            raise ValueError(
+                f"channels: {self.encoder} needs at least {max(1, self.num_upsamplings)} modules a decoder, "
+                f"found {len(self.channels)}"
+            )
+
+    @property
+    def coarsest_cell(self) -> int:
+        """Of the encoder; an unknown one is refused by its name."""
+        return ENCODER_CELLS.get(self.encoder, super().coarsest_cell)
+
+    @property
+    def modules_per_decoder(self) -> int:
+        """The paper's K."""
+        return len(self.channels)
+
+    @property
+    def num_upsamplings(self) -> int:
+        """How many modules double the resolution: from the encoder's stride to 4; they come first."""
+        return (ENCODER_STRIDES[self.encoder] // FINEST_STRIDE).bit_length() - 1
 
 
 class PCR(PoseModel[PCRConfig]):

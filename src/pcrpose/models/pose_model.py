@@ -7,8 +7,8 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from pcrpose.models.config import FINEST_STRIDE, PoseConfig, config_text
 from pcrpose.models.hub import find_folder, load_strictly, read_folder, write_folder
+from pcrpose.models.pose_config import FINEST_STRIDE, PoseConfig, config_text
 
 ConfigT = TypeVar("ConfigT", bound=PoseConfig)
 CROP_RANK = 4

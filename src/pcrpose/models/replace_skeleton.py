@@ -39,7 +39,7 @@ def replace_skeleton(
 
     Examples:
         >>> from pcrpose.models.pcr import PCR
-        >>> from pcrpose.models.config import PCRConfig
+        >>> from pcrpose.models.pcr import PCRConfig
         >>> face = Skeleton("face", ["nose", "left_eye", "right_eye", "chin"], [(1, 2)], [], [0.03] * 4)
         >>> model = PCR(PCRConfig(encoder="resnet_nano", channels=(16, 16, 16)))
         >>> replace_skeleton(model, face).heads[0].weight.shape

@@ -5,13 +5,37 @@ Source:
 """
 
 import itertools
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from pcrpose.models.config import SimpleBaselineConfig
+from pcrpose.keypoints.crop import Alignment
 from pcrpose.models.encoders import build_encoder
+from pcrpose.models.encoders.resnet import RESNETS
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimpleBaselineConfig(PoseConfig):
+    """A Simple Baselines network; ``alignment="edge"`` because its published weights need it.
+
+    Attributes:
+        encoder: one of the residual encoders.
+        channels: width of each of the three transposed convolutions.
+    """
+
+    alignment: Alignment = "edge"
+    encoder: str = "resnet50"
+    channels: tuple[int, int, int] = (256, 256, 256)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in RESNETS:
+            raise ValueError(f"encoder: expected one of {list(RESNETS)}, found {self.encoder!r}")
+        if min(self.channels) < 1:
+            raise ValueError(f"channels: expected positive widths, found {list(self.channels)}")
 
 
 class SimpleBaseline(PoseModel[SimpleBaselineConfig]):

@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from pcrpose.evaluation.bootstrap import Interval
 from pcrpose.files.atomic import write_text
-from pcrpose.models.config import PoseConfig
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.zoo import ZooEntry
 from pcrpose.publishing.measurement import SHOWN, Measurement
 

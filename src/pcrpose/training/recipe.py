@@ -14,8 +14,8 @@ from typing import Any, Literal, Self
 
 from pcrpose.files.atomic import write_text
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
-from pcrpose.models.config import PoseConfig
 from pcrpose.models.paper_tables import TABLE_3 as NETWORKS
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.training.config import TrainConfig
 
 Carried = Literal["nothing", "encoder and decoder", "everything"]

@@ -15,10 +15,10 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.skeleton import AIC_14, Skeleton
-from pcrpose.models.config import PoseConfig
 from pcrpose.models.encoder_weights import load_encoder
 from pcrpose.models.hub import describe_weights
 from pcrpose.models.load import build_model, load_model
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.replace_skeleton import replace_skeleton
 from pcrpose.training.checkpoint import find_checkpoint

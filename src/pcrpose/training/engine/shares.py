@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from pcrpose.models.config import PoseConfig
 from pcrpose.models.loss import PoseLoss
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.engine.batches import Batch
 from pcrpose.training.engine.processes import Processes

@@ -11,15 +11,12 @@ from hypothesis import strategies as st
 
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
-from pcrpose.models.config import (
-    HighResolutionPoseConfig,
-    PCRConfig,
-    PoseConfig,
-    SimpleBaselineConfig,
-    config_text,
-)
 from pcrpose.models.encoders import ENCODER_STRIDES
 from pcrpose.models.encoders.resnet import RESNETS
+from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
+from pcrpose.models.pcr import PCRConfig
+from pcrpose.models.pose_config import PoseConfig, config_text
+from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
 STICK = Skeleton("stick", ["tip", "left_end", "right_end"], [("left_end", "right_end")], [(0, 1)], [0.1, 0.2, 0.3])
 positive = st.floats(0.001, 1000)

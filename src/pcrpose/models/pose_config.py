@@ -16,10 +16,6 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Alignment, CropSpec
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
-from pcrpose.models.context import SQUEEZE, SeNorm
-from pcrpose.models.encoders import ENCODER_CELLS, ENCODER_STRIDES
-from pcrpose.models.encoders.hrnet import HRNETS
-from pcrpose.models.encoders.resnet import RESNETS
 
 HeatmapKind = Literal["gaussian", "probability"]
 FINEST_STRIDE = 4  # every model here predicts at a quarter of the crop's resolution
@@ -154,108 +150,6 @@ def _describe(hint: Any) -> str:  # noqa: ANN401 - as above
     if typing.get_origin(hint) is Literal:
         return f"one of {list(typing.get_args(hint))}"
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PCRConfig(PoseConfig):
-    """A PCR network: encoder, context-aware modules, and the switches of the paper's ablation.
-
-    Attributes:
-        encoder: one of `ENCODER_STRIDES`.
-        channels: width of each context-aware module of a decoder; how many there are is the paper's K.
-        num_decoders: the paper's L, decoders that refine one another's features.
-        se: channel context (table 3, "SE").
-        hdc: hybrid dilated convolutions (table 3, "HDC").
-        residual: the shortcut of each module; off only to rebuild Simple Baselines.
-        auxiliary: heatmaps from the last module but one of each decoder (table 3, "AD").
-        se_norm: ``"batch"`` is the paper's, ``"none"`` ours for shipped models.
-        output_relu: see `ContextAwareModule`.
-
-    Raises:
-        ValueError: for an unknown encoder, no decoder, widths that four branches cannot share, or fewer
-            modules than the encoder's resolution needs to come back to a quarter of the crop's.
-
-    Examples:
-        >>> PCRConfig(encoder="hrnet_w32", channels=(48,)).modules_per_decoder
-        1
-    """
-
-    encoder: str = "resnet50"
-    channels: tuple[int, ...] = (256, 256, 256)
-    num_decoders: int = 1
-    se: bool = True
-    hdc: bool = True
-    residual: bool = True
-    auxiliary: bool = True
-    se_norm: SeNorm = "batch"
-    output_relu: bool | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.encoder not in ENCODER_STRIDES:
-            raise ValueError(f"encoder: expected one of {list(ENCODER_STRIDES)}, found {self.encoder!r}")
-        if self.num_decoders < 1:
-            raise ValueError(f"num_decoders: expected at least 1, found {self.num_decoders}")
-        if any(width < SQUEEZE or width % SQUEEZE for width in self.channels):
-            raise ValueError(f"channels: expected positive multiples of {SQUEEZE}, found {list(self.channels)}")
-        if len(self.channels) < max(1, self.num_upsamplings):
-            raise ValueError(
-                f"channels: {self.encoder} needs at least {max(1, self.num_upsamplings)} modules a decoder, "
-                f"found {len(self.channels)}"
-            )
-
-    @property
-    def coarsest_cell(self) -> int:
-        """Of the encoder; an unknown one is refused by its name."""
-        return ENCODER_CELLS.get(self.encoder, super().coarsest_cell)
-
-    @property
-    def modules_per_decoder(self) -> int:
-        """The paper's K."""
-        return len(self.channels)
-
-    @property
-    def num_upsamplings(self) -> int:
-        """How many modules double the resolution: from the encoder's stride to 4; they come first."""
-        return (ENCODER_STRIDES[self.encoder] // FINEST_STRIDE).bit_length() - 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimpleBaselineConfig(PoseConfig):
-    """A Simple Baselines network; ``alignment="edge"`` because its published weights need it.
-
-    Attributes:
-        encoder: one of the residual encoders.
-        channels: width of each of the three transposed convolutions.
-    """
-
-    alignment: Alignment = "edge"
-    encoder: str = "resnet50"
-    channels: tuple[int, int, int] = (256, 256, 256)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.encoder not in RESNETS:
-            raise ValueError(f"encoder: expected one of {list(RESNETS)}, found {self.encoder!r}")
-        if min(self.channels) < 1:
-            raise ValueError(f"channels: expected positive widths, found {list(self.channels)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class HighResolutionPoseConfig(PoseConfig):
-    """An HRNet pose network; ``alignment="edge"`` because its published weights need it.
-
-    Attributes:
-        encoder: one of the high-resolution encoders.
-    """
-
-    alignment: Alignment = "edge"
-    encoder: str = "hrnet_w32"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.encoder not in HRNETS:
-            raise ValueError(f"encoder: expected one of {list(HRNETS)}, found {self.encoder!r}")
 
 
 def config_text(architecture: str, config: PoseConfig) -> str:
