@@ -10,7 +10,7 @@ from pcrpose.data.images import ImageError, image_size, open_image
 from pcrpose.data.readers.coco import Record
 from pcrpose.data.readers.coco_file import AnnotationFile, Records
 from pcrpose.data.readers.findings import Findings, found
-from pcrpose.data.readers.json_file import is_finite
+from pcrpose.files.json import is_finite
 from pcrpose.keypoints.boxes import Size
 
 _ENDINGS = (b"\xff\xd9", b"IEND")  # of a whole JPEG, of a whole PNG

@@ -10,7 +10,7 @@ from pcrpose.data.doctor.check_images import name_of, record_size
 from pcrpose.data.readers.coco import Record
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.findings import Findings, Severity, found
-from pcrpose.data.readers.json_file import is_finite
+from pcrpose.files.json import is_finite
 from pcrpose.keypoints.arrays import Bools, Floats
 
 BORDER = 2.0  # pixels: annotations made with other conventions end a little outside

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pcrpose.data.readers.json_file import JsonObject, JsonSource, load_json, mapping, numbers, text
+from pcrpose.data.readers.json_file import JsonSource, load_json
 from pcrpose.data.readers.person_list import ListedImage, PersonList, clip_corners
 from pcrpose.data.samples import AnnotatedPersons
+from pcrpose.files.json import JsonObject, mapping, numbers, text
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17
 

@@ -6,20 +6,9 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from pcrpose.data.readers.json_file import (
-    JsonFile,
-    JsonObject,
-    field,
-    identifier,
-    image_size,
-    is_finite,
-    load_json,
-    number,
-    numbers,
-    records,
-    text,
-)
+from pcrpose.data.readers.json_file import JsonFile, image_size, load_json
 from pcrpose.data.samples import AnnotatedPersons, Sample, Visibilities
+from pcrpose.files.json import JsonObject, field, identifier, is_finite, number, numbers, records, text
 from pcrpose.keypoints.arrays import Floats, Indices
 from pcrpose.keypoints.boxes import Size, clip_boxes, windows, xywh_to_xyxy
 from pcrpose.keypoints.skeleton import CROWDPOSE_14, KNOWN_SKELETONS, Skeleton

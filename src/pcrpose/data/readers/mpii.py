@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.io.matlab import mat_struct
 
-from pcrpose.data.readers.json_file import JsonFile, JsonObject, JsonSource, load_json, number, numbers, text
+from pcrpose.data.readers.json_file import JsonFile, JsonSource, load_json
 from pcrpose.data.readers.mat_file import is_mat, load_mat, structs
 from pcrpose.data.readers.person_list import PersonList
 from pcrpose.data.samples import AnnotatedPersons
+from pcrpose.files.json import JsonObject, number, numbers, text
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.skeleton import MPII_16
 

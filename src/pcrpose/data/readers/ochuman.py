@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pcrpose.data.readers.json_file import JsonObject, JsonSource, image_size, load_json, numbers, records, text
+from pcrpose.data.readers.json_file import JsonSource, image_size, load_json
 from pcrpose.data.readers.person_list import ListedImage, PersonList, clip_corners
 from pcrpose.data.samples import AnnotatedPersons
+from pcrpose.files.json import JsonObject, numbers, records, text
 from pcrpose.keypoints.skeleton import OCHUMAN_19
 
 _COCO_VISIBILITY = np.array([0, 2, 2, 1])  # at 0 missing, 1 visible, 2 hidden by oneself, 3 hidden by others
