@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from pcrpose.keypoints.oks import oks, oks_nms
     from pcrpose.keypoints.poses import Poses
     from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+    from pcrpose.models.encoder_weights import load_encoder
+    from pcrpose.models.hrnet_pose import HighResolutionPose
     from pcrpose.models.load import load_model
     from pcrpose.models.pcr import PCR, PCRConfig
+    from pcrpose.models.pose_model import HeatmapModel, HeatmapOutput
+    from pcrpose.models.replace_skeleton import replace_skeleton
+    from pcrpose.models.simple_baseline import SimpleBaseline
     from pcrpose.models.zoo import list_pretrained
     from pcrpose.training.recipe import Recipe
     from pcrpose.training.trainer import Trainer
@@ -29,20 +34,32 @@ __all__ = [
     "PCR",
     "CocoEvaluator",
     "Ensemble",
+    "HeatmapModel",
+    "HeatmapOutput",
+    "HighResolutionPose",
     "PCRConfig",
     "PosePredictor",
     "Poses",
     "Recipe",
+    "SimpleBaseline",
     "Skeleton",
     "Trainer",
     "list_pretrained",
+    "load_encoder",
     "load_model",
     "oks",
     "oks_nms",
+    "replace_skeleton",
 ]
 
 _HOMES: Mapping[str, str] = MappingProxyType(
     {
+        "replace_skeleton": "pcrpose.models.replace_skeleton",
+        "load_encoder": "pcrpose.models.encoder_weights",
+        "SimpleBaseline": "pcrpose.models.simple_baseline",
+        "HighResolutionPose": "pcrpose.models.hrnet_pose",
+        "HeatmapOutput": "pcrpose.models.pose_model",
+        "HeatmapModel": "pcrpose.models.pose_model",
         "COCO_17": "pcrpose.keypoints.skeleton",
         "PCR": "pcrpose.models.pcr",
         "CocoEvaluator": "pcrpose.evaluation.coco",

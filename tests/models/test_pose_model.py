@@ -14,7 +14,7 @@ from pcrpose.keypoints.heatmap import mirror_heatmaps
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_config import PoseConfig
-from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
+from pcrpose.models.pose_model import HeatmapModel, HeatmapOutput, PoseModel, prediction_head
 
 PROBABILITY = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), se_norm="none", heatmaps="probability", sigma=6.0)
 
@@ -159,3 +159,27 @@ def test_normalized_crops_are_what_the_configuration_says(tiny_model: PCR) -> No
     assert config.normalize(crops, torch.float64).dtype is torch.float64
     black = config.normalize(torch.zeros(1, 3, 1, 1, dtype=torch.uint8)).flatten()
     torch.testing.assert_close(black, torch.tensor([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225]))
+
+
+class Constant:
+    """No network at all: the same heatmaps whatever the crops."""
+
+    config = PROBABILITY
+
+    def __call__(self, crops: Tensor, /) -> HeatmapOutput:
+        """Answer with a zero in every cell."""
+        return HeatmapOutput(crops.new_zeros(len(crops), 17, 64, 48))
+
+
+@pytest.mark.parametrize(("found", "expected"), [(Constant(), True), ("pcr-nano", False), (torch.nn.Identity(), False)])
+def test_a_heatmap_model_is_told_by_what_it_has(found: object, expected: bool) -> None:  # noqa: FBT001 - a parameter
+    """A configuration and a call are enough, whatever the class; a name or a bare module is no model."""
+    assert isinstance(found, HeatmapModel) is expected
+
+
+def test_every_pose_model_is_a_heatmap_model(tiny_model: PCR) -> None:
+    """The protocol holds for the networks, for the type checker and at run time."""
+    model: HeatmapModel = tiny_model
+
+    assert isinstance(model, HeatmapModel)
+    assert model(torch.zeros(1, 3, 64, 32)).final.shape == (1, 17, 16, 8)

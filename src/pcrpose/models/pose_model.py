@@ -1,7 +1,7 @@
 """What every model of the zoo has in common: crops in, heatmaps out, one way to load and to save."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -39,6 +39,29 @@ class HeatmapOutput(NamedTuple):
 
     final: Tensor
     auxiliary: tuple[Tensor, ...] = ()
+
+
+@runtime_checkable
+class HeatmapModel(Protocol):
+    """What prediction needs of a model: a configuration, and a forward pass to heatmaps.
+
+    `PoseModel` is one; so may be anything else that is called with crops, whatever computes inside.
+    """
+
+    @property
+    def config(self) -> PoseConfig:
+        """How an image becomes crops, and heatmaps become keypoints."""
+
+    def __call__(self, crops: Tensor, /) -> HeatmapOutput:
+        """Predict heatmaps.
+
+        Args:
+            crops: ``(B, 3, H, W)`` float, RGB, normalized by ``config.normalize``.
+
+        Returns:
+            ``final``: ``(B, J, H/4, W/4)`` float, one map per keypoint of ``config.skeleton``, for ``config.codec()``
+            to decode.
+        """
 
 
 class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
