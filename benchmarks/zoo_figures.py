@@ -23,13 +23,14 @@ import torch
 from contact_sheets import Judged, judge, write_sheets, written_whole
 from interleaved import measure
 
-from pcrpose.data.readers.coco import Detections, read_coco, read_detections
+from pcrpose.data.readers.coco import read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.bootstrap import FIGURES, Interval, bootstrap_interval, paired_difference
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.decoding import Decoding
+from pcrpose.keypoints.detections import Detections
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.hub import find_folder
 from pcrpose.models.load import load_model

@@ -13,6 +13,7 @@ from pcrpose.cli.main import main
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.arrays import Floats, Image
+from pcrpose.keypoints.detections import Detections
 from pcrpose.models.pcr import PCR
 
 Command = Callable[..., int]
@@ -126,8 +127,8 @@ def test_detector(
         def __init__(self, path: Path, *, score_threshold: float) -> None:
             assert (path.name, score_threshold) == ("model.onnx", 0.25)
 
-        def __call__(self, _: Image) -> tuple[list[Floats], list[float]]:
-            return [next(boxes)], [0.5]
+        def __call__(self, _: Image) -> Detections:
+            return Detections([next(boxes)], [0.5])
 
     monkeypatch.setattr(evaluate_module, "YoloxDetector", Detector)
     Path("model.onnx").touch()

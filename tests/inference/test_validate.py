@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcrpose.data.readers.coco import Detections, read_coco
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
+from pcrpose.keypoints.detections import Detections
 from pcrpose.keypoints.skeleton import LSP_14
 from pcrpose.models.pcr import PCR
 

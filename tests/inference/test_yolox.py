@@ -123,13 +123,13 @@ def test_cells_are_decoded_as_by_hand(tmp_path: Path) -> None:
     )
 
     detector = YoloxDetector(answering(tmp_path, output))
-    boxes, scores = detector(BLACK)
+    found = detector(BLACK)
 
     assert not detector.decoded
     np.testing.assert_allclose(
-        boxes, [[39.5, 7.5, 55.5, 23.5], [7.5, 43.5, 23.5, 51.5], [11.5, 0, 27.5, 21.5]], atol=1e-5
+        found.boxes_xyxy, [[39.5, 7.5, 55.5, 23.5], [7.5, 43.5, 23.5, 51.5], [11.5, 0, 27.5, 21.5]], atol=1e-5
     )
-    np.testing.assert_allclose(scores, [0.9, 0.5, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(found.scores, [0.9, 0.5, 0.4], rtol=1e-6)
 
 
 def test_oblong_inputs_have_oblong_grids(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_oblong_inputs_have_oblong_grids(tmp_path: Path) -> None:
     detector = YoloxDetector(answering(tmp_path, output, inputs="float[1,3,32,64]"))
 
     assert str(detector.input_size) == "32x64"
-    np.testing.assert_allclose(detector(BLACK[:32])[0], [[23.5, 7.5, 31.5, 15.5]], atol=1e-5)
+    np.testing.assert_allclose(detector(BLACK[:32]).boxes_xyxy, [[23.5, 7.5, 31.5, 15.5]], atol=1e-5)
 
 
 def test_files_that_decode_themselves_are_recognized(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_files_that_decode_themselves_are_recognized(tmp_path: Path) -> None:
     detector = YoloxDetector(path)
 
     assert detector.decoded
-    np.testing.assert_allclose(detector(BLACK)[0], [[16.1, 4.1, 26.1, 14.1]], atol=1e-5)
+    np.testing.assert_allclose(detector(BLACK).boxes_xyxy, [[16.1, 4.1, 26.1, 14.1]], atol=1e-5)
     assert not YoloxDetector(path, decoded=False).decoded
 
 
@@ -180,12 +180,11 @@ def test_boxes_come_back_to_the_pixels_they_came_from(
     image[top:bottom, left:right, 0] = 255
     detector = YoloxDetector(save(tmp_path, FINDER, FINDER_VALUES), decoded=True)
 
-    boxes, scores = detector(image)
-    nothing, _ = detector(image[:, :, ::-1])
+    found = detector(image)
+    nothing = detector(image[:, :, ::-1])
 
-    np.testing.assert_allclose(boxes, np.reshape(expected or (), (-1, 4)), atol=1e-9)
-    assert len(scores) == len(boxes)
-    assert nothing.shape == (0, 4)
+    np.testing.assert_allclose(found.boxes_xyxy, np.reshape(expected or (), (-1, 4)), atol=1e-9)
+    assert len(nothing) == 0
 
 
 def test_models_see_blue_first_and_whole_values(tmp_path: Path) -> None:
@@ -195,7 +194,7 @@ def test_models_see_blue_first_and_whole_values(tmp_path: Path) -> None:
 
     detectors = [YoloxDetector(path, class_id=which, score_threshold=0.0, decoded=True) for which in range(3)]
 
-    assert [detector(image)[1][0] * 255 for detector in detectors] == pytest.approx([30, 20, 10])
+    assert [detector(image).scores[0] * 255 for detector in detectors] == pytest.approx([30, 20, 10])
     assert detectors[0].num_classes == 3
 
 
@@ -215,11 +214,11 @@ def test_thresholds_and_padding_decide_what_is_left(tmp_path: Path) -> None:
     )
     path = answering(tmp_path, output)
 
-    boxes, scores = YoloxDetector(path, score_threshold=0.25, decoded=True)(BLACK[:32])
+    found = YoloxDetector(path, score_threshold=0.25, decoded=True)(BLACK[:32])
 
-    np.testing.assert_allclose(boxes, [[9.5, 5.5, 29.5, 25.5], [45.5, 11.5, 53.5, 19.5]])
-    assert scores.tolist() == [0.75, 0.25]
-    assert len(YoloxDetector(path, score_threshold=0.25, nms_threshold=1.0, decoded=True)(BLACK[:32])[0]) == 3
+    np.testing.assert_allclose(found.boxes_xyxy, [[9.5, 5.5, 29.5, 25.5], [45.5, 11.5, 53.5, 19.5]])
+    assert found.scores.tolist() == [0.75, 0.25]
+    assert len(YoloxDetector(path, score_threshold=0.25, nms_threshold=1.0, decoded=True)(BLACK[:32])) == 3
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1, 1), (1, 700), (700, 1), (3, 2)])
@@ -228,11 +227,10 @@ def test_nobody_there(tmp_path: Path, size: tuple[int, int], objectness: float) 
     """No detections are no rows of the right shape; a single row or column of pixels has no room for a box."""
     path = answering(tmp_path, rows({0: [32, 32, 64, 64, objectness, 1, 0]}))
 
-    boxes, scores = YoloxDetector(path, decoded=True)(np.zeros((*size, 3), dtype=np.uint8))
+    found = YoloxDetector(path, decoded=True)(np.zeros((*size, 3), dtype=np.uint8))
 
     count = int(objectness and min(size) > 1)
-    assert (boxes.shape, scores.shape) == ((count, 4), (count,))
-    assert boxes.dtype == scores.dtype == np.float64
+    assert (found.boxes_xyxy.shape, found.scores.shape) == ((count, 4), (count,))
 
 
 def test_image_files_are_opened(tmp_path: Path) -> None:
@@ -242,7 +240,7 @@ def test_image_files_are_opened(tmp_path: Path) -> None:
     PIL.Image.fromarray(image).save(tmp_path / "red.png")
     detector = YoloxDetector(save(tmp_path, FINDER, FINDER_VALUES), decoded=True)
 
-    np.testing.assert_array_equal(detector(tmp_path / "red.png")[0], [[15.5, 7.5, 31.5, 39.5]])
+    np.testing.assert_array_equal(detector(tmp_path / "red.png").boxes_xyxy, [[15.5, 7.5, 31.5, 39.5]])
     with pytest.raises(ValueError, match="uint8"):
         detector(image.astype(np.float32))
     with pytest.raises(FileNotFoundError):

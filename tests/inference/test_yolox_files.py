@@ -62,15 +62,15 @@ def test_the_real_model_finds_what_was_recorded(shared_data: Callable[[str], Pat
     for image_id, path in images.items():
         expected = recorded[image_id]
 
-        boxes, scores = detector(path)
+        answer = detector(path)
 
-        overlap = overlaps(expected.boxes_xyxy - 0.5, boxes)
+        overlap = overlaps(expected.boxes_xyxy - 0.5, answer.boxes_xyxy)
         found = overlap.argmax(axis=1)
         assert len(set(found)) == len(expected.scores)
         assert overlap.max(axis=1).min() > 0.9
-        np.testing.assert_allclose(scores[found], expected.scores, atol=0.05)
-        assert (np.diff(scores) <= 0).all()
-        offsets.append(boxes[found] - expected.boxes_xyxy)
+        np.testing.assert_allclose(answer.scores[found], expected.scores, atol=0.05)
+        assert (np.diff(answer.scores) <= 0).all()
+        offsets.append(answer.boxes_xyxy[found] - expected.boxes_xyxy)
     assert len(np.concatenate(offsets)) > 30
     np.testing.assert_allclose(np.median(np.concatenate(offsets), axis=0), -0.5, atol=0.1)
 
@@ -104,7 +104,7 @@ def test_the_real_model_with_decoding_built_in(
 
     assert (raw.decoded, decoded.decoded) == (False, True)
     for image in map(open_image, images.values()):
-        np.testing.assert_allclose(decoded(image)[0], raw(image)[0], atol=1e-3)
+        np.testing.assert_allclose(decoded(image).boxes_xyxy, raw(image).boxes_xyxy, atol=1e-3)
 
 
 def test_open_sizes_are_filled_in(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_open_sizes_are_filled_in(tmp_path: Path) -> None:
     half = YoloxDetector(save(tmp_path, "float[1,3,height,64]"), input_size=Size(width=64, height=64))
 
     assert [str(detector.input_size) for detector in (default, given, half)] == ["640x640", "64x64", "64x64"]
-    assert given(np.zeros((5, 5, 3), dtype=np.uint8))[0].shape == (0, 4)
+    assert len(given(np.zeros((5, 5, 3), dtype=np.uint8))) == 0
 
 
 @pytest.mark.parametrize(

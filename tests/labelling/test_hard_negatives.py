@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcrpose.data.readers.coco import Detections, read_detections
+from pcrpose.data.readers.coco import read_detections
 from pcrpose.data.readers.negatives import NegativesFile
 from pcrpose.data.readers.person_boxes import PersonBoxes
 from pcrpose.data.sampler import EpochSampler
 from pcrpose.keypoints.boxes import Size, intersection_areas
+from pcrpose.keypoints.detections import Detections
 from pcrpose.labelling.hard_negatives import (
     REASONS,
     MiningResult,

@@ -13,7 +13,7 @@ from pcrpose.cli.options import add_model_options, at_least, existing_file, load
 from pcrpose.cli.progress import ProgressLine
 from pcrpose.cli.targets import new_file
 from pcrpose.data.images import Color, ImageSource, open_image
-from pcrpose.data.readers.coco import Detections, read_coco, read_detections
+from pcrpose.data.readers.coco import read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
@@ -22,6 +22,7 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.decoding import Decoding
+from pcrpose.keypoints.detections import Detections, DetectorOutput
 from pcrpose.keypoints.poses import Poses
 
 HELP = "measure a model, or a results file, on annotations in COCO's form"
@@ -148,14 +149,10 @@ class _WatchedPredictor(PosePredictor):
         return super().predict_batch(self.progress.watch(images, map(_length, known)), known, color=color)
 
     def predict_detections(
-        self,
-        images: Iterable[ImageSource],
-        detections: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]],
-        *,
-        color: Color = "rgb",
+        self, images: Iterable[ImageSource], detections: Iterable[DetectorOutput], *, color: Color = "rgb"
     ) -> list[Poses]:
-        known = list(detections)
-        counts = (_length(boxes) for boxes, _ in known)
+        known = [Detections.of(found) for found in detections]
+        counts = (len(found) for found in known)
         return super().predict_detections(self.progress.watch(images, counts), known, color=color)
 
 
@@ -172,8 +169,8 @@ def _detect(detector: YoloxDetector, dataset: AnnotatedPersons) -> dict[int, Det
     found: dict[int, Detections] = {}
     with ProgressLine(len(dataset.image_paths), label="boxes: ") as progress:
         for image_id, file in dataset.image_paths.items():
-            found[image_id] = Detections(*detector(open_image(file)))
-            progress.advance(persons=len(found[image_id].scores))
+            found[image_id] = detector(open_image(file))
+            progress.advance(persons=len(found[image_id]))
     return found
 
 

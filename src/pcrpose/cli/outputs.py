@@ -12,8 +12,8 @@ import PIL.Image
 from pcrpose.cli.image_files import ImageFile
 from pcrpose.files.atomic import write_text, write_whole
 from pcrpose.files.digest import short_text_digest
-from pcrpose.inference.places import image_size
 from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.poses import Poses
 
 SETTINGS_NAME = "predict"
@@ -86,7 +86,7 @@ class ResultsFolder:
         if (drawing := self.drawing(file)) is not None and drawn is not None and self.suffix is not None:
             options = FORMATS[self.suffix]
             write_whole(drawing, lambda part: drawn.save(part, **options))
-        record, size = self.record(file), image_size(image)
+        record, size = self.record(file), Size.of(image)
         content = {
             "image": _link(file.path, record),
             "width": size.width,

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pcrpose.cli.image_files import ImageFile
-from pcrpose.data.readers.coco import Detections, read_detections
+from pcrpose.data.readers.coco import read_detections
 from pcrpose.files.digest import short_file_digest
-from pcrpose.inference.places import image_size
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import NO_DETECTIONS
-from pcrpose.inference.yolox import Detector, YoloxDetector
+from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.arrays import Image
-from pcrpose.keypoints.boxes import whole_image_box
+from pcrpose.keypoints.boxes import Size, whole_image_box
+from pcrpose.keypoints.detections import Detections, Detector
 from pcrpose.keypoints.poses import Poses
 
 Box: TypeAlias = tuple[float, ...]
@@ -48,7 +48,7 @@ class Persons:
             found = [self.detections.get(file, NO_DETECTIONS) for file in files]
             return predictor.predict_detections(images, found)
         if self.detector is None:  # said in the command's own words, so not left to the predictor, which would warn
-            return predictor.predict_batch(images, [whole_image_box(image_size(image)) for image in images])
+            return predictor.predict_batch(images, [whole_image_box(Size.of(image)) for image in images])
         return predictor.predict_batch(images)
 
 

@@ -18,8 +18,8 @@ from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.files.digest import file_sha256
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.yolox import Detector
-from pcrpose.labelling.pseudo_labels.predict import BOX_THRESHOLD, Boxes, ImageLabeller, UnlabelledImage, number_images
+from pcrpose.keypoints.detections import Detections, Detector
+from pcrpose.labelling.pseudo_labels.predict import BOX_THRESHOLD, ImageLabeller, UnlabelledImage, number_images
 from pcrpose.labelling.pseudo_labels.select import (
     THRESHOLD,
     Content,
@@ -187,7 +187,7 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
 
 def _boxes(
     options: argparse.Namespace, files: Sequence[ImageFile], numbered: Sequence[UnlabelledImage]
-) -> Detector | Mapping[str, Boxes]:
+) -> Detector | Mapping[str, Detections]:
     """Find out where boxes come from: a detector to run, or what it found before by the images' names."""
     persons = find_persons(files, boxes=None, detector=options.detector, score_threshold=options.score_threshold)
     if persons.detector is not None:

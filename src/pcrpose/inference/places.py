@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pcrpose.data.images import Color, ImageSource, open_image
-from pcrpose.keypoints.arrays import Floats, Image, as_floats
+from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size, check_boxes, croppable
+from pcrpose.keypoints.detections import Detections, DetectorOutput
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +28,6 @@ class Places:
     boxes_xyxy: Floats
     box_scores: Floats
     detected: bool
-
-
-def image_size(image: Image) -> Size:
-    """Read the size off the pixels."""
-    return Size(width=image.shape[1], height=image.shape[0])
 
 
 def check_many(images: object) -> None:
@@ -65,19 +61,17 @@ def paired(images: Iterator[S], others: Iterable[T], what: str) -> Iterator[tupl
 def given_places(image: Image, boxes_xyxy: npt.ArrayLike, name: str = "") -> Places:
     """Take the caller's boxes as they are; raises ValueError naming the image, if it has a name, and the box."""
     try:
-        checked = check_boxes(boxes_xyxy, image_size(image))
+        checked = check_boxes(boxes_xyxy, Size.of(image))
     except ValueError as error:
         raise ValueError(f"{name}: {error}" if name else str(error)) from error
     return Places(boxes_xyxy=checked, box_scores=np.ones(len(checked)), detected=False)
 
 
-def detected_places(image: Image, detections: tuple[npt.ArrayLike, npt.ArrayLike]) -> Places:
+def detected_places(image: Image, detections: DetectorOutput) -> Places:
     """Take a detector's boxes and scores; what cannot be cropped is left out and logged."""
-    boxes = as_floats(detections[0], shape=(None, 4), name="detected boxes")
-    scores = as_floats(detections[1], shape=(None,), name="detection scores")
-    if len(boxes) != len(scores):
-        raise ValueError(f"detections: expected as many scores as boxes, found {len(scores)} and {len(boxes)}")
-    usable = croppable(boxes, image_size(image)) & np.isfinite(scores)
+    found = Detections.of(detections)
+    boxes, scores = found.boxes_xyxy, found.scores
+    usable = croppable(boxes, Size.of(image)) & np.isfinite(scores)
     if not usable.all():
         first = int(np.flatnonzero(~usable)[0])
         logger.warning(

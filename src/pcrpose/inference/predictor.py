@@ -16,15 +16,14 @@ from pcrpose.inference.places import (
     check_many,
     detected_places,
     given_places,
-    image_size,
     open_named,
     paired,
 )
-from pcrpose.inference.yolox import Detector
 from pcrpose.keypoints.arrays import Floats, Image
-from pcrpose.keypoints.boxes import grow_boxes, whole_image_box, windows
+from pcrpose.keypoints.boxes import Size, grow_boxes, whole_image_box, windows
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
+from pcrpose.keypoints.detections import Detector, DetectorOutput
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
 from pcrpose.keypoints.poses import Poses
@@ -51,7 +50,7 @@ class PosePredictor:
 
     Args:
         model: any model of `load_model`; put into evaluation mode, used on the device and in the precision it has.
-        detector: ``image -> (boxes_xyxy, scores)`` for ``(H, W, 3)`` uint8 RGB images.
+        detector: called with each ``(H, W, 3)`` uint8 RGB image; returns what `Detections.of` takes.
         flip: average with the heatmaps of the mirrored crop: better and twice the work.
         decode: how peaks become coordinates, see `HeatmapCodec`.
         batch_size: crops a forward pass; memory grows with it, not with the number of boxes.
@@ -146,7 +145,7 @@ class PosePredictor:
     def predict_detections(
         self,
         images: Iterable[ImageSource],
-        detections: Iterable[tuple[npt.ArrayLike, npt.ArrayLike]],
+        detections: Iterable[DetectorOutput],
         *,
         color: Color = "rgb",
     ) -> list[Poses]:
@@ -188,7 +187,7 @@ class PosePredictor:
             FileNotFoundError: as for `predict`.
         """
         config, opened = self.model.config, open_image(image, color=color)
-        box = whole_image_box(image_size(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
+        box = whole_image_box(Size.of(opened)) if box_xyxy is None else np.asarray(box_xyxy)[None]
         boxes = given_places(opened, box).boxes_xyxy
         crop = Crops.from_boxes(boxes, config.input_size, padding=config.padding, alignment=config.alignment)
         return self._heatmaps(self._pixels(crop, opened, boxes))[0].float().cpu().numpy(), crop
@@ -209,7 +208,7 @@ class PosePredictor:
                 "give boxes_xyxy, or PosePredictor(model, detector=...)"
             )
             self._warned = True
-        return given_places(image, whole_image_box(image_size(image)))
+        return given_places(image, whole_image_box(Size.of(image)))
 
     def _run(self, images: Iterable[tuple[Image, Places]]) -> list[Poses]:
         """Fill batches across images, run them, and put each image's poses together again.

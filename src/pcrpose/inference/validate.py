@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pcrpose.data.readers.coco import Detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Floats
+from pcrpose.keypoints.detections import Detections
 
-NO_DETECTIONS = Detections(np.zeros((0, 4)), np.zeros(0))
+NO_DETECTIONS = Detections.empty()
 
 
 def validate(

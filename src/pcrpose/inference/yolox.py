@@ -1,8 +1,7 @@
-"""Finding people's boxes: what a detector is, and one that runs YOLOX models."""
+"""Person detection with YOLOX models stored as ONNX."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +9,9 @@ import PIL.Image
 from PIL.Image import Resampling, Transform
 
 from pcrpose.data.images import ImageSource, open_image
-from pcrpose.inference.places import image_size
 from pcrpose.keypoints.arrays import Floats, Image, Indices
 from pcrpose.keypoints.boxes import Size, intersection_areas
-
-Detector: TypeAlias = Callable[[Image], tuple[npt.ArrayLike, npt.ArrayLike]]  # RGB image to boxes_xyxy, scores
+from pcrpose.keypoints.detections import Detections
 
 DYNAMIC_SIZE = Size(width=640, height=640)  # what YOLOX-s and the larger ones are trained at
 PADDING_GRAY = 114
@@ -82,15 +79,14 @@ class YoloxDetector:
         if not 0 <= class_id < self.num_classes:
             raise ValueError(f"class_id: expected 0 to {self.num_classes - 1} for {path}, found {class_id!r}")
 
-    def __call__(self, image: ImageSource) -> tuple[Floats, Floats]:
+    def __call__(self, image: ImageSource) -> Detections:
         """Find the boxes of one image.
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB; or what else `open_image` takes, a path for example.
 
         Returns:
-            boxes_xyxy: ``(N, 4)`` float64, image pixels, inside the image.
-            scores: ``(N,)`` float64, best first; equal scores keep the model's order.
+            Boxes inside the image, best score first; equal scores keep the model's order.
 
         Raises:
             ValueError: for an image that cannot be read.
@@ -103,11 +99,11 @@ class YoloxDetector:
         found = np.flatnonzero(scores >= self.score_threshold)
         edges, scores = self._edges(rows, found) / np.tile(scales, 2), scores[found]
         kept = box_nms(edges, scores, threshold=self.nms_threshold)
-        size = image_size(opened)
+        size = Size.of(opened)
         # The model's 0 is the border of the image, ours the middle of its first pixel.
         boxes = np.clip(edges[kept] - 0.5, 0.0, np.tile([size.width - 1.0, size.height - 1.0], 2))
         extended = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        return boxes[extended], scores[kept][extended]
+        return Detections(boxes[extended], scores[kept][extended])
 
     def _edges(self, rows: npt.NDArray[np.float32], found: Indices) -> Floats:
         """Rows of the output to ``(N, 4)`` left, top, right, bottom in the pixels of the model's input."""
@@ -153,7 +149,7 @@ def letterbox(image: Image, size: Size) -> tuple[Image, Floats]:
         Bilinear without anti-aliasing, as OpenCV has it, since YOLOX models are trained on that. Departure: images
         three times as large as ``size`` and larger are averaged in blocks of pixels first, which finds more people.
     """
-    given = image_size(image)
+    given = Size.of(image)
     width = max(min(size.width, given.width * size.height // given.height), 1)
     height = max(min(size.height, given.height * size.width // given.width), 1)
     step_x, step_y = given.width / width, given.height / height

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pcrpose.keypoints.arrays import Bools, Floats, as_floats
+from pcrpose.keypoints.arrays import Bools, Floats, Image, as_floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,11 @@ class Size:
 
     def __str__(self) -> str:
         return f"{self.height}x{self.width}"
+
+    @classmethod
+    def of(cls, image: Image) -> "Size":
+        """Return the size of an image, ``(H, W, ...)`` pixels."""
+        return cls(width=image.shape[1], height=image.shape[0])
 
     @classmethod
     def parse(cls, text: str) -> "Size":

@@ -7,11 +7,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
-from pcrpose.data.readers.coco import Detections
 from pcrpose.data.readers.negatives import Negative
 from pcrpose.data.readers.person_boxes import PersonBoxes
 from pcrpose.keypoints.arrays import Bools, Floats
 from pcrpose.keypoints.boxes import croppable, intersection_areas
+from pcrpose.keypoints.detections import Detections
 
 Reason: TypeAlias = Literal[
     "image", "incomplete", "score", "side", "outside", "person", "duplicate", "per_image", "limit"
@@ -165,7 +165,7 @@ def _of_image(
     image_id: int, found: Detections, people: PersonBoxes, rules: MiningRules, dropped: Counter[Reason]
 ) -> Iterator[_Candidate]:
     """Yield what an image gives, best score first, and count what it does not."""
-    boxes, scores = found
+    boxes, scores = found.boxes_xyxy, found.scores
     reason = _unusable(image_id, people, rules)
     if reason is not None:
         dropped[reason] += len(scores)

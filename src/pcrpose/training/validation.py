@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pcrpose.data.readers.coco import Detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
+from pcrpose.keypoints.detections import Detections
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.engine.processes import Processes
 

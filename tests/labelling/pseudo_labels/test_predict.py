@@ -14,13 +14,14 @@ import pytest
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.images import ImageSource
 from pcrpose.data.near_duplicates import GuardedImages
-from pcrpose.data.readers.coco import Detections, read_coco
+from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.arrays import Floats, Image
+from pcrpose.keypoints.detections import Detections
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
-from pcrpose.labelling.pseudo_labels.predict import Boxes, ImageLabeller, UnlabelledImage, number_images
+from pcrpose.labelling.pseudo_labels.predict import ImageLabeller, UnlabelledImage, number_images
 from pcrpose.labelling.pseudo_labels.select import Selection, pseudo_labels, write_pseudo_labels
 from pcrpose.labelling.pseudo_labels.work_file import Shard, read_work
 from pcrpose.models.pcr import PCR
@@ -37,15 +38,15 @@ class CornerPredictor:
         self.score = score
         self.asked: list[list[int]] = []  # by call, each image's brightness: its number
 
-    def predict_detections(self, images: Iterable[ImageSource], detections: Iterable[Boxes]) -> list[Poses]:
+    def predict_detections(self, images: Iterable[ImageSource], detections: Iterable[Detections]) -> list[Poses]:
         """Put keypoints on the corners."""
         pixels = [image for image in images if isinstance(image, np.ndarray)]
         self.asked.append([int(image[0, 0, 0]) for image in pixels])
         if self.stop_at in self.asked[-1]:
             raise KeyboardInterrupt
-        return [self._poses(np.asarray(boxes), np.asarray(scores)) for boxes, scores in detections]
+        return [self._poses(found.boxes_xyxy, found.scores) for found in detections]
 
-    def _poses(self, boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> Poses:
+    def _poses(self, boxes: Floats, scores: Floats) -> Poses:
         return Poses(
             keypoints=boxes.reshape(-1, 2, 2),
             keypoint_scores=np.full((len(boxes), 2), self.score),
@@ -251,7 +252,7 @@ def test_broken_models_are_noticed(labeller: ImageLabeller, images: list[Unlabel
         replace(labeller, predictor=CornerPredictor(score=float("nan"))).label(images, tmp_path / "a")
     with pytest.raises(ValueError, match="expected poses of COCO_17, found poses of stick"):
         replace(labeller, skeleton=COCO_17).label(images, tmp_path / "b")
-    with pytest.raises(ValueError, match=r"001\.png: detection scores"):
+    with pytest.raises(ValueError, match=r"001\.png: detections: expected as many scores"):
         replace(labeller, detector=lambda _: ([[1, 2, 3, 4]], [0.9, 0.8])).label(images[1:], tmp_path / "c")
 
 

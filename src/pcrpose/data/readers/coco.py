@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from pcrpose.data.readers.json_file import JsonFile, image_size, load_json
 from pcrpose.data.samples import AnnotatedPersons, Sample, Visibilities
 from pcrpose.files.json import JsonObject, field, identifier, is_finite, number, numbers, records, text
-from pcrpose.keypoints.arrays import Floats, Indices
+from pcrpose.keypoints.arrays import Indices
 from pcrpose.keypoints.boxes import Size, clip_boxes, windows, xywh_to_xyxy
+from pcrpose.keypoints.detections import Detections
 from pcrpose.keypoints.skeleton import CROWDPOSE_14, KNOWN_SKELETONS, Skeleton
 
 Record: TypeAlias = JsonObject
@@ -21,18 +22,6 @@ DEFAULT_SIGMA = 0.07  # for skeletons that publish none: about the mean of COCO'
 # CrowdPose and its conversions have two names for the top of the head.
 _OTHER_NAMES = {(*CROWDPOSE_14.keypoints[:-2], head, "neck"): CROWDPOSE_14.keypoints for head in ("head", "top_head")}
 _CENTER_SPREAD = 0.2
-
-
-class Detections(NamedTuple):
-    """Boxes found in one image.
-
-    Attributes:
-        boxes_xyxy: ``(N, 4)`` float64, image pixels, as the file has them: not clipped to the image.
-        scores: ``(N,)`` float64.
-    """
-
-    boxes_xyxy: Floats
-    scores: Floats
 
 
 def read_coco(
@@ -106,7 +95,7 @@ def read_detections(
         if field(entry, "category_id", where) == category_id and score >= score_threshold:
             boxes.setdefault(image_id, []).append(box)
             scores.setdefault(image_id, []).append(score)
-    return {key: Detections(xywh_to_xyxy(boxes[key]), np.array(scores[key])) for key in boxes}
+    return {key: Detections(xywh_to_xyxy(boxes[key]), scores[key]) for key in boxes}
 
 
 def select_centered(dataset: AnnotatedPersons, aspect: float, padding: float = 1.25) -> Indices:

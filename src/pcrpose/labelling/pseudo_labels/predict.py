@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from pcrpose.data.images import ImageError, ImageSource, open_image
 from pcrpose.data.near_duplicates import GuardedImages
-from pcrpose.inference.places import image_size
-from pcrpose.inference.yolox import Detector
-from pcrpose.keypoints.arrays import Image, as_floats
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.detections import Detections, Detector
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import Skeleton
 from pcrpose.labelling.pseudo_labels.work_file import Shard, WorkFile, WorkHeader
 
 logger = logging.getLogger(__name__)
 
-Boxes: TypeAlias = tuple[npt.ArrayLike, npt.ArrayLike]  # boxes_xyxy, scores
 Progress: TypeAlias = Callable[[int, int], object]  # more images, more persons
 
 BOX_THRESHOLD = 0.5
@@ -38,7 +36,7 @@ _COORDINATE_DECIMALS, _SCORE_DECIMALS = 2, 5
 class BoxPredictor(Protocol):
     """What finds keypoints in boxes: `PosePredictor`, or anything else with this method, several models for example."""
 
-    def predict_detections(self, images: Iterable[ImageSource], detections: Iterable[Boxes]) -> list[Poses]:
+    def predict_detections(self, images: Iterable[ImageSource], detections: Iterable[Detections]) -> list[Poses]:
         """Find the poses in each image's scored boxes."""
 
 
@@ -84,7 +82,7 @@ class _Looked(NamedTuple):
 
     record: dict[str, Any]
     image: Image
-    boxes: Boxes | None
+    boxes: Detections | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +91,7 @@ class ImageLabeller:
 
     Attributes:
         predictor: finds the keypoints, see `BoxPredictor`.
-        detector: finds the boxes; or boxes found before, ``(boxes_xyxy, scores)`` by ``file_name``.
+        detector: finds the boxes; or boxes found before, by ``file_name``.
         skeleton: of the predictor's keypoints.
         made_with: provenance, values for JSON: which model, with which weights, and which detector. A run goes on, and
             shares are merged, only where it is the same.
@@ -106,7 +104,7 @@ class ImageLabeller:
     """
 
     predictor: BoxPredictor
-    detector: Detector | Mapping[str, Boxes]
+    detector: Detector | Mapping[str, Detections]
     skeleton: Skeleton
     made_with: Mapping[str, Any]
     box_threshold: float = BOX_THRESHOLD
@@ -167,7 +165,7 @@ class ImageLabeller:
     def _records(self, numbered: Sequence[tuple[int, UnlabelledImage]]) -> list[dict[str, Any]]:
         """Predict a chunk; its persons share batches."""
         looked = [self._look(index, file) for index, file in numbered]
-        asked = [entry for entry in looked if entry.boxes is not None and np.size(entry.boxes[1])]
+        asked = [entry for entry in looked if entry.boxes]
         if asked:
             boxes = [entry.boxes for entry in asked if entry.boxes is not None]
             found = self.predictor.predict_detections([entry.image for entry in asked], boxes)
@@ -186,20 +184,20 @@ class ImageLabeller:
         leak = None if self.guarded is None else self.guarded.find(image)
         if leak is not None:
             return _Looked(record | {"leak": asdict(leak)}, image, None)
-        size = image_size(image)
+        size = Size.of(image)
         return _Looked(
             record | {"width": size.width, "height": size.height, "persons": []}, image, self._boxes(file, image)
         )
 
-    def _boxes(self, file: UnlabelledImage, image: Image) -> Boxes:
+    def _boxes(self, file: UnlabelledImage, image: Image) -> Detections:
         if isinstance(self.detector, Mapping):
-            found = self.detector.get(file.file_name, (np.zeros((0, 4)), np.zeros(0)))
+            found = self.detector.get(file.file_name, Detections.empty())
         else:
-            found = self.detector(image)
-        boxes = as_floats(found[0], shape=(None, 4), name=f"{file.file_name}: detected boxes")
-        scores = as_floats(found[1], shape=(len(boxes),), name=f"{file.file_name}: detection scores")
-        sure = scores >= self.box_threshold
-        return boxes[sure], scores[sure]
+            try:
+                found = Detections.of(self.detector(image))
+            except ValueError as error:
+                raise ValueError(f"{file.file_name}: {error}") from error
+        return found[found.scores >= self.box_threshold]
 
     def _persons(self, poses: Poses, file_name: str) -> Iterator[dict[str, Any]]:
         if poses.skeleton.keypoints != self.skeleton.keypoints:
