@@ -10,9 +10,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pcrpose.data.images import open_image
     from pcrpose.evaluation.coco import CocoEvaluator
     from pcrpose.inference.ensemble import Ensemble
     from pcrpose.inference.predictor import PosePredictor
+    from pcrpose.inference.yolox import YoloxDetector
+    from pcrpose.keypoints.boxes import Size
+    from pcrpose.keypoints.crop import CropSpec
+    from pcrpose.keypoints.detections import Detections
     from pcrpose.keypoints.oks import oks, oks_nms
     from pcrpose.keypoints.poses import Poses
     from pcrpose.keypoints.skeleton import COCO_17, Skeleton
@@ -33,6 +38,8 @@ __all__ = [
     "COCO_17",
     "PCR",
     "CocoEvaluator",
+    "CropSpec",
+    "Detections",
     "Ensemble",
     "HeatmapModel",
     "HeatmapOutput",
@@ -42,38 +49,46 @@ __all__ = [
     "Poses",
     "Recipe",
     "SimpleBaseline",
+    "Size",
     "Skeleton",
     "Trainer",
+    "YoloxDetector",
     "list_pretrained",
     "load_encoder",
     "load_model",
     "oks",
     "oks_nms",
+    "open_image",
     "replace_skeleton",
 ]
 
 _HOMES: Mapping[str, str] = MappingProxyType(
     {
-        "replace_skeleton": "pcrpose.models.replace_skeleton",
-        "load_encoder": "pcrpose.models.encoder_weights",
-        "SimpleBaseline": "pcrpose.models.simple_baseline",
-        "HighResolutionPose": "pcrpose.models.hrnet_pose",
-        "HeatmapOutput": "pcrpose.models.pose_model",
-        "HeatmapModel": "pcrpose.models.pose_model",
         "COCO_17": "pcrpose.keypoints.skeleton",
-        "PCR": "pcrpose.models.pcr",
         "CocoEvaluator": "pcrpose.evaluation.coco",
-        "PCRConfig": "pcrpose.models.pcr",
+        "CropSpec": "pcrpose.keypoints.crop",
+        "Detections": "pcrpose.keypoints.detections",
         "Ensemble": "pcrpose.inference.ensemble",
+        "HeatmapModel": "pcrpose.models.pose_model",
+        "HeatmapOutput": "pcrpose.models.pose_model",
+        "HighResolutionPose": "pcrpose.models.hrnet_pose",
+        "PCR": "pcrpose.models.pcr",
+        "PCRConfig": "pcrpose.models.pcr",
         "PosePredictor": "pcrpose.inference.predictor",
         "Poses": "pcrpose.keypoints.poses",
         "Recipe": "pcrpose.training.recipe",
+        "SimpleBaseline": "pcrpose.models.simple_baseline",
+        "Size": "pcrpose.keypoints.boxes",
         "Skeleton": "pcrpose.keypoints.skeleton",
         "Trainer": "pcrpose.training.trainer",
+        "YoloxDetector": "pcrpose.inference.yolox",
         "list_pretrained": "pcrpose.models.zoo",
+        "load_encoder": "pcrpose.models.encoder_weights",
         "load_model": "pcrpose.models.load",
         "oks": "pcrpose.keypoints.oks",
         "oks_nms": "pcrpose.keypoints.oks",
+        "open_image": "pcrpose.data.images",
+        "replace_skeleton": "pcrpose.models.replace_skeleton",
     }
 )
 
