@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.encoders import build_encoder
+from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.load import build_model
@@ -55,7 +55,7 @@ def test_an_encoder_costs_what_is_published() -> None:
     """ResNet-50 at 224x224: 4.09 thousand million with the classifier's 2 million, as torchvision states."""
     counts: list[int] = []
     with torch.device("meta"):
-        encoder = build_encoder("resnet50").eval()
+        encoder = ENCODERS["resnet50"].build().eval()
         for module in encoder.modules():
             module.register_forward_hook(lambda *seen: counts.append(multiplications(*seen)))
         encoder(torch.empty(1, 3, 224, 224))

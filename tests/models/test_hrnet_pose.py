@@ -1,9 +1,12 @@
 """HRNet's pose network; test_convert holds it to the published one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pcrpose.models import hrnet_pose
+from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.encoders.hrnet import HRNet, HRNetConfig
 from pcrpose.models.hrnet_pose import HighResolutionPose, HighResolutionPoseConfig
 
@@ -12,7 +15,8 @@ from pcrpose.models.hrnet_pose import HighResolutionPose, HighResolutionPoseConf
 def narrow(monkeypatch: pytest.MonkeyPatch) -> HighResolutionPose:
     """Build the network on an encoder of few channels."""
     encoder = HRNet(HRNetConfig(width=8, modules=(1, 1, 1), blocks=1))
-    monkeypatch.setattr(hrnet_pose, "build_encoder", lambda _name: encoder)
+    row = replace(ENCODERS["hrnet_w32"], build=lambda: encoder)
+    monkeypatch.setattr(hrnet_pose, "ENCODERS", {"hrnet_w32": row})
     return HighResolutionPose(HighResolutionPoseConfig())
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
-from pcrpose.models.encoders import ENCODER_STRIDES
+from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.encoders.resnet import RESNETS
 from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.pcr import PCRConfig
@@ -35,7 +35,7 @@ widths = st.lists(st.integers(1, 100).map(lambda n: 4 * n), min_size=3, max_size
 configs = st.one_of(
     st.builds(
         PCRConfig,
-        encoder=st.sampled_from(list(ENCODER_STRIDES)),
+        encoder=st.sampled_from(list(ENCODERS)),
         channels=widths,
         num_decoders=st.integers(1, 5),
         se=st.booleans(),

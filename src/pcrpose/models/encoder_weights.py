@@ -2,7 +2,6 @@
 
 import logging
 import pickle
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pcrpose.models.checkpoints import ENCODER
-from pcrpose.models.encoders.efficientnet import EfficientNet, imagenet_weights
+from pcrpose.models.encoders import ENCODERS
+from pcrpose.models.encoders.encoder import Encoder
 from pcrpose.models.hub import load_strictly, read_folder
 from pcrpose.models.pose_model import PoseModel
 
@@ -26,13 +26,6 @@ DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, 
 COUNTER = "num_batches_tracked"  # older files lack it; it plays no part where the momentum is fixed, as here
 WRAPPERS = ("state_dict", "model")  # keys under which training scripts put their tensors
 PARALLEL = "module."
-# What stands around published encoders: classifiers, pose heads, and the lower branches after HRNet's last exchange.
-SURROUNDINGS = re.compile(
-    r"(fc|classifier|final_layer|deconv_layers|incre_modules|downsamp_modules)\."
-    r"|stage4\.\d+\.fuse_layers\.[1-3]\."
-)
-LITE = "_conv_stem.weight"
-LITE_PARTS = ("_conv_stem.", "_bn0.", "_blocks.", "_conv_head.", "_bn1.", "_fc.")
 
 
 class LoadedEncoder(NamedTuple):
@@ -63,36 +56,27 @@ def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
         ValueError: if it cannot be read safely, a tensor of the encoder is missing or has another shape, or a tensor
             belongs neither to it nor to what usually stands around one. The model is as before then.
     """
-    encoder = model.get_submodule(ENCODER.rstrip("."))
+    network = model.get_submodule(ENCODER.rstrip("."))
     found = _read(Path(path))
-    tensors, left_out = _select(found, encoder, path)
-    own = encoder.state_dict()
+    try:
+        tensors = _select(found, ENCODERS[model.config.encoder], network)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    used = {id(tensor) for tensor in tensors.values()}
+    left_out = tuple(name for name, tensor in found.items() if id(tensor) not in used)
+    own = network.state_dict()
     copied = tuple(name for name in own if name in tensors)
     counters = {name: own[name] for name in own if name.endswith(COUNTER) and name not in tensors}
-    load_strictly(encoder, tensors | counters, path)
+    load_strictly(network, tensors | counters, path)
     logger.info("%s: %d tensors of the encoder, left out: %s", path, len(copied), ", ".join(left_out) or "none")
     return LoadedEncoder(copied, left_out)
 
 
-def _select(
-    found: Mapping[str, Tensor], encoder: nn.Module, source: object
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Give the encoder's tensors their names here, and say which ones are not its."""
+def _select(found: Mapping[str, Tensor], encoder: Encoder, network: nn.Module) -> dict[str, Tensor]:
+    """Return the encoder's tensors of a file, named as the network names them."""
     if any(name.startswith(ENCODER) for name in found):
-        chosen = {name.removeprefix(ENCODER): tensor for name, tensor in found.items() if name.startswith(ENCODER)}
-        return chosen, tuple(name for name in found if not name.startswith(ENCODER))
-    if isinstance(encoder, EfficientNet) and LITE in found:
-        try:
-            chosen = imagenet_weights(found, encoder)
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from error
-        if strange := [name for name in found if not name.startswith(LITE_PARTS)]:
-            raise ValueError(f"{source}: expected an EfficientNet-Lite, found {strange[0]!r} too")
-        used = {id(tensor) for tensor in chosen.values()}
-        return chosen, tuple(name for name, tensor in found.items() if id(tensor) not in used)
-    own = encoder.state_dict()
-    left_out = tuple(name for name in found if name not in own and SURROUNDINGS.match(name))
-    return {name: tensor for name, tensor in found.items() if name not in left_out}, left_out
+        return {name.removeprefix(ENCODER): tensor for name, tensor in found.items() if name.startswith(ENCODER)}
+    return encoder.from_published(found, network)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

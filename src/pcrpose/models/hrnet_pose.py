@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from pcrpose.files.checks import one_of
 from pcrpose.keypoints.crop import Alignment
-from pcrpose.models.encoders import build_encoder
+from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.encoders.hrnet import HRNETS
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
@@ -29,8 +30,7 @@ class HighResolutionPoseConfig(PoseConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoder not in HRNETS:
-            raise ValueError(f"encoder: expected one of {list(HRNETS)}, found {self.encoder!r}")
+        one_of("encoder", self.encoder, HRNETS)
 
 
 class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):
@@ -44,7 +44,7 @@ class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):
 
     def __init__(self, config: HighResolutionPoseConfig) -> None:
         super().__init__(config)
-        self.encoder = build_encoder(config.encoder)
+        self.encoder = ENCODERS[config.encoder].build()
         self.final_layer = prediction_head(self.encoder.out_channels, config.skeleton.num_keypoints)
 
     def forward(self, crops: Tensor) -> HeatmapOutput:

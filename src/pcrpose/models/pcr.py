@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pcrpose.files.checks import at_least, one_of
 from pcrpose.models.context import SQUEEZE, ContextAwareModule, SeNorm
-from pcrpose.models.encoders import ENCODER_CELLS, ENCODER_STRIDES, build_encoder
+from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.pose_config import FINEST_STRIDE, PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
 
@@ -17,7 +18,7 @@ class PCRConfig(PoseConfig):
     """A PCR network: encoder, context-aware modules, and the switches of the paper's ablation.
 
     Attributes:
-        encoder: one of `ENCODER_STRIDES`.
+        encoder: one of `ENCODERS`.
         channels: width of each context-aware module of a decoder; how many there are is the paper's K.
         num_decoders: the paper's L, decoders that refine one another's features.
         se: channel context (table 3, "SE").
@@ -48,10 +49,8 @@ class PCRConfig(PoseConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoder not in ENCODER_STRIDES:
-            raise ValueError(f"encoder: expected one of {list(ENCODER_STRIDES)}, found {self.encoder!r}")
-        if self.num_decoders < 1:
-            raise ValueError(f"num_decoders: expected at least 1, found {self.num_decoders}")
+        one_of("encoder", self.encoder, ENCODERS)
+        at_least("num_decoders", self.num_decoders, 1)
         if any(width < SQUEEZE or width % SQUEEZE for width in self.channels):
             raise ValueError(f"channels: expected positive multiples of {SQUEEZE}, found {list(self.channels)}")
         if len(self.channels) < max(1, self.num_upsamplings):
@@ -63,7 +62,7 @@ class PCRConfig(PoseConfig):
     @property
     def coarsest_cell(self) -> int:
         """Of the encoder; an unknown one is refused by its name."""
-        return ENCODER_CELLS.get(self.encoder, super().coarsest_cell)
+        return ENCODERS[self.encoder].coarsest_cell if self.encoder in ENCODERS else super().coarsest_cell
 
     @property
     def modules_per_decoder(self) -> int:
@@ -73,7 +72,7 @@ class PCRConfig(PoseConfig):
     @property
     def num_upsamplings(self) -> int:
         """How many modules double the resolution: from the encoder's stride to 4; they come first."""
-        return (ENCODER_STRIDES[self.encoder] // FINEST_STRIDE).bit_length() - 1
+        return (ENCODERS[self.encoder].stride // FINEST_STRIDE).bit_length() - 1
 
 
 class PCR(PoseModel[PCRConfig]):
@@ -98,7 +97,7 @@ class PCR(PoseModel[PCRConfig]):
 
     def __init__(self, config: PCRConfig) -> None:
         super().__init__(config)
-        self.encoder = build_encoder(config.encoder)
+        self.encoder = ENCODERS[config.encoder].build()
         widths = (self.encoder.out_channels, *config.channels)
         joints = config.skeleton.num_keypoints
         levels = range(config.num_decoders)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
+from pcrpose.files.checks import positive
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Alignment, CropSpec
 from pcrpose.keypoints.heatmap import HeatmapCodec
@@ -66,10 +67,11 @@ class PoseConfig:
         cell = self.coarsest_cell
         if self.input_size.width % cell or self.input_size.height % cell:
             raise ValueError(f"input_size: expected multiples of {cell}, found {self.input_size}")
-        positive = {"sigma": self.sigma, "padding": self.padding, "pixel_std": min(self.pixel_std)}
-        for name, least in (positive | {"blackout": self.blackout}).items():
-            if least is not None and least <= 0:
-                raise ValueError(f"{name}: expected a positive number, found {least}")
+        positive("sigma", self.sigma)
+        positive("padding", self.padding)
+        positive("pixel_std", min(self.pixel_std))
+        if self.blackout is not None:
+            positive("blackout", self.blackout)
 
     @property
     def coarsest_cell(self) -> int:

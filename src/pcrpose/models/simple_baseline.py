@@ -10,8 +10,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pcrpose.files.checks import one_of
 from pcrpose.keypoints.crop import Alignment
-from pcrpose.models.encoders import build_encoder
+from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.encoders.resnet import RESNETS
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel, prediction_head
@@ -32,8 +33,7 @@ class SimpleBaselineConfig(PoseConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoder not in RESNETS:
-            raise ValueError(f"encoder: expected one of {list(RESNETS)}, found {self.encoder!r}")
+        one_of("encoder", self.encoder, RESNETS)
         if min(self.channels) < 1:
             raise ValueError(f"channels: expected positive widths, found {list(self.channels)}")
 
@@ -49,7 +49,7 @@ class SimpleBaseline(PoseModel[SimpleBaselineConfig]):
 
     def __init__(self, config: SimpleBaselineConfig) -> None:
         super().__init__(config)
-        self.encoder = build_encoder(config.encoder)
+        self.encoder = ENCODERS[config.encoder].build()
         widths = (self.encoder.out_channels, *config.channels)
         self.deconv_layers = nn.Sequential(
             *(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pcrpose.models.encoders.efficientnet import EFFICIENTNETS, ConvNorm, EfficientNet, imagenet_weights
+from pcrpose.models.encoders.efficientnet import EFFICIENTNETS, ConvNorm, EfficientNet, from_published
 
 
 def randomised(module: nn.Module) -> nn.Module:
@@ -112,7 +112,7 @@ def test_published_weights_find_their_places(name: str) -> None:
     """Every tensor of the encoder comes from the published block of its place; a cut stage takes the first ones."""
     published = dict(published_tensors())
     encoder = EfficientNet(EFFICIENTNETS[name])
-    encoder.load_state_dict(imagenet_weights(published, encoder))
+    encoder.load_state_dict(from_published(published, encoder))
     own = encoder.state_dict()
     pairs = {
         "stem.conv.weight": "_conv_stem.weight",
@@ -135,4 +135,4 @@ def test_other_weights_are_refused() -> None:
     """The message names the first tensor that is missing."""
     encoder = EfficientNet(EFFICIENTNETS["efficientnet_nano"])
     with pytest.raises(ValueError, match=r"EfficientNet-Lite weights, found no tensor '_conv_stem\.weight'"):
-        imagenet_weights({"conv1.weight": torch.zeros(1)}, encoder)
+        from_published({"conv1.weight": torch.zeros(1)}, encoder)

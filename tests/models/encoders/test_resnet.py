@@ -84,7 +84,7 @@ def test_features_are_a_thirty_second_of_the_crop(name: str) -> None:
     encoder = ResNet(RESNETS[name]).eval()
     for batch in (0, 2):
         features = encoder(torch.zeros(batch, 3, 96, 64))
-        assert features.shape == (batch, encoder.out_channels, 96 // encoder.stride, 64 // encoder.stride)
+        assert features.shape == (batch, encoder.out_channels, 3, 2)
 
 
 @pytest.mark.parametrize("block", [BasicBlock, Bottleneck])

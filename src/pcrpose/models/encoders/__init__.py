@@ -1,31 +1,49 @@
-"""The encoders a model can name, in one explicit table."""
+"""The encoders that a model can name, in one explicit table: a new one is a file beside this one and a row here."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
-from pcrpose.models.encoders.efficientnet import EFFICIENTNETS, EfficientNet
-from pcrpose.models.encoders.hrnet import HRNETS, HRNet
-from pcrpose.models.encoders.mobilenet_v2 import MOBILENETS, MobileNetV2
-from pcrpose.models.encoders.resnet import RESNETS, ResNet
+from pcrpose.models.encoders import efficientnet, hrnet, mobilenet_v2, resnet
+from pcrpose.models.encoders.encoder import Encoder
 
-ENCODER_STRIDES: Mapping[str, int] = MappingProxyType(
-    dict.fromkeys(RESNETS, ResNet.stride)
-    | dict.fromkeys(HRNETS, HRNet.stride)
-    | {name: config.stride for name, config in EFFICIENTNETS.items()}
-    | dict.fromkeys(MOBILENETS, MobileNetV2.stride)
+ENCODERS: Mapping[str, Encoder] = MappingProxyType(
+    {
+        **{
+            name: Encoder(
+                build=partial(resnet.ResNet, config),
+                stride=32,
+                coarsest_cell=32,
+                from_published=resnet.from_published,
+            )
+            for name, config in resnet.RESNETS.items()
+        },
+        **{
+            name: Encoder(
+                build=partial(hrnet.HRNet, config),
+                stride=4,
+                coarsest_cell=32,
+                from_published=hrnet.from_published,
+            )
+            for name, config in hrnet.HRNETS.items()
+        },
+        **{
+            name: Encoder(
+                build=partial(efficientnet.EfficientNet, config),
+                stride=config.stride,
+                coarsest_cell=config.stride,
+                from_published=efficientnet.from_published,
+            )
+            for name, config in efficientnet.EFFICIENTNETS.items()
+        },
+        **{
+            name: Encoder(
+                build=partial(mobilenet_v2.MobileNetV2, config),
+                stride=16,
+                coarsest_cell=32,
+                from_published=mobilenet_v2.from_published,
+            )
+            for name, config in mobilenet_v2.MOBILENETS.items()
+        },
+    }
 )
-# What width and height of a crop have to be multiples of: the coarsest cells inside the encoder.
-ENCODER_CELLS: Mapping[str, int] = MappingProxyType(dict(ENCODER_STRIDES) | dict.fromkeys((*HRNETS, *MOBILENETS), 32))
-
-
-def build_encoder(name: str) -> ResNet | HRNet | EfficientNet | MobileNetV2:
-    """Build an encoder with fresh weights; raises ValueError for a name that is not in `ENCODER_STRIDES`."""
-    if name in RESNETS:
-        return ResNet(RESNETS[name])
-    if name in HRNETS:
-        return HRNet(HRNETS[name])
-    if name in EFFICIENTNETS:
-        return EfficientNet(EFFICIENTNETS[name])
-    if name in MOBILENETS:
-        return MobileNetV2(MOBILENETS[name])
-    raise ValueError(f"encoder: expected one of {list(ENCODER_STRIDES)}, found {name!r}")

@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pcrpose.models.encoders.encoder import EncoderNetwork
+
 NORM_EPSILON = 1e-3  # of the published weights
+PUBLISHED_PARTS = ("_conv_stem.", "_bn0.", "_blocks.", "_conv_head.", "_bn1.", "_fc.")
 
 
 class Stage(NamedTuple):
@@ -134,24 +137,18 @@ class InvertedBottleneck(nn.Module):
         return features + out if self.residual else out
 
 
-class EfficientNet(nn.Module):
-    """An EfficientNet-Lite encoder without its classifier.
-
-    Attributes:
-        stride: crop pixels per feature cell.
-        out_channels: width of the features.
-    """
+class EfficientNet(EncoderNetwork):
+    """An EfficientNet-Lite encoder without its classifier; its features have its configuration's stride."""
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
         self.stem = ConvNorm(3, config.stem_channels, 3, 2)
-        width, blocks = config.stem_channels, []
-        self.stride = 2
+        width, stride, blocks = config.stem_channels, 2, []
         for stage in config.stages:
-            for place in range(stage.blocks):
-                step = stage.stride if place == 0 and self.stride < config.stride else 1
+            for index in range(stage.blocks):
+                step = stage.stride if index == 0 and stride < config.stride else 1
                 blocks.append(InvertedBottleneck(width, stage, step))
-                width, self.stride = stage.channels, self.stride * step
+                width, stride = stage.channels, stride * step
         self.blocks = nn.Sequential(*blocks)
         self.out_channels = width
 
@@ -161,47 +158,55 @@ class EfficientNet(nn.Module):
         return features
 
 
-def imagenet_weights(published: Mapping[str, Tensor], encoder: EfficientNet) -> dict[str, Tensor]:
-    """Rename published EfficientNet-Lite weights to those of an encoder.
+def from_published(published: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Select and rename the encoder's tensors of an EfficientNet-Lite network.
 
     Args:
-        published: state dict with the names that the PyTorch ports share (``_conv_stem``, ``_blocks.0._bn1``, ...).
-        encoder: may be cut short: a stage takes the first blocks of its published one.
-
-    Returns:
-        A state dict for ``encoder``.
+        published: state dict with the names that the PyTorch ports share (``_conv_stem``, ``_blocks.0._bn1``, ...), or
+            with our own.
+        network: may be cut short: a stage takes the first blocks of its published one.
 
     Raises:
-        ValueError: naming the first tensor that is missing.
+        ValueError: naming the first tensor that is missing, or that no such network has.
     """
-    names = {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
-    for place, source in enumerate(_published_places(encoder)):
-        whole = encoder.blocks[place].expand is not None
-        parts = ("expand", "depthwise", "project") if whole else ("depthwise", "project")
-        for number, part in enumerate(parts, 3 - len(parts)):
-            names[f"blocks.{place}.{part}.conv"] = f"_blocks.{source}._{part}_conv"
-            names[f"blocks.{place}.{part}.norm"] = f"_blocks.{source}._bn{number}"
-    renamed = {}
-    for name, own in encoder.state_dict().items():
+    if not isinstance(network, EfficientNet) or "stem.conv.weight" in published:
+        return dict(published)
+    modules = _published_modules(network)
+    tensors = {}
+    for name, own in network.state_dict().items():
         module, _, field = name.rpartition(".")
-        key = f"{names[module]}.{field}"
+        key = f"{modules[module]}.{field}"
         if field == "num_batches_tracked":
-            renamed[name] = own
+            tensors[name] = own
         elif key not in published:
             raise ValueError(f"expected published EfficientNet-Lite weights, found no tensor {key!r}")
         else:
-            renamed[name] = published[key]
-    return renamed
+            tensors[name] = published[key]
+    if strange := [name for name in published if not name.startswith(PUBLISHED_PARTS)]:
+        raise ValueError(f"expected an EfficientNet-Lite, found {strange[0]!r} too")
+    return tensors
 
 
-def _published_places(encoder: EfficientNet) -> list[int]:
-    """Number each block as in the whole network: a stage that is cut short leaves numbers out."""
+def _published_modules(network: EfficientNet) -> dict[str, str]:
+    """Return the published name of every convolution and norm, by our name."""
+    names = {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
+    for index, source in enumerate(_published_indices(network)):
+        whole = network.blocks[index].expand is not None
+        parts = ("expand", "depthwise", "project") if whole else ("depthwise", "project")
+        for number, part in enumerate(parts, 3 - len(parts)):
+            names[f"blocks.{index}.{part}.conv"] = f"_blocks.{source}._{part}_conv"
+            names[f"blocks.{index}.{part}.norm"] = f"_blocks.{source}._bn{number}"
+    return names
+
+
+def _published_indices(network: EfficientNet) -> list[int]:
+    """Return the index of each block in the whole network: a stage that is cut short leaves indices out."""
     counts = Counter(
-        block.project.conv.out_channels for block in encoder.blocks if isinstance(block, InvertedBottleneck)
+        block.project.conv.out_channels for block in network.blocks if isinstance(block, InvertedBottleneck)
     )
-    places: list[int] = []
+    indices: list[int] = []
     start = 0
     for stage in _LITE_0:
-        places += range(start, start + counts[stage.channels])
+        indices += range(start, start + counts[stage.channels])
         start += stage.blocks
-    return places
+    return indices

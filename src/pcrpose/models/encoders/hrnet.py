@@ -5,6 +5,7 @@ Source:
     with the branch at a quarter of the crop's resolution, which is what its pose heads read.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,7 +13,13 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from pcrpose.models.encoders.encoder import EncoderNetwork
 from pcrpose.models.encoders.resnet import BasicBlock, Bottleneck, block_chain
+
+# What stands around published encoders: classifiers, pose heads, and the lower branches after the last exchange.
+SURROUNDINGS = re.compile(
+    r"(fc|classifier|final_layer|incre_modules|downsamp_modules)\.|stage4\.\d+\.fuse_layers\.[1-3]\."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +101,8 @@ class ExchangeModule(nn.Module):
         return fused
 
 
-class HRNet(nn.Module):
-    """The high-resolution encoder.
-
-    Attributes:
-        stride: crop pixels per feature cell, 4.
-        out_channels: width of the features.
-    """
-
-    stride = 4
+class HRNet(EncoderNetwork):
+    """The high-resolution encoder; its features have stride 4."""
 
     def __init__(self, config: HRNetConfig) -> None:
         super().__init__()
@@ -150,3 +150,9 @@ class HRNet(nn.Module):
             sources = [*branches, branches[-1]]
             branches = stage([layer(x) for layer, x in zip(transition, sources, strict=True)])
         return branches[0]
+
+
+def from_published(published: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Select the encoder's tensors of a classifying or a pose HRNet; the published names are ours."""
+    own = network.state_dict()
+    return {name: tensor for name, tensor in published.items() if name in own or not SURROUNDINGS.match(name)}

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pcrpose.models.encoders.encoder import EncoderNetwork
+
 DIVISOR = 8  # published widths are multiples of it
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
@@ -101,18 +103,12 @@ class InvertedResidual(nn.Module):
         return features + out if self.residual else out
 
 
-class MobileNetV2(nn.Module):
-    """A MobileNetV2 encoder without its classifier.
+class MobileNetV2(EncoderNetwork):
+    """A MobileNetV2 encoder without its classifier; its features have stride 16.
 
     The features are two things side by side: the output of the last block of stride 16, where details are, and the
     last 1x1 convolution's output of stride 32, enlarged by 2, where the whole person is.
-
-    Attributes:
-        stride: crop pixels per feature cell.
-        out_channels: width of the features.
     """
-
-    stride = STRIDE
 
     def __init__(self, config: MobileNetV2Config) -> None:
         super().__init__()
@@ -138,3 +134,8 @@ class MobileNetV2(nn.Module):
         coarse = functional.relu6(self.last(self.blocks[self.fine_blocks :](fine)), inplace=True)
         enlarged = functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
         return torch.cat([fine, enlarged], dim=1)
+
+
+def from_published(published: Mapping[str, Tensor], _network: nn.Module) -> dict[str, Tensor]:
+    """Take the tensors under the network's own names; ``examples/convert_movenet.py`` writes such files."""
+    return dict(published)

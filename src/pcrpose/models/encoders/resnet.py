@@ -5,12 +5,18 @@ Source:
     a bottleneck, as in the checkpoints everybody shares. ``resnet_nano`` is ours.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from torch import Tensor, nn
+
+from pcrpose.models.encoders.encoder import EncoderNetwork
+
+# What stands around published encoders: classifiers, and the decoder and head of Simple Baselines.
+SURROUNDINGS = re.compile(r"(fc|classifier|deconv_layers|final_layer)\.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,15 +115,8 @@ def block_chain(
     return nn.Sequential(block(in_channels, channels, stride), *(block(width, channels) for _ in range(count - 1)))
 
 
-class ResNet(nn.Module):
-    """A residual encoder without its classifier.
-
-    Attributes:
-        stride: crop pixels per feature cell, 32.
-        out_channels: width of the features.
-    """
-
-    stride = 32
+class ResNet(EncoderNetwork):
+    """A residual encoder without its classifier; its features have stride 32."""
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
@@ -138,3 +137,8 @@ class ResNet(nn.Module):
         stem = self.maxpool(self.relu(self.bn1(self.conv1(crops))))
         features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(stem))))
         return features
+
+
+def from_published(published: Mapping[str, Tensor], _network: nn.Module) -> dict[str, Tensor]:
+    """Select the encoder's tensors of torchvision's ResNets or of Simple Baselines; the published names are ours."""
+    return {name: tensor for name, tensor in published.items() if not SURROUNDINGS.match(name)}
