@@ -153,7 +153,7 @@ def test_damaged_weights_are_named(kept: int, saved: Path) -> None:
 def test_damaged_configurations_are_named(text: bytes, saved: Path) -> None:
     """A configuration that is no JSON gives one clear error."""
     (saved / "config.json").write_bytes(text)
-    with pytest.raises(ValueError, match=r"config\.json: damaged"):
+    with pytest.raises(ValueError, match=r"config\.json: expected JSON"):
         PCR.from_pretrained(saved)
 
 

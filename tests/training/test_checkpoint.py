@@ -99,19 +99,49 @@ def test_two_crashes_between_the_renames_are_survived(
     assert load_checkpoint(found, model, optimizer, average).step in {1, 2}
 
 
-def test_what_a_crash_left_gets_its_name(model: PCR, tmp_path: Path) -> None:
-    """The newer of the two takes the place of the checkpoint, so that no save removes it half-way."""
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (("last", "last.new", "last.old"), "last"),
+        (("last.new", "last.old"), "last.new"),
+        (("last", "last.old"), "last"),
+        (("last.old",), "last.old"),
+    ],
+)
+def test_which_checkpoint_counts_after_a_crash(
+    left: tuple[str, ...], expected: str, model: PCR, tmp_path: Path
+) -> None:
+    """The one that has its name; without one the newer; it gets the name, so that no save removes it half-way."""
     optimizer, average = stepped(model)
-    for step, name in ((1, "last.old"), (2, "last.new")):
-        save_checkpoint(tmp_path / "last", model, optimizer, average, Progress(step=step))
-        (tmp_path / "last").rename(tmp_path / name)
+    steps = {"last": 7, "last.new": 9, "last.old": 5}
+    for name in left:  # saved apart, because a save clears away what is beside its folder
+        save_checkpoint(tmp_path / name / "last", model, optimizer, average, Progress(step=steps[name]))
+    for name in left:
+        (tmp_path / name).rename(tmp_path / f"around-{name}")
+        (tmp_path / f"around-{name}" / "last").rename(tmp_path / name)
 
+    assert find_checkpoint(tmp_path / "last") == tmp_path / expected
     settle_checkpoint(tmp_path / "last")
 
     assert find_checkpoint(tmp_path / "last") == tmp_path / "last"
-    assert read_progress(tmp_path / "last").step == 2
+    assert read_progress(tmp_path / "last").step == steps[expected]
+
+
+def test_an_unfinished_checkpoint_does_not_count(model: PCR, tmp_path: Path) -> None:
+    """A save that was killed half-way has weights, but no progress: the predecessor is taken."""
+    optimizer, average = stepped(model)
+    save_checkpoint(tmp_path / "last", model, optimizer, average, Progress(step=1))
+    (tmp_path / "last").rename(tmp_path / "last.old")
+    model.save_pretrained(tmp_path / "last.new")
+
+    assert find_checkpoint(tmp_path / "last") == tmp_path / "last.old"
+
+
+def test_nothing_is_settled_where_nothing_is(tmp_path: Path) -> None:
+    """No folder appears."""
     settle_checkpoint(tmp_path / "none")
-    assert not (tmp_path / "none").exists()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_saved_recipe_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "damaged"),
+        ("{", "expected JSON"),
         ("[]", "recipe of version 1"),
         ('{"version": 2, "recipe": "C"}', "recipe of version 1"),
         ('{"version": 1, "recipe": 3}', "recipe of version 1"),

@@ -85,7 +85,7 @@ class ResultsFolder:
             write_text(settings_file, json.dumps(self.settings, indent=2) + "\n")
         if (drawing := self.drawing(file)) is not None and drawn is not None and self.suffix is not None:
             options = FORMATS[self.suffix]
-            write_whole(drawing, lambda part: drawn.save(part, **options))
+            write_whole(drawing, lambda part: drawn.save(part, **options), sync=False)
         record, size = self.record(file), Size.of(image)
         content = {
             "image": _link(file.path, record),
@@ -94,7 +94,7 @@ class ResultsFolder:
             "settings": self._mark,
             "poses": poses.to_dict(),
         }
-        write_text(record, json.dumps(content, allow_nan=False))
+        write_text(record, json.dumps(content, allow_nan=False), sync=False)
 
     @property
     def _mark(self) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.json_file import JsonFile
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator
+from pcrpose.files.json import read_object
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
 from pcrpose.models.loss import LossKind
@@ -186,7 +186,7 @@ def refuse_other_length(folder: Path, epochs: int, *, newest: Path | None = None
     checkpoint = find_checkpoint(folder / "last")
     if checkpoint is None or not (folder / RECORD_FILE).is_file():
         return
-    before = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")).get("epochs")
+    before = read_object(folder / RECORD_FILE).get("epochs")
     if before != epochs:
         model = newest or next((path for path in (folder / "final", folder / "last") if path.is_dir()), checkpoint)
         raise ValueError(

@@ -1,8 +1,6 @@
 """From a name to a folder of weights, and from a folder to checked contents: safetensors and JSON only."""
 
 import difflib
-import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pcrpose.files.atomic import write_together
 from pcrpose.files.digest import file_sha256
+from pcrpose.files.json import read_json
 from pcrpose.models.zoo import ZOO, pretrained_folder
 
 CONFIG_FILE = "config.json"
@@ -107,10 +107,7 @@ def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
         ValueError: if it cannot be read or names no architecture.
     """
     path = _existing(folder, CONFIG_FILE)
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: damaged: {error}") from error
+    config: Any = read_json(path)
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):
         return config.pop("architecture"), config
     raise ValueError(f"{path}: expected an object that names its 'architecture'")
@@ -140,19 +137,15 @@ def _existing(folder: Path, file: str) -> Path:
 
 
 def write_folder(folder: Path, config_text: str, tensors: Mapping[str, Tensor]) -> None:
-    """Write both files elsewhere, then rename: a reader finds all of the new, all of the old, or no configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-        staging = Path(temporary)
-        save_file(
-            {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, staging / WEIGHTS_FILE
-        )
-        (staging / CONFIG_FILE).write_text(config_text, encoding="utf-8")
-        (folder / CONFIG_FILE).unlink(missing_ok=True)  # never new weights beside an old configuration
-        # safetensors lets only the owner read its files
-        (staging / WEIGHTS_FILE).chmod((staging / CONFIG_FILE).stat().st_mode)
-        (staging / WEIGHTS_FILE).replace(folder / WEIGHTS_FILE)
-        (staging / CONFIG_FILE).replace(folder / CONFIG_FILE)
+    """Write both files: a reader finds all of the new, all of the old, or no configuration."""
+    stored = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    write_together(
+        folder,
+        {
+            WEIGHTS_FILE: lambda path: save_file(stored, path),
+            CONFIG_FILE: lambda path: path.write_text(config_text, encoding="utf-8"),
+        },
+    )
 
 
 def load_strictly(module: torch.nn.Module, tensors: Mapping[str, Tensor], source: object) -> None:

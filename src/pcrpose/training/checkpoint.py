@@ -1,10 +1,6 @@
 """Checkpoints: a folder of safetensors and JSON that is whole or not there. Nothing is pickled."""
 
-import contextlib
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pcrpose.files.atomic import write_text
+from pcrpose.files.atomic import interrupted_names, replace_folder, write_text
+from pcrpose.files.json import read_object
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.ema import WeightAverage
 
@@ -49,35 +46,15 @@ def save_checkpoint(
     training = {AVERAGE + name: tensor for name, tensor in average.tensors.items()}
     training |= {MOMENT + name: tensor for name, tensor in optimizer_tensors(model, optimizer).items()}
     contiguous = {name: tensor.detach().clone().contiguous() for name, tensor in training.items()}
-    with replacing(folder) as fresh:
+    with replace_folder(folder) as fresh:
         model.save_pretrained(fresh)
         save_file(contiguous, fresh / TRAINING_FILE)
         write_text(fresh / PROGRESS_FILE, json.dumps(asdict(progress)))  # last: now it is whole
 
 
-@contextlib.contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Give a folder to write into that takes the place of ``folder`` at the end, or is removed after an error."""
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        yield fresh
-        for file in fresh.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)  # a full disk has use for the room
-        raise
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.replace(old)
-    fresh.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def find_checkpoint(folder: Path) -> Path | None:
     """Find the newest whole checkpoint: ``folder``, or what a crash between two renames has left beside it."""
-    for candidate in (folder, folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")):
+    for candidate in (folder, *interrupted_names(folder)):
         if (candidate / PROGRESS_FILE).is_file():
             return candidate
     return None
@@ -109,7 +86,7 @@ def load_checkpoint(folder: Path, model: PoseModel[Any], optimizer: Optimizer, a
 
 def read_progress(folder: Path) -> Progress:
     """Read how far a checkpoint is."""
-    return Progress(**json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8")))
+    return Progress(**read_object(folder / PROGRESS_FILE, what="checkpoint"))
 
 
 def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:

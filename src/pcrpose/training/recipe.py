@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from pcrpose.files.atomic import write_text
+from pcrpose.files.json import read_json
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
 from pcrpose.models.paper_tables import TABLE_3 as NETWORKS
 from pcrpose.models.pose_config import PoseConfig
@@ -195,10 +196,7 @@ def read_recipe(folder: str | Path) -> Recipe:
     path = next((place / RECIPE_FILE for place in (here, here.parent) if (place / RECIPE_FILE).is_file()), None)
     if path is None:
         raise FileNotFoundError(f"{here}: expected {RECIPE_FILE} there or in the folder around it, found none")
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: damaged: {error}") from error
+    content: Any = read_json(path)
     if not isinstance(content, dict) or content.get("version") != VERSION or not isinstance(content.get("recipe"), str):
         raise ValueError(f"{path}: expected a recipe of version {VERSION}, found {str(content)[:80]}")
     try:

@@ -1,6 +1,5 @@
 """Run a recipe: one training after the other, each starting from what the one before has learnt."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pcrpose.data.augment import Augmentation
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.samples import Sample
+from pcrpose.files.json import read_object
 from pcrpose.keypoints.skeleton import AIC_14, Skeleton
 from pcrpose.models.encoder_weights import load_encoder
 from pcrpose.models.hub import describe_weights
@@ -218,7 +218,7 @@ def _refuse_other_runs(folder: Path, recipe: Recipe, beginning: Mapping[str, Any
 
 
 def _refuse_other_beginning(stage: Path, beginning: Mapping[str, Any]) -> None:
-    noted = json.loads((stage / RECIPE_FILE).read_text(encoding="utf-8"))
+    noted = read_object(stage / RECIPE_FILE)
     for name, now in beginning.items():
         then = noted.get(name)
         if not _same_weights(then, now):

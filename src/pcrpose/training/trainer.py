@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
+from pcrpose.files.atomic import replace_folder
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.checkpoint import (
     Progress,
     find_checkpoint,
     load_checkpoint,
-    replacing,
     save_checkpoint,
     settle_checkpoint,
 )
@@ -291,5 +291,5 @@ class Trainer:
         self.processes.first(write)
 
     def _export(self, name: str) -> None:
-        with replacing(self.output_dir / name) as folder:
+        with replace_folder(self.output_dir / name) as folder:
             self.averaged_model().save_pretrained(folder)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pcrpose.data.samples import Sample
 from pcrpose.files.atomic import write_text
+from pcrpose.files.json import read_json
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
@@ -85,12 +86,7 @@ class NegativesFile:
             FileNotFoundError: if there is none.
             ValueError: if it is not JSON, of another version, or an entry lacks a field or has a wrong one.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{path}: no such file of negatives") from error
-        except ValueError as error:  # JSON errors and undecodable bytes alike
-            raise ValueError(f"{path}: expected JSON, found {error}") from error
+        content = read_json(path, what="file of negatives")
         version = content.get("version") if isinstance(content, dict) else None
         if version != VERSION:
             raise ValueError(f"{path}: expected a file of negatives of version {VERSION}, found version {version!r}")

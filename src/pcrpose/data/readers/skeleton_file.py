@@ -1,10 +1,10 @@
 """A skeleton in a JSON file of its own, for data whose annotation file does not say enough."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from pcrpose.data.readers.coco import DEFAULT_SIGMA
+from pcrpose.files.json import read_json
 from pcrpose.keypoints.skeleton import Skeleton
 
 
@@ -18,13 +18,11 @@ def read_skeleton(path: str | Path) -> Skeleton:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not such an object; the message names the file.
     """
+    values = read_json(path, what="skeleton file")
     try:
-        values = json.loads(Path(path).read_bytes())
         if not isinstance(values, Mapping) or not isinstance(values.get("keypoints"), list):
             raise ValueError("expected an object with a list 'keypoints'")  # noqa: TRY004, TRY301 - of the file
         optional = {"bones": [], "sigmas": [DEFAULT_SIGMA] * len(values["keypoints"])}
         return Skeleton.from_dict(optional | dict(values))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such skeleton file") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error

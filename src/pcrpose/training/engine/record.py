@@ -9,6 +9,7 @@ from typing import Any
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.files.atomic import write_text
+from pcrpose.files.json import read_object
 from pcrpose.training.config import TrainConfig
 
 RECORD_FILE = "train_config.json"
@@ -29,7 +30,7 @@ def check_record(folder: Path, config: TrainConfig, dataset: KeypointDataset | M
         FileNotFoundError: if the folder does not say how the run was trained.
     """
     now = json.loads(_text(config, dataset))
-    noted = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    noted = read_object(folder / RECORD_FILE)
     defaults = json.loads(json.dumps(asdict(TrainConfig())))
     if not any(name.startswith("part ") for name in noted):
         defaults = {**now, **defaults}
