@@ -111,10 +111,8 @@ def test_two_writers(tmp_path: Path) -> None:
 def test_files_that_count_together(tmp_path: Path) -> None:
     """All are replaced; what else is in the folder stays."""
     (tmp_path / "card").write_text("mine")
-    for text in ("old", "new"):
-        write_together(
-            tmp_path, {name: lambda part, text=text: part.write_text(text) for name in ("weights", "config")}
-        )
+    write_both(tmp_path, "old")
+    write_both(tmp_path, "new")
 
     assert contents(tmp_path) == {"card": "mine", "weights": "new", "config": "new"}
 
