@@ -35,6 +35,9 @@ class TrainConfig:
         loss: ``"squared_error"`` for ``"gaussian"`` heatmaps, ``"cross_entropy"`` for ``"probability"`` ones.
         auxiliary_weight: factor of the losses of every head but the final one.
         background_weight: of the keypoints of a crop without a person; a person's weigh 1.
+        teacher_weight: factor of the loss against a teacher's heatmaps, where the `Trainer` is given one.
+        teacher_temperature: divides the logarithms of both models' probabilities; above 1 the teacher's lesser peaks
+            count for more. For ``"probability"`` heatmaps only.
         ema_decay: of the averaged weights that are validated and exported; 0 switches averaging off.
         gradient_clip: largest norm of the gradient; None does not clip.
         precision: ``"bf16"`` runs the network in autocast; weights, loss and averages stay float32. ``"fp16"`` does
@@ -66,6 +69,8 @@ class TrainConfig:
     loss: LossKind = "squared_error"
     auxiliary_weight: float = 1.0
     background_weight: float = 1.0
+    teacher_weight: float = 1.0
+    teacher_temperature: float = 1.0
     ema_decay: float = 0.0
     gradient_clip: float | None = None
     precision: Precision = "float32"
@@ -85,6 +90,8 @@ class TrainConfig:
             "accumulate",
             "learning_rate",
             "encoder_rate",
+            "teacher_weight",
+            "teacher_temperature",
             "checkpoint_every",
             "validate_every",
             "log_every",

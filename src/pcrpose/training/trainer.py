@@ -23,6 +23,7 @@ from pcrpose.training.checkpoint import (
     settle_checkpoint,
 )
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.distill import Teacher
 from pcrpose.training.ema import WeightAverage
 from pcrpose.training.engine.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
 from pcrpose.training.engine.examples import draw_examples
@@ -56,11 +57,14 @@ class Trainer:
         config: see `TrainConfig`.
         validate: called in every process with the averaged model in evaluation mode; larger is better. What it gives
             the first process counts. `CocoValidation` shares the images among the processes.
+        teacher: a trained model whose heatmaps are learnt beside the labels, on unlabelled persons too; see `Teacher`
+            and ``teacher_weight``. It is copied. A run goes on only with the teacher it began with.
 
     Raises:
         ImportError: without the ``train`` extra, or without TensorBoard where it is asked for.
         ValueError: if the loss does not fit the heatmaps, the data set's crops or keypoints are not the model's, the
-            device has no such precision, or a batch cannot be shared evenly.
+            teacher's crops or heatmaps are not the model's, the device has no such precision, or a batch cannot be
+            shared evenly.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Trainer:
         config: TrainConfig,
         *,
         validate: Validate | None = None,
+        teacher: PoseModel[Any] | None = None,
     ) -> None:
         self.loss = build_loss(model.config, config)
         check_crops_fit(model, dataset)
@@ -83,6 +88,7 @@ class Trainer:
         self.dataset = dataset
         self.validate = validate
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = None if teacher is None else Teacher(teacher, model.config, config, device)
         if config.sync_batch_norm:
             synchronize_statistics(self.model, device)
         freeze(self.model, config.freeze)
@@ -173,6 +179,9 @@ class Trainer:
                 loss = self.loss(output, batch["keypoints_crop"], batch["keypoint_weights"], batch["is_background"])
                 if share is not None:
                     loss = loss * share
+                if self.teacher is not None:  # a mean over crops, of which all parts have as many
+                    taught = self.teacher.loss(output.final, batch["crop"], batch["is_background"])
+                    loss = loss + taught / len(parts)
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call] # torch leaves it bare
             total += loss.detach()
         if self.log.wants_images:
@@ -251,10 +260,11 @@ class Trainer:
     def _resume(self) -> None:
         """Go on from what the folder holds, or begin; the log is cut back to the checkpoint."""
         last = self.output_dir / "last"
+        sha256 = None if self.teacher is None else self.teacher.sha256
         self.processes.first(lambda: settle_checkpoint(last))
         checkpoint = find_checkpoint(last)
         if checkpoint is not None:
-            check_record(self.output_dir, self.config, self.dataset)
+            check_record(self.output_dir, self.config, self.dataset, teacher=sha256)
             self.progress = load_checkpoint(checkpoint, self.model, self.optimizer, self.average)
             self.scaler.load_state_dict(self.progress.scaler or {})
             logger.info("going on from step %d of %d", self.progress.step, self.total_steps)
@@ -264,7 +274,7 @@ class Trainer:
         if len(set(steps)) > 1:
             raise ValueError(f"{self.output_dir}: every process has to see this folder; they found the steps {steps}")
         if checkpoint is None and self.processes.rank == 0:
-            write_record(self.output_dir, self.config, self.dataset)
+            write_record(self.output_dir, self.config, self.dataset, teacher=sha256)
         self.log.open(self.progress)
 
     def _log(self, values: dict[str, float], *, data_wait: float | None = None) -> None:

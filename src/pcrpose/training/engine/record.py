@@ -17,19 +17,30 @@ RECORD_FILE = "train_config.json"
 FREE = ("num_workers", "log_every", "checkpoint_every", "validate_every", "max_broken", "tensorboard")
 
 
-def write_record(folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset) -> None:
-    """Write how a run is trained, how many samples each of its data sets has, and how they become crops."""
-    write_text(folder / RECORD_FILE, _text(config, dataset))
+def write_record(
+    folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset, *, teacher: str | None = None
+) -> None:
+    """Write how a run is trained, how many samples each of its data sets has, and how they become crops.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        dataset: of the run.
+        teacher: SHA-256 of the teacher's weights, where there is one.
+    """
+    write_text(folder / RECORD_FILE, _text(config, dataset, teacher))
 
 
-def check_record(folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset) -> None:
+def check_record(
+    folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset, *, teacher: str | None = None
+) -> None:
     """Refuse to go on with a run under another configuration; fields that are newer than the run have their defaults.
 
     Raises:
         ValueError: naming what decides the result and is not what it was.
         FileNotFoundError: if the folder does not say how the run was trained.
     """
-    now = json.loads(_text(config, dataset))
+    now = json.loads(_text(config, dataset, teacher))
     noted = read_object(folder / RECORD_FILE)
     defaults = json.loads(json.dumps(asdict(TrainConfig())))
     if not any(name.startswith("part ") for name in noted):
@@ -46,9 +57,11 @@ def check_record(folder: Path, config: TrainConfig, dataset: KeypointDataset | M
         )
 
 
-def _text(config: TrainConfig, dataset: KeypointDataset | MixedDataset) -> str:
+def _text(config: TrainConfig, dataset: KeypointDataset | MixedDataset, teacher: str | None) -> str:
     parts = dataset.datasets if isinstance(dataset, MixedDataset) else (dataset,)
     facts: dict[str, Any] = {**asdict(config), "samples": [len(part) for part in parts]}
+    if teacher is not None:
+        facts["teacher"] = teacher
     for number, part in enumerate(parts, start=1):
         facts |= {f"part {number}: {name}": fact for name, fact in _crops(part).items()}
     return json.dumps(facts, indent=2)
