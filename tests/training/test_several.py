@@ -82,7 +82,7 @@ def test_one_of_two_processes_writes(tmp_path: Path) -> None:
     launch("train", tmp_path, 2)
 
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"best", "final", "last", "log.jsonl", "train_config.json"}
+    assert names - {".lock"} == {"best", "final", "last", "log.jsonl", "train_config.json"}
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == list(range(1, 9))
     assert all(tensor.isfinite().all() for tensor in PCR.from_pretrained(tmp_path / "final").state_dict().values())

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from pcrpose.data.dataset import Item, KeypointDataset
 from pcrpose.data.sampler import SampleKey
+from pcrpose.files.lock import HOLDER_FILE, LOCK_FILE, FolderInUseError
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import HeatmapOutput
 from pcrpose.training import checkpoint
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.engine.faults import plain_errors
-from pcrpose.training.engine.lock import LOCK_FILE, FolderInUseError, locked
+from pcrpose.training.engine.lock import locked
 from pcrpose.training.engine.processes import Processes
 from pcrpose.training.trainer import Trainer
 
@@ -63,7 +64,7 @@ def test_a_dead_worker_is_one_clear_error(
 
     assert "\n" not in str(raised.value)
     assert raised.value.__cause__ is None
-    assert not (tmp_path / LOCK_FILE).exists()
+    assert not (tmp_path / HOLDER_FILE).exists()
 
 
 def test_other_runtime_errors_stay_what_they_are(tmp_path: Path) -> None:
@@ -117,7 +118,7 @@ def test_a_folder_in_use_is_refused(
     with locked(tmp_path, Processes()):
         with pytest.raises(FolderInUseError, match="in use"):
             Trainer(model, dataset, tmp_path, make_config()).train()
-        assert [path.name for path in tmp_path.iterdir()] == [LOCK_FILE]
+        assert {path.name for path in tmp_path.iterdir()} == {LOCK_FILE, HOLDER_FILE}
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
