@@ -195,8 +195,8 @@ def measurement(
         data=data,
         boxes=boxes,
         flip=flip,
-        decode=DECODE,
-        figures={name: figures[name] for name in FIGURES},
+        decoding=DECODE,
+        metrics={name: figures[name] for name in FIGURES},
         intervals=intervals,
         confidence=CONFIDENCE,
     )

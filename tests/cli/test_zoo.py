@@ -6,11 +6,11 @@ import pytest
 
 from pcrpose.cli import zoo as zoo_command
 from pcrpose.cli.main import main
-from pcrpose.models.zoo import ZOO
+from pcrpose.models.zoo import ZOO, conditions
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every model is there with its size, recipe and figures."""
+    """Every model is there with its input, size, recipe and metrics."""
     assert main(["zoo"]) == 0
 
     out = capsys.readouterr().out
@@ -18,7 +18,12 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
         (row,) = (line for line in out.splitlines() if line.startswith(f"{entry.name} "))
         assert f"{entry.parameters / 1e6:.2f} M" in row
         assert row.endswith(entry.recipe)
-        assert [name for name, value in entry.metrics.items() if f"{value:.3f}  {name}\n" not in out] == []
+        assert entry.input_size in row
+        for key, metrics in entry.metrics.items():
+            (measured,) = (
+                line for line in out.splitlines() if line.endswith(": {}, boxes: {}".format(*conditions(key)))
+            )
+            assert measured.strip().startswith(f"AP {metrics['AP'].value:.3f}, AP50 {metrics['AP50'].value:.3f}, ")
 
 
 def test_card(capsys: pytest.CaptureFixture[str]) -> None:

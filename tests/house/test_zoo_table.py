@@ -8,36 +8,41 @@ from pathlib import Path
 
 import pytest
 
-from pcrpose.models.zoo import ZOO, ZooEntry
+from pcrpose.models.zoo import ZOO, Metric, ZooEntry, conditions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/zoo.md")
 MARKED = re.compile(r"(?<=<!-- zoo -->\n).*?(?=<!-- /zoo -->\n)", re.DOTALL)
-HEAD = "| name | network | parameters | GMACs | recipe |\n|---|---|---|---|---|\n"
+DATA = "subset of COCO val2017 (99 images, 303 persons)"
+HEAD = "| name | network | input | parameters | GMACs | recipe | weights |\n|---|---|---|---|---|---|---|\n"
 
 
 def zoo_table() -> str:
-    """Write one row a model, and below what was measured of each."""
+    """Write one row per model, and below what was measured of each."""
     if not ZOO:
         return "No model is released yet.\n"
-    return HEAD + "".join(map(row, ZOO.values())) + "".join(f"\n{figures(entry)}" for entry in ZOO.values())
+    return HEAD + "".join(map(row, ZOO.values())) + "".join(f"\n{results(entry)}" for entry in ZOO.values())
 
 
 def row(entry: ZooEntry) -> str:
     """Write one model's row."""
-    size = f"{entry.parameters / 1e6:.2f} M | {entry.gmacs:.2f}"
-    return f"| `{entry.name}` | {entry.architecture} | {size} | `{entry.recipe}` |\n"
+    size = f"{entry.input_size} | {entry.parameters / 1e6:.2f} M | {entry.gmacs:.2f}"
+    return f"| `{entry.name}` | {entry.architecture} | {size} | `{entry.recipe}` | {entry.license} |\n"
 
 
-def figures(entry: ZooEntry) -> str:
-    """List what was measured of a model, each figure with its data and its interval; narrow columns would hide it."""
-    lines = [f"- {name}: **{value:.3f}**{interval(entry, name)}\n" for name, value in entry.metrics.items()]
-    return f"`{entry.name}`, measured, with 95 % intervals over images:\n\n" + "".join(lines)
+def results(entry: ZooEntry) -> str:
+    """Write what was measured of a model: one row per data set and boxes, one column per metric."""
+    columns = list(dict.fromkeys(name for metrics in entry.metrics.values() for name in metrics))
+    lines = [["data", "boxes", *columns], ["---"] * (2 + len(columns))]
+    for key, metrics in entry.metrics.items():
+        lines.append([*conditions(key), *(cell(metrics[name]) if name in metrics else "" for name in columns)])
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"`{entry.name}`, measured with the mirrored crop averaged in; 95 % intervals over images:\n\n{table}"
 
 
-def interval(entry: ZooEntry, name: str) -> str:
-    """Write how sure a figure is, where that was measured."""
-    return " ({:.3f} to {:.3f})".format(*entry.intervals[name]) if name in entry.intervals else ""
+def cell(metric: Metric) -> str:
+    """Write a metric and both ends of its interval."""
+    return f"**{metric.value:.3f}** ({metric.low:.3f} to {metric.high:.3f})"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -48,21 +53,30 @@ def test_table_is_the_zoo_s(page: str) -> None:
     assert found == [zoo_table()]
 
 
-def test_row_shows_measured_figures() -> None:
-    """Figures come with the name of what they were measured on, and with their intervals."""
+def test_row_shows_measured_metrics() -> None:
+    """Metrics come with what they were measured on and their intervals; one that was not measured has an empty cell."""
     entry = ZooEntry(
         name="tiny",
         architecture="PCR",
         recipe="C",
         summary="",
+        input_size="64x32",
         parameters=2_500_000,
         gmacs=0.25,
-        metrics={"AP on ours": 0.5, "AR on ours": 0.6},
-        intervals={"AP on ours": (0.45, 0.5678)},
+        license="apache-2.0",
+        metrics={
+            "coco-subset-99/annotated": {"AP": Metric(0.5, 0.45, 0.5678), "AR": Metric(0.6, 0.5, 0.7)},
+            "coco-subset-99/yolox-nano": {"AP": Metric(0.4, 0.3, 0.5)},
+        },
     )
 
-    assert row(entry) == "| `tiny` | PCR | 2.50 M | 0.25 | `C` |\n"
-    assert figures(entry).endswith(":\n\n- AP on ours: **0.500** (0.450 to 0.568)\n- AR on ours: **0.600**\n")
+    assert row(entry) == "| `tiny` | PCR | 64x32 | 2.50 M | 0.25 | `C` | apache-2.0 |\n"
+    assert results(entry).splitlines()[2:] == [
+        "| data | boxes | AP | AR |",
+        "| --- | --- | --- | --- |",
+        f"| {DATA} | annotated | **0.500** (0.450 to 0.568) | **0.600** (0.500 to 0.700) |",
+        f"| {DATA} | YOLOX-nano, score 0.05 and above | **0.400** (0.300 to 0.500) |  |",
+    ]
 
 
 if __name__ == "__main__":

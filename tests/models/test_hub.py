@@ -208,7 +208,16 @@ def test_nothing_is_copied_when_something_does_not_fit() -> None:
 def test_an_unknown_name_offers_the_closest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A typo in a pretrained model's name is answered with the names it may have meant."""
     entries = {
-        name: ZooEntry(name=name, architecture="PCR", recipe="C", summary="", parameters=1, gmacs=0.1)
+        name: ZooEntry(
+            name=name,
+            architecture="PCR",
+            recipe="C",
+            summary="",
+            input_size="64x32",
+            parameters=1,
+            gmacs=0.1,
+            license="mit",
+        )
         for name in ("pcr-nano", "pcr-r50", "other")
     }
     monkeypatch.setattr(hub_module, "ZOO", entries)
@@ -222,7 +231,16 @@ def test_a_pretrained_name_is_found_in_the_package(
     tiny_model: PCR, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name of the zoo leads to the folder that ships with the library."""
-    entry = ZooEntry(name="saved", architecture="PCR", recipe="C", summary="", parameters=1, gmacs=0.1)
+    entry = ZooEntry(
+        name="saved",
+        architecture="PCR",
+        recipe="C",
+        summary="",
+        input_size="64x32",
+        parameters=1,
+        gmacs=0.1,
+        license="mit",
+    )
     monkeypatch.setattr(hub_module, "ZOO", {"saved": entry})
     monkeypatch.setattr(hub_module, "pretrained_folder", lambda name: saved.parent / name)
     assert PCR.from_pretrained("saved").config == tiny_model.config

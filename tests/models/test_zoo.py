@@ -12,14 +12,11 @@ from pcrpose.models import hub, zoo
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR
-from pcrpose.models.zoo import ZOO, ZooEntry, list_pretrained, pretrained_folder
+from pcrpose.models.zoo import ZOO, Metric, ZooEntry, conditions, list_pretrained, pretrained_folder
 
-LARGEST_FILE = 8 * 2**20
-
-
-def written_forms(value: float) -> set[str]:
-    """Give the ways in which a card may write a figure between 0 and 1."""
-    return {f"{value:.3f}", f"{value:.4f}", f"{100 * value:.1f}"}
+LARGEST_FILE = 20 * 2**20
+LARGEST_TOTAL = 32 * 2**20
+KEY = "coco-subset-99/annotated"
 
 
 def check_claims(entry: ZooEntry, folder: Path) -> None:
@@ -37,12 +34,15 @@ def check_claims(entry: ZooEntry, folder: Path) -> None:
     assert f"`{entry.recipe}`" in card
     assert entry.summary
     assert entry.data
+    assert str(model.config.input_size) == entry.input_size
+    assert f"license: {entry.license}\n" in card
     assert entry.metrics
-    for name, value in entry.metrics.items():
-        assert any(form in card for form in written_forms(value)), f"the card does not state {name} = {value}"
-    for name, (low, high) in entry.intervals.items():
-        assert low <= entry.metrics[name] <= high
-        assert f"{low:.3f} to {high:.3f}" in card, f"the card does not state the interval of {name}"
+    for key, metrics in entry.metrics.items():
+        (row,) = (line for line in card.splitlines() if line.startswith("| {} | {} | ave".format(*conditions(key))))
+        assert metrics
+        for name, metric in metrics.items():
+            assert metric.low <= metric.value <= metric.high
+            assert str(metric) in row, f"the card does not state {key}, {name} {metric}"
 
 
 @pytest.mark.parametrize("name", list_pretrained())
@@ -62,7 +62,8 @@ def shipped(tiny_model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for name, tensor in load_file(folder / "model.safetensors").items()
     }
     save_file(tensors, folder / "model.safetensors")
-    (folder / "README.md").write_text("Trained by `C`; AP 0.123 (0.100 to 0.200) on nothing.")
+    row = "| {} | {} | averaged in | 0.123 (0.100 to 0.200) |".format(*conditions(KEY))
+    (folder / "README.md").write_text(f"license: apache-2.0\nTrained by `C`.\n{row}\n")
     cost = measure_cost(tiny_model.config)
     entry = ZooEntry(
         name="tiny",
@@ -71,8 +72,9 @@ def shipped(tiny_model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         summary="Small.",
         parameters=cost.parameters,
         gmacs=cost.gmacs,
-        metrics={"AP, nothing": 0.123},
-        intervals={"AP, nothing": (0.1, 0.2)},
+        input_size="64x32",
+        license="apache-2.0",
+        metrics={KEY: {"AP": Metric(0.123, 0.1, 0.2)}},
         data="None.",
     )
     for module in (hub, zoo):
@@ -95,10 +97,13 @@ def test_a_true_entry_passes(shipped: tuple[ZooEntry, Path]) -> None:
         {"parameters": 3},
         {"gmacs": 0.5},
         {"recipe": "ACHU->CH"},
-        {"metrics": {"AP, nothing": 0.124}},
-        {"metrics": {}, "intervals": {}},
-        {"intervals": {"AP, nothing": (0.1, 0.3)}},
-        {"intervals": {"AP, nothing": (0.123, 0.1)}},
+        {"input_size": "32x64"},
+        {"license": "mit"},
+        {"metrics": {}},
+        {"metrics": {KEY: {}}},
+        {"metrics": {KEY: {"AP": Metric(0.124, 0.1, 0.2)}}},
+        {"metrics": {KEY: {"AP": Metric(0.123, 0.1, 0.3)}}},
+        {"metrics": {KEY: {"AP": Metric(0.123, 0.2, 0.1)}}},
         {"data": ""},
     ],
 )
@@ -110,11 +115,25 @@ def test_a_false_entry_fails(lie: dict[str, object], shipped: tuple[ZooEntry, Pa
 
 
 def test_a_file_too_large_fails(shipped: tuple[ZooEntry, Path]) -> None:
-    """Nothing above 8 MiB ships."""
+    """Nothing above 20 MiB ships."""
     entry, folder = shipped
     (folder / "image.png").write_bytes(bytes(LARGEST_FILE + 1))
     with pytest.raises(AssertionError):
         check_claims(entry, folder)
+
+
+def test_the_wheel_stays_light() -> None:
+    """All pretrained models together have at most 32 MiB."""
+    files = [path for name in list_pretrained() for path in pretrained_folder(name).rglob("*")]
+
+    assert sum(path.stat().st_size for path in files) <= LARGEST_TOTAL
+
+
+@pytest.mark.parametrize("key", ["coco-subset-99", "coco-subset-99/guessed", "ours/annotated", ""])
+def test_unknown_conditions_are_refused(key: str) -> None:
+    """A key names a data set and boxes that the zoo describes."""
+    with pytest.raises(ValueError, match=r"metrics: expected one of \['coco-subset-99'.* / one of \['annotated'"):
+        conditions(key)
 
 
 def test_single_precision_fails(shipped: tuple[ZooEntry, Path], tiny_model: PCR) -> None:

@@ -10,11 +10,11 @@ from pcrpose.publishing.measurement import Measurement
 def measurement() -> Measurement:
     """Give one evaluation with annotated boxes."""
     return Measurement(
-        data="subset of a set (9 images, 30 persons)",
+        data="subset of COCO val2017 (99 images, 303 persons)",
         boxes="annotated",
         flip=True,
-        decode="dark",
-        figures={"ap": 0.12345, "ap50": 0.4, "ap75": 0.05, "ar": 0.2, "ap_medium": -1.0},
+        decoding="dark",
+        metrics={"ap": 0.12345, "ap50": 0.4, "ap75": 0.05, "ar": 0.2, "ap_medium": -1.0},
         intervals={
             "ap": Interval(0.1, 0.15),
             "ap50": Interval(0.3, 0.5),

@@ -9,13 +9,13 @@ import PIL.Image
 import pytest
 from huggingface_hub import ModelCard
 
-from pcrpose.evaluation.bootstrap import Interval
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.pcr import PCR, PCRConfig
-from pcrpose.models.zoo import ZooEntry
+from pcrpose.models.zoo import Metric, ZooEntry
 from pcrpose.publishing.card import Card, License, Training, TrainingData, write_card
 from pcrpose.publishing.measurement import Measurement
 
+KEY, OTHER_KEY = "coco-subset-99/annotated", "coco-subset-99/yolox-nano"
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -37,8 +37,9 @@ def card(config: PCRConfig, measurement: Measurement) -> Card:
             summary="Smaller than small.",
             parameters=2_870_410,
             gmacs=0.2538,
-            metrics={"AP on a subset": 0.123},
-            intervals={"AP on a subset": (0.1, 0.15)},
+            input_size="64x32",
+            license="other",
+            metrics={"coco-subset-99/annotated": {"AP": Metric(0.123, 0.1, 0.15), "AR": Metric(0.2, 0.15, 0.25)}},
             data="Two sets.",
         ),
         config=config,
@@ -63,7 +64,7 @@ def card(config: PCRConfig, measurement: Measurement) -> Card:
 
 
 def test_the_hub_reads_its_metadata(card: Card) -> None:
-    """License, library, task, tags, data sets and every figure come out of the front matter as they went in."""
+    """License, library, task, tags, data sets and every metric come out of the front matter as they went in."""
     data: Any = ModelCard(str(card)).data  # its fields are declared in no class
 
     assert (data.license, data.license_name) == ("other", "research-use-with-citation")
@@ -75,13 +76,17 @@ def test_the_hub_reads_its_metadata(card: Card) -> None:
         ("AP (boxes: annotated; with the mirrored crop)", 0.123),
         ("AP50 (boxes: annotated; with the mirrored crop)", 0.4),
     ]
-    assert {result.dataset_name for result in data.eval_results} == {"subset of a set (9 images, 30 persons)"}
+    assert {result.dataset_name for result in data.eval_results} == {"subset of COCO val2017 (99 images, 303 persons)"}
     assert len(data.eval_results) == 8
 
 
 def test_a_plain_license_needs_no_name(card: Card) -> None:
     """The Hub knows common licenses by their identifier; no empty keys are written."""
-    plain = dataclasses.replace(card, license=License(identifier="apache-2.0", terms="Do what Apache-2.0 allows."))
+    plain = dataclasses.replace(
+        card,
+        entry=dataclasses.replace(card.entry, license="apache-2.0"),
+        license=License(identifier="apache-2.0", terms="Do what Apache-2.0 allows."),
+    )
     plain = dataclasses.replace(plain, training=dataclasses.replace(card.training, data=card.training.data[1:]))
 
     head = str(plain).split("---")[1]
@@ -95,13 +100,13 @@ def test_a_plain_license_needs_no_name(card: Card) -> None:
     "stated",
     [
         "# pcr-tiny\n\nSmaller than small.\n\nPCR: 17 keypoints (COCO_17) from a 64x32 (height x width) crop",
-        "of one person, 2.87 M parameters, 0.25 GMACs a crop.\n",
+        "of one person, 2.87 M parameters, 0.25 GMACs per crop.\n",
         "## Intended use\n\nFor finding the keypoints",
         "do not decide anything about a person",
         "95 % intervals, bootstrap over images.",
         "Decoding: `dark`.",
         "| data | boxes | mirrored crop | AP | AP50 | AP75 | AR |\n|",
-        "| subset of a set (9 images, 30 persons) | annotated | averaged in | 0.123 (0.100 to 0.150) | 0.400",
+        "| subset of COCO val2017 (99 images, 303 persons) | annotated | averaged in | 0.123 (0.100 to 0.150) | 0.400",
         "| 0.400 (0.300 to 0.500) | 0.050 (0.000 to 0.100) | 0.200 (0.150 to 0.250) |\n",
         r"| a detector's \| rough | no | 0.123",
         "Recipe `AC`. A stands for Leeds here.\n\nSeed 7, 46 epochs, 630,000 crops seen.\n",
@@ -112,7 +117,7 @@ def test_a_plain_license_needs_no_name(card: Card) -> None:
     ],
 )
 def test_it_states_what_a_user_needs(stated: str, card: Card) -> None:
-    """Use, figures with data, boxes and interval, training, terms, limits: each where it belongs."""
+    """Use, metrics with data, boxes and interval, training, terms, limits: each where it belongs."""
     assert stated in str(card)
 
 
@@ -178,7 +183,7 @@ def test_missing_things_are_missing(card: Card, tmp_path: Path) -> None:
 
 
 def test_what_a_card_must_say_is_asked_for(card: Card, measurement: Measurement) -> None:
-    """No figures, no data, no limits, or intervals that do not mean the same."""
+    """No measurements, no data, no limits, or intervals that do not mean the same."""
     no_data = dataclasses.replace(card.training, data=())
     lacking: list[tuple[str, dict[str, Any]]] = [
         ("card of pcr-tiny: expected measurements, found none", {"measurements": ()}),
@@ -194,12 +199,17 @@ def test_what_a_card_must_say_is_asked_for(card: Card, measurement: Measurement)
             dataclasses.replace(card, **changes)
 
 
-def test_the_zoo_may_claim_only_what_is_shown(card: Card) -> None:
-    """A metric or an interval of the entry that is in no row of the table is refused."""
-    for changes, message in (
-        ({"metrics": {"AP": 0.124}}, "pcr-tiny: AP, 0.124, is measured nowhere"),
-        ({"intervals": {"AP": Interval(0.1, 0.151)}}, "pcr-tiny: interval of AP, 0.100 to 0.151, is measured nowhere"),
-    ):
-        entry = dataclasses.replace(card.entry, **changes)
+def test_the_zoo_may_claim_only_what_is_measured(card: Card) -> None:
+    """A license, metric or end of an interval that is not the card's is refused, and other boxes are other rows."""
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"metrics": {KEY: {"AP": Metric(0.124, 0.1, 0.15)}}}, r"annotated: AP 0\.124 \(.*\) is not measured"),
+        ({"metrics": {KEY: {"AP": Metric(0.123, 0.1, 0.151)}}}, r"AP 0\.123 \(0\.100 to 0\.151\) is not measured"),
+        ({"metrics": {KEY: {"AP50": Metric(0.123, 0.1, 0.15)}}}, "AP50 0"),
+        ({"metrics": {KEY: {"PCK": Metric(0.123, 0.1, 0.15)}}}, "PCK 0"),
+        ({"metrics": {OTHER_KEY: {"AP": Metric(0.123, 0.1, 0.15)}}}, r"yolox-nano: AP .* is not measured, found \{\}"),
+        ({"license": "mit"}, "pcr-tiny: license: expected 'other', found 'mit'"),
+    ]
+    for change, message in changes:
+        entry = dataclasses.replace(card.entry, **change)
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(card, entry=entry)

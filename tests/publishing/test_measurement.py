@@ -1,4 +1,4 @@
-"""Measurements keep their figures and intervals together, on the way through JSON too."""
+"""Measurements keep their metrics and intervals together, on the way through JSON too."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from pcrpose.publishing.measurement import Measurement, read_measurements
 def test_json_and_back(measurement: Measurement, tmp_path: Path) -> None:
     """What is read is what was written; what else the file says does not matter."""
     other = dataclasses.replace(measurement, flip=False, boxes="detected", confidence=0.9)
-    path = tmp_path / "figures.json"
+    path = tmp_path / "metrics.json"
     path.write_text(json.dumps({"model": "tiny", "measurements": [measurement.to_dict(), other.to_dict()]}))
 
     assert read_measurements(path) == (measurement, other)
@@ -24,13 +24,13 @@ def test_json_and_back(measurement: Measurement, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"figures": {"ap": 0.1, "ap50": 0.2, "ap75": 0.3}}, r"figures: expected \['ap', 'ap50', 'ap75', 'ar'\]"),
+        ({"metrics": {"ap": 0.1, "ap50": 0.2, "ap75": 0.3}}, r"metrics: expected \['ap', 'ap50', 'ap75', 'ar'\]"),
         ({"intervals": {}}, r"intervals: expected .* found \[\]"),
-        ({"figures": {"ap": 0.1, "ap50": 0.2, "ap75": 0.3, "ar": 0.1, "pck": 1.0}}, "figures: expected .*'pck'"),
+        ({"metrics": {"ap": 0.1, "ap50": 0.2, "ap75": 0.3, "ar": 0.1, "pck": 1.0}}, "metrics: expected .*'pck'"),
     ],
 )
-def test_every_shown_figure_needs_its_interval(changes: dict[str, Any], message: str, measurement: Measurement) -> None:
-    """A figure or an interval that the card shows must be there, and none that COCO does not know."""
+def test_every_shown_metric_needs_its_interval(changes: dict[str, Any], message: str, measurement: Measurement) -> None:
+    """A metric or an interval that the card shows must be there, and none that COCO does not know."""
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(measurement, **changes)
 

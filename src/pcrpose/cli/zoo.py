@@ -3,8 +3,9 @@
 import argparse
 import difflib
 import sys
+from collections.abc import Mapping
 
-from pcrpose.models.zoo import ZOO, ZooEntry, pretrained_folder
+from pcrpose.models.zoo import ZOO, Metric, ZooEntry, conditions, pretrained_folder
 
 HELP = "list the pretrained models, or print the card of one"
 EPILOG = """\
@@ -15,7 +16,7 @@ examples:
 exit codes: 0 all is well; 2 there is no such model
 """
 CARD_FILE = "README.md"
-_ROW = "{:<14} {:<20} {:>10} {:>6}  {}\n"
+_ROW = "{:<14} {:<20} {:<8} {:>10} {:>6}  {}\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,21 +32,29 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _table() -> str:
-    rows = [_ROW.format("name", "network", "parameters", "GMACs", "recipe")]
+    rows = [_ROW.format("name", "network", "input", "parameters", "GMACs", "recipe")]
     for entry in ZOO.values():
         size = f"{entry.parameters / 1e6:.2f} M"
-        rows.append(_ROW.format(entry.name, entry.architecture, size, f"{entry.gmacs:.2f}", entry.recipe))
+        rows.append(
+            _ROW.format(entry.name, entry.architecture, entry.input_size, size, f"{entry.gmacs:.2f}", entry.recipe)
+        )
         rows.append(_details(entry))
     return "".join(rows)
 
 
 def _details(entry: ZooEntry) -> str:
-    lines = [entry.summary, *(f"{value:.3f}  {name}" for name, value in entry.metrics.items())]
+    lines = [entry.summary, *(_measured(key, metrics) for key, metrics in entry.metrics.items())]
     return "".join(f"    {line}\n" for line in lines)
 
 
+def _measured(key: str, metrics: Mapping[str, Metric]) -> str:
+    where = conditions(key)
+    values = ", ".join(f"{name} {metric.value:.3f}" for name, metric in metrics.items())
+    return f"{values}: {where.data}, boxes: {where.boxes}"
+
+
 def _card(name: str) -> str:
-    """Give a model's card without its head, which is for machines."""
+    """Return a model's card without its head, which is for machines."""
     if name not in ZOO:
         close = difflib.get_close_matches(name.lower(), ZOO, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

@@ -1,1 +1,1 @@
-"""What is shown of the pretrained models: figures, images, cards."""
+"""What is published beside a model's weights: measurements and the model card."""

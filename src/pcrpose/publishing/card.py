@@ -1,7 +1,8 @@
 """A model's card: what it is for, how to use it, what was measured, what it was trained on and on what terms.
 
-A card is written from values, and refuses what the values do not bear out: a figure without an interval, a claim of the
-zoo that no measurement shows, an image that is not there. ``benchmarks/zoo_figures.py`` writes the measurements.
+A card is built from values, and raises where they do not bear it out: a claim of the zoo that no measurement shows, an
+image that is not there. ``benchmarks/zoo_figures.py`` writes the measurements, ``benchmarks/zoo_cards.py`` the cards of
+the models that ship.
 """
 
 import json
@@ -12,10 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from pcrpose.evaluation.bootstrap import Interval
 from pcrpose.files.atomic import write_text
 from pcrpose.models.pose_config import PoseConfig
-from pcrpose.models.zoo import ZooEntry
+from pcrpose.models.zoo import Conditions, Metric, ZooEntry, conditions
 from pcrpose.publishing.measurement import SHOWN, Measurement
 
 CARD_FILE = "README.md"
@@ -91,7 +91,7 @@ class Card:
     Attributes:
         entry: the model in the zoo.
         config: the model's.
-        measurements: rows of the table of figures.
+        measurements: rows of the table of results.
         training: how it was trained, and on what.
         license: of the weights.
         lacks: what is known to be missing or weak, one sentence each; at least one.
@@ -101,7 +101,7 @@ class Card:
 
     Raises:
         ValueError: if there is no measurement, no data set or nothing that the model lacks, if intervals of
-            different confidence meet, or if a metric or interval of the entry is not among those shown.
+            different confidence meet, or if the license or a metric of the entry is not that of the card.
     """
 
     entry: ZooEntry
@@ -128,14 +128,16 @@ class Card:
         self._check_claims()
 
     def _check_claims(self) -> None:
-        """Refuse what the zoo says and no measurement shows."""
-        shown = {f"{row.figures[key]:.3f}" for row in self.measurements for key in SHOWN.values()}
-        shown |= {str(row.intervals[key]) for row in self.measurements for key in SHOWN.values()}
-        claims = [(name, f"{value:.3f}") for name, value in self.entry.metrics.items()]
-        claims += [(f"interval of {name}", str(Interval(*ends))) for name, ends in self.entry.intervals.items()]
-        for name, claim in claims:
-            if claim not in shown:
-                raise ValueError(f"{self.entry.name}: {name}, {claim}, is measured nowhere; found {sorted(shown)}")
+        """Raise ValueError for what the zoo says and the measurements do not."""
+        entry = self.entry
+        if entry.license != self.license.identifier:
+            raise ValueError(f"{entry.name}: license: expected {self.license.identifier!r}, found {entry.license!r}")
+        measured = {Conditions(row.data, row.boxes): _results(row) for row in self.measurements if row.flip}
+        for key, metrics in entry.metrics.items():
+            results = measured.get(conditions(key), {})
+            for name, metric in metrics.items():
+                if str(results.get(name)) != str(metric):
+                    raise ValueError(f"{entry.name}: {key}: {name} {metric} is not measured, found {results}")
 
     def __str__(self) -> str:
         """Write the card: the Hub's metadata, then Markdown."""
@@ -152,7 +154,7 @@ class Card:
             tags=_TAGS,
             datasets=[source.hub_id for source in self.training.data if source.hub_id] or None,
             model_name=self.entry.name,
-            eval_results=[result for measurement in self.measurements for result in _results(measurement)],
+            eval_results=[result for measurement in self.measurements for result in _hub_results(measurement)],
         )
 
     def _paragraphs(self) -> Iterator[str]:
@@ -162,14 +164,14 @@ class Card:
         yield (
             f"{entry.architecture}: {config.skeleton.num_keypoints} keypoints ({config.skeleton.name}) from a "
             f"{config.input_size} (height x width) crop of one person, {entry.parameters / 1e6:.2f} M parameters, "
-            f"{entry.gmacs:.2f} GMACs a crop."
+            f"{entry.gmacs:.2f} GMACs per crop."
         )
         if self.image is not None:
             yield f"![Poses that {entry.name} found](<{self.image}>)"
         yield "## Intended use"
         yield self.intended_use
         yield from _how_to_use(self.load_as or entry.name)
-        yield from _figures(self.measurements)
+        yield from _tabulate(self.measurements)
         yield from self._origin()
         yield "## Limits"
         yield "\n".join(f"- {limit}" for limit in (*self.lacks, *_USUAL_LIMITS))
@@ -208,8 +210,8 @@ def write_card(folder: str | Path, card: Card) -> Path:
     return target
 
 
-def _results(measurement: Measurement) -> Iterator[EvalResult]:
-    """Give the figures as the Hub shows them beside a model."""
+def _hub_results(measurement: Measurement) -> Iterator[EvalResult]:
+    """Yield the metrics as the Hub shows them beside a model."""
     condition = f"boxes: {measurement.boxes}; {'with' if measurement.flip else 'without'} the mirrored crop"
     for column, key in SHOWN.items():
         yield EvalResult(
@@ -218,7 +220,7 @@ def _results(measurement: Measurement) -> Iterator[EvalResult]:
             dataset_name=measurement.data,
             metric_type=key,
             metric_name=f"{column} ({condition})",
-            metric_value=round(measurement.figures[key], 3),
+            metric_value=round(measurement.metrics[key], 3),
         )
 
 
@@ -236,23 +238,26 @@ poses.draw(image).save("poses.png")
     yield "A box is left, top, right, bottom of one person, in pixels; so are x and y of `poses.keypoints`."
 
 
-def _figures(measurements: tuple[Measurement, ...]) -> Iterator[str]:
-    yield "## Figures"
-    decodings = " and ".join(sorted({f"`{measurement.decode}`" for measurement in measurements}))
+def _tabulate(measurements: tuple[Measurement, ...]) -> Iterator[str]:
+    yield "## Results"
+    decodings = " and ".join(sorted({f"`{measurement.decoding}`" for measurement in measurements}))
     yield (
         f"In brackets: {100 * measurements[0].confidence:g} % intervals, bootstrap over images. "
         "None of the images was trained on.\n"
-        "Figures on a part of a data set do not compare with published ones on the whole. "
+        "Results on a part of a data set do not compare with published ones on the whole. "
         f"Decoding: {decodings}."
     )
     head = ["data", "boxes", "mirrored crop", *SHOWN]
-    rows = [[row.data, row.boxes, "averaged in" if row.flip else "no", *_cells(row)] for row in measurements]
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [head, ["---"] * len(head)]
+    for row in measurements:
+        mirrored = "averaged in" if row.flip else "no"
+        lines.append([row.data, row.boxes, mirrored, *map(str, _results(row).values())])
     yield "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
-def _cells(measurement: Measurement) -> list[str]:
-    return [f"{measurement.figures[key]:.3f} ({measurement.intervals[key]})" for key in SHOWN.values()]
+def _results(measurement: Measurement) -> dict[str, Metric]:
+    """Return the metrics of `SHOWN` with their intervals, by column."""
+    return {column: Metric(measurement.metrics[key], *measurement.intervals[key]) for column, key in SHOWN.items()}
 
 
 def _source_line(source: TrainingData) -> str:

@@ -1,4 +1,4 @@
-"""One evaluation of a model with the intervals of its figures, and the JSON that carries it to the model's card."""
+"""One evaluation of a model with the intervals of its metrics, and the JSON that carries it to the model's card."""
 
 import json
 from collections.abc import Mapping
@@ -20,25 +20,25 @@ class Measurement:
             never trained on: the card says so.
         boxes: whose boxes: ``"annotated"``, or the detector's name.
         flip: whether the heatmaps of the mirrored crop were averaged in.
-        decode: how peaks became coordinates, see `HeatmapCodec`.
-        figures: by their names in `CocoMetrics`; those of `SHOWN` at least.
-        intervals: of the same figures, by `bootstrap_interval`.
+        decoding: how peaks became coordinates, see `HeatmapCodec`.
+        metrics: by their names in `CocoMetrics`; those of `SHOWN` at least.
+        intervals: of the same metrics, by `bootstrap_interval`.
         confidence: of the intervals.
 
     Raises:
-        ValueError: if a figure that is shown, or its interval, is missing or unknown.
+        ValueError: if a metric that is shown, or its interval, is missing or unknown.
     """
 
     data: str
     boxes: str
     flip: bool
-    decode: str
-    figures: Mapping[str, float]
+    decoding: str
+    metrics: Mapping[str, float]
     intervals: Mapping[str, Interval]
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        for kind, values in (("figures", self.figures), ("intervals", self.intervals)):
+        for kind, values in (("metrics", self.metrics), ("intervals", self.intervals)):
             missing, unknown = set(SHOWN.values()) - set(values), set(values) - set(FIGURES)
             if missing or unknown:
                 raise ValueError(

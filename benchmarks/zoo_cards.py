@@ -1,0 +1,95 @@
+"""Write the cards of the models that ship, from the zoo, their measurements and what is said here.
+
+python benchmarks/zoo_cards.py
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcrpose.models.load import load_model
+from pcrpose.models.zoo import ZOO, pretrained_folder
+from pcrpose.publishing.card import Card, License, Training, TrainingData, write_card
+from pcrpose.publishing.measurement import read_measurements
+
+BENCHMARKS = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of a model and stands nowhere else.
+
+    Attributes:
+        measurements: file in this folder.
+        training: how it was trained, and on what.
+        license: of the weights.
+        lacks: what is known to be weak, by looking at its best and worst persons.
+    """
+
+    measurements: str
+    training: Training
+    license: License
+    lacks: tuple[str, ...]
+
+
+FACTS: Mapping[str, Facts] = {
+    "pcr-nano": Facts(
+        measurements="zoo_figures.json",
+        training=Training(
+            method="""\
+C is a part of COCO train2017. An ImageNet encoder (EfficientNet-Lite0 without its last two blocks, features of stride 16), two
+context-aware modules of 128 and 96 channels and an auxiliary head. Spatial cross-entropy (`heatmaps="probability"`, ours) in the place of
+the paper's squared error, Muon in the place of Adam, averaged weights; the published augmentation with rotations up to 60 degrees in
+the place of 90, and mild changes of color. 14 epochs of 128x96 crops, then 17 of 192x144 (`examples/train_pcr_nano.py`), cosine
+schedules; the stem, the first two blocks, all depthwise filters and the encoder's statistics stayed those of ImageNet.""",  # noqa: E501 - Markdown
+            data=(
+                TrainingData(
+                    name="A part of COCO train2017",
+                    extent="8,129 persons in 3,069 images, most of them shrunk to a short side of 256 pixels",
+                    terms="annotations CC BY 4.0; images under the terms of Flickr",
+                    citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
+                ),
+                TrainingData(
+                    name="ImageNet (ILSVRC 2012)",
+                    extent="through the published weights of EfficientNet-Lite0",
+                    terms="the weights are Apache-2.0; the images are for non-commercial research",
+                    citation="Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, "
+                    "ICML 2019",
+                ),
+            ),
+            seed=0,
+            epochs=31,
+            crops=251_968,
+        ),
+        license=License(identifier="apache-2.0", terms="Apache-2.0; what they were trained on has the terms above."),
+        lacks=(
+            "In a crowd it may draw a neighbor in front or beside: most of the worst ten of 269 persons are such.",
+            "Left and right get swapped, or both sides fall together: of people from behind, sitting, or cut off.",
+            "Wrists and ankles are found less often than heads and shoulders; a covered face is a guess.",
+            "It was trained on 8,129 persons, a twentieth of COCO's: models trained on all of it are far better.",
+        ),
+    ),
+}
+
+
+def build_card(name: str) -> Card:
+    """Build the card of a model that ships."""
+    facts = FACTS[name]
+    return Card(
+        entry=ZOO[name],
+        config=load_model(name).config,
+        measurements=read_measurements(BENCHMARKS / facts.measurements),
+        training=facts.training,
+        license=facts.license,
+        lacks=facts.lacks,
+    )
+
+
+def main() -> None:
+    """Write every card beside its weights."""
+    for name in FACTS:
+        print(write_card(pretrained_folder(name), build_card(name)))
+
+
+if __name__ == "__main__":
+    main()
