@@ -1,6 +1,7 @@
 """The command line as a whole: help, exit codes, messages, logging."""
 
 import argparse
+import io
 import json
 import logging
 import re
@@ -16,8 +17,17 @@ import pytest
 from pcrpose.cli import main as command_line
 from pcrpose.cli import zoo
 from pcrpose.cli.main import COMMANDS, load_command, main
+from pcrpose.cli.progress import ProgressLine
 
 HEAVY = {"torch", "numpy", "scipy", "PIL", "pycocotools", "huggingface_hub", "accelerate", "onnxruntime"}
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Claim to be one."""
+        return True
 
 
 @pytest.fixture
@@ -237,11 +247,27 @@ def test_logging(
     assert logging.getLogger("pcrpose").handlers == []
 
 
-def test_messages_cover_the_progress_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a terminal a message begins at the left and wipes what stood there."""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+def test_messages_stand_above_a_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal the bar makes way for a message and is shown again below it."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "60")
 
-    with command_line.logging_to_stderr(verbose=False):
+    with command_line.logging_to_stderr(verbose=False), ProgressLine(4) as progress:
         logging.getLogger("pcrpose").warning("short")
+        progress.advance()
 
-    assert capsys.readouterr().err == f"\r{'warning: short':<79}\n"
+    shown = [text for text in stream.getvalue().split("\r") if text.strip()]
+    assert "0/4" in shown[0]
+    assert shown[1] == "warning: short\n"
+    assert "0/4" in shown[2]
+
+
+def test_messages_are_the_same_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where stderr is no terminal a message is a line, and nothing more."""
+    with command_line.logging_to_stderr(verbose=False):
+        progress = ProgressLine(4)
+        logging.getLogger("pcrpose").warning("short")
+        progress.advance()
+
+    assert capsys.readouterr().err == "warning: short\n"

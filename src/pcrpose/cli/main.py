@@ -13,9 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn, Protocol
-
-from pcrpose.cli.progress import LINE_WIDTH
+from typing import NoReturn, Protocol, TextIO
 
 USAGE, INTERRUPTED, READER_GONE = 2, 130, 141  # 0 and 1 are the commands' own
 EXPECTED_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
@@ -195,18 +193,27 @@ def _told(error: Exception) -> str:
 
 
 class _LineFormatter(logging.Formatter):
-    """One line a message, wide enough to cover a progress line that stands where it is written."""
+    """One line per message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}"
-        return f"\r{line:<{LINE_WIDTH}}" if sys.stderr.isatty() else line
+        return f"{record.levelname.lower()}: {' '.join(record.getMessage().split())}"
+
+
+class _AboveBars(logging.StreamHandler[TextIO]):
+    """Write above a progress bar, where one is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
 
 
 @contextlib.contextmanager
 def logging_to_stderr(*, verbose: bool) -> Iterator[None]:
     """Show what the library logs, one line a message: warnings, and with ``verbose`` what it does as well."""
     logger = logging.getLogger("pcrpose")
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _AboveBars(sys.stderr)
     handler.setFormatter(_LineFormatter())
     before = logger.level
     logger.setLevel(logging.INFO if verbose else logging.WARNING)

@@ -1,43 +1,38 @@
-"""A line on stderr that says how far the work is, how fast it goes and how long it will take."""
+"""Progress of work on images: a bar on a terminal, one line at the end everywhere."""
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self, TextIO, TypeVar
+from typing import Self, TypeVar
+
+from tqdm import tqdm
 
 T = TypeVar("T")
 
-LINE_WIDTH = 79
-_REFRESH_SECONDS = 0.1
-
 
 class ProgressLine:
-    """Count images and persons; rewritten in place on a terminal, elsewhere written once, at the end.
+    """Count images and persons; the bar is shown on a terminal only.
 
     Args:
         total: how many images there are.
-        label: what is being done, where that needs saying.
-        stream: to write to; by default stderr as it is now.
-        clock: gives seconds, from any beginning.
+        label: what is being done, where that needs saying; as ``"poses: "``.
     """
 
-    def __init__(
-        self,
-        total: int,
-        *,
-        label: str = "",
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, total: int, *, label: str = "") -> None:
         self.total = total
         self.label = label
         self.images = 0
         self.persons = 0
-        self._stream = sys.stderr if stream is None else stream
-        self._clock = clock
-        self._start = clock()
-        self._shown = self._start
+        self._start = time.monotonic()
+        self._bar = tqdm(
+            total=total,
+            desc=label.removesuffix(": ") or None,
+            unit="image",
+            leave=False,
+            dynamic_ncols=True,
+            disable=None,  # unless stderr is a terminal
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -45,11 +40,10 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.write(f"{self._clear()}{self}, {_minutes(self.seconds)}\n")
-        self._stream.flush()
-
-    def __str__(self) -> str:
-        return f"{self.label}{self.images}/{counted(self.total, 'image')}, {self.results}"
+        self._bar.close()
+        done = f"{self.label}{self.images}/{counted(self.total, 'image')}"
+        sys.stderr.write(f"{done}, {self.results}, {tqdm.format_interval(self.seconds)}\n")
+        sys.stderr.flush()
 
     @property
     def results(self) -> str:
@@ -59,40 +53,27 @@ class ProgressLine:
     @property
     def seconds(self) -> float:
         """Time since the beginning."""
-        return self._clock() - self._start
+        return time.monotonic() - self._start
 
     @property
     def rate(self) -> float:
-        """Persons a second so far."""
+        """Persons per second so far."""
         return self.persons / self.seconds if self.seconds > 0 else 0.0
 
     def advance(self, *, images: int = 1, persons: int = 0) -> None:
         """Count more work done."""
         self.images += images
         self.persons += persons
-        if self._stream.isatty() and self._clock() - self._shown >= _REFRESH_SECONDS:
-            self._shown = self._clock()
-            left = self.seconds * (self.total - self.images) / max(self.images, 1)
-            self._stream.write(f"{self._clear()}{self}, {_minutes(left)} left")
-            self._stream.flush()
+        self._bar.set_postfix_str(self.results, refresh=False)
+        self._bar.update(images)
 
     def watch(self, items: Iterable[T], persons: Iterable[int]) -> Iterator[T]:
-        """Hand items on, counting each with its persons once the next one is asked for."""
+        """Yield items, counting each with its persons once the next one is asked for."""
         for item, count in zip(items, persons, strict=True):
             yield item
             self.advance(persons=count)
-
-    def _clear(self) -> str:
-        return f"\r{'':{LINE_WIDTH}}\r" if self._stream.isatty() else ""
 
 
 def counted(number: int, what: str) -> str:
     """Write as 1 image, 2 images."""
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _minutes(seconds: float) -> str:
-    """Write as 0:07, 12:30 or 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

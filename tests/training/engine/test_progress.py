@@ -1,9 +1,12 @@
-"""The line on the terminal."""
+"""The bar on the terminal."""
 
 import io
+import sys
+import threading
 
 import pytest
 
+from pcrpose.training.engine import progress as module
 from pcrpose.training.engine.progress import ProgressLine
 
 
@@ -15,56 +18,59 @@ class Terminal(io.StringIO):
         return True
 
 
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        """Give the time."""
-        return self.now
-
-
-def test_the_line_tells_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two steps of 32 persons a second; 96 of 100 steps are left after four. A narrow terminal shows its beginning."""
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Stand for stderr, wide enough, refreshed at every step; pytest sets its own between fixtures and the test."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("COLUMNS", "120")
-    stream, clock = Terminal(), Clock()
-    line = ProgressLine(100, 32, stream=stream, clock=clock)
-    line.show(0)
-    clock.now, line.loss, line.validation, line.data_wait = 2.0, 2.3456789, 0.4123, 0.024
-    line.show(4)
+    monkeypatch.setattr(module, "_REFRESH_SECONDS", 0)
+    return stream
 
-    expected = "step 4/100, loss 2.346, validation 0.412, 64 persons/s, 0:00:48 left, 2% waiting"
-    assert stream.getvalue() == expected
+
+def test_the_bar_says_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step, loss, validation, speed and waiting; the bar begins at the step from which the run goes on."""
+    stream = terminal(monkeypatch)
+    line = ProgressLine(100, 32)
+    line.show(40)
+    begun = stream.getvalue()
+    line.loss, line.validation, line.data_wait = 2.3456789, 0.4123, 0.024
+    line.show(44)
+    line.show(45)
+    shown = stream.getvalue().split("\r")[-1]
+    line.close()
+
+    assert "40/100" in begun
+    assert "loss" not in begun
+    assert "45/100" in shown
+    assert "loss 2.346, validation 0.412, " in shown
+    assert "persons/s, 2% waiting" in shown
+
+
+def test_the_bar_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while, so that something else can be written there, and at the end for good."""
+    stream = terminal(monkeypatch)
+    line = ProgressLine(3, 1)
     line.clear()
-    assert stream.getvalue() == f"{expected}\r{' ' * len(expected)}\r"
-
-    monkeypatch.setenv("COLUMNS", "21")
-    clock.now = 3.0
-    line.show(5)
-    assert stream.getvalue().endswith("\rstep 5/100, loss 2.3")
-
-
-def test_the_line_is_not_rewritten_all_the_time() -> None:
-    """Steps that follow at once are left out; the last one is not."""
-    stream, clock = Terminal(), Clock()
-    line = ProgressLine(3, 1, stream=stream, clock=clock)
     line.show(0)
-    clock.now = 0.01
-    line.show(1)
-    line.show(2)
-    assert stream.getvalue() == ""
-    clock.now = 0.02
-    line.show(3)
-    assert stream.getvalue().startswith("step 3/3")
+    for leave in (line.clear, line.close):
+        line.show(1)
+        leave()
+
+        assert stream.getvalue().endswith("\r")
+        assert stream.getvalue().split("\r")[-2].strip() == ""
+    line.close()
+    assert "\n" not in stream.getvalue()
 
 
-def test_nothing_is_written_elsewhere() -> None:
-    """A file or a pipe gets log lines instead."""
-    stream = io.StringIO()
-    line = ProgressLine(1, 1, stream=stream, clock=Clock())
+def test_nothing_is_written_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file or a pipe gets log lines instead; and there is no thread of a bar."""
+    line = ProgressLine(1, 1)
+    threads = threading.active_count()
     line.show(0)
+    line.loss = 1.0
     line.show(1)
     line.clear()
-    assert stream.getvalue() == ""
+    line.close()
+
+    assert capsys.readouterr().err == ""
+    assert threading.active_count() == threads

@@ -102,7 +102,7 @@ class RunLog:
     def close(self) -> None:
         """Give the terminal back and write what TensorBoard still holds."""
         if self.line is not None:
-            self.line.clear()
+            self.line.close()
         if self._board is not None:
             self._board.close()
 
