@@ -25,7 +25,7 @@ from interleaved import measure
 
 from pcrpose.data.readers.coco import read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons
-from pcrpose.evaluation.bootstrap import FIGURES, Interval, bootstrap_interval, paired_difference
+from pcrpose.evaluation.bootstrap import METRICS, Interval, bootstrap_interval, paired_difference
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
@@ -196,7 +196,7 @@ def measurement(
         boxes=boxes,
         flip=flip,
         decoding=DECODE,
-        metrics={name: figures[name] for name in FIGURES},
+        metrics={name: figures[name] for name in METRICS},
         intervals=intervals,
         confidence=CONFIDENCE,
     )

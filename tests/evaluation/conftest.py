@@ -29,7 +29,7 @@ def save(tmp_path: Path) -> Callable[[Any], Path]:
 
 @pytest.fixture
 def by_pycocotools() -> Callable[[dict[str, Any], list[dict[str, Any]], Floats], list[float]]:
-    """Evaluate annotations, results and sigmas without this library: the ten figures."""
+    """Evaluate annotations, results and sigmas without this library: the ten metrics."""
 
     def evaluate(truth: dict[str, Any], results: list[dict[str, Any]], sigmas: Floats) -> list[float]:
         with contextlib.redirect_stdout(io.StringIO()):

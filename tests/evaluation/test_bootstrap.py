@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcrpose.evaluation.bootstrap import FIGURES, Interval, Matches, bootstrap_interval, paired_difference
+from pcrpose.evaluation.bootstrap import METRICS, Interval, Matches, bootstrap_interval, paired_difference
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.poses import Poses
@@ -77,32 +77,32 @@ def scene(seed: int, *, num_images: int = 6) -> tuple[dict[int, list[dict[str, A
     return persons, found
 
 
-def figures(evaluator: CocoEvaluator) -> list[float]:
-    """List the ten figures."""
+def metrics_of(evaluator: CocoEvaluator) -> list[float]:
+    """List the ten metrics."""
     return list(vars(evaluator.compute()).values())[:10]
 
 
 @given(seed=st.integers(0, 10_000))
-def test_every_image_once_gives_the_very_figures(seed: int) -> None:
+def test_every_image_once_gives_the_very_metrics(seed: int) -> None:
     """Summing up again changes nothing, not even in the last bit."""
     evaluator = evaluated(*scene(seed))
     matches = Matches.of(evaluator)
 
-    assert matches.figures(range(matches.num_images)).tolist() == figures(evaluator)
+    assert matches.metrics(range(matches.num_images)).tolist() == metrics_of(evaluator)
 
 
 @given(seed=st.integers(0, 10_000))
 def test_resamples_are_accumulated_as_pycocotools_does(seed: int) -> None:
-    """The matches of resampled images, laid out for pycocotools and accumulated by it, give the same figures."""
+    """The matches of resampled images, laid out for pycocotools and accumulated by it, give the same metrics."""
     evaluator = evaluated(*scene(seed))
     drawn = np.sort(np.random.default_rng(seed).integers(0, 6, 6))
-    evaluation = evaluator.match()
+    evaluation = evaluator._match(evaluator.results, "poses")
     evaluation.evalImgs = [evaluation.evalImgs[6 * size + image] for size in range(3) for image in drawn]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
         evaluation.summarize()
 
-    np.testing.assert_allclose(Matches.of(evaluator).figures(drawn), evaluation.stats, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(Matches.of(evaluator).metrics(drawn), evaluation.stats, rtol=0, atol=1e-12)
 
 
 @given(seed=st.integers(0, 10_000))
@@ -116,7 +116,7 @@ def test_a_image_drawn_twice_counts_as_two_images(seed: int) -> None:
         {number: found[image_id] for number, image_id in enumerate(listed)},
     )
 
-    assert Matches.of(evaluated(persons, found)).figures(drawn).tolist() == figures(copies)
+    assert Matches.of(evaluated(persons, found)).metrics(drawn).tolist() == metrics_of(copies)
 
 
 def test_real_poses_too(shared_data: Callable[[str], Any], by_pycocotools: ByPycocotools) -> None:
@@ -144,7 +144,7 @@ def test_real_poses_too(shared_data: Callable[[str], Any], by_pycocotools: ByPyc
     copies = {**truth, "images": [{"id": number} for number in range(len(drawn))], "annotations": people}
     expected = by_pycocotools(copies, resampled(results), evaluator.sigmas)
 
-    measured = Matches.of(evaluator).figures(drawn)
+    measured = Matches.of(evaluator).metrics(drawn)
     assert 0.1 < measured[0] < 0.9
     np.testing.assert_allclose(measured, expected, rtol=0, atol=1e-12)
 
@@ -155,18 +155,18 @@ def test_equal_seeds_give_equal_intervals() -> None:
 
     first, again, other = (bootstrap_interval(evaluator, draws=200, seed=seed) for seed in (1, 1, 2))
 
-    assert list(first) == list(FIGURES)
+    assert list(first) == list(METRICS)
     assert first == again
     assert first != other
     assert abs(first["ap"].low - other["ap"].low) < 0.1
 
 
 def test_intervals_hold_what_they_are_about_and_widen_with_confidence() -> None:
-    """The figure itself lies inside; a surer interval is a wider one."""
+    """The metric itself lies inside; a surer interval is a wider one."""
     evaluator = evaluated(*scene(3, num_images=30))
     narrow, wide = (bootstrap_interval(evaluator, draws=300, confidence=share) for share in (0.5, 0.99))
 
-    for name, value in zip(FIGURES, figures(evaluator), strict=True):
+    for name, value in zip(METRICS, metrics_of(evaluator), strict=True):
         assert wide[name].low <= value <= wide[name].high
         assert wide[name].low <= narrow[name].low <= narrow[name].high <= wide[name].high
     assert wide["ap"].low < narrow["ap"].low
@@ -198,14 +198,14 @@ def test_a_size_that_few_images_have() -> None:
 @pytest.mark.parametrize(
     ("persons", "undefined"),
     [
-        ({}, FIGURES),
-        ({1: [], 2: []}, FIGURES),
-        ({1: [person(100, visibility=0)]}, FIGURES),
+        ({}, METRICS),
+        ({1: [], 2: []}, METRICS),
+        ({1: [person(100, visibility=0)]}, METRICS),
         ({1: [person(100)], 2: []}, ("ap_medium", "ar_medium")),
     ],
 )
-def test_figures_of_nobody_are_undefined(persons: dict[int, Any], undefined: tuple[str, ...]) -> None:
-    """No images, no persons, nobody of a size: -1 as in the figures themselves."""
+def test_metrics_of_nobody_are_undefined(persons: dict[int, Any], undefined: tuple[str, ...]) -> None:
+    """No images, no persons, nobody of a size: -1 as in the metrics themselves."""
     intervals = bootstrap_interval(evaluated(persons, {}), draws=20)
 
     assert tuple(name for name, interval in intervals.items() if interval == (-1.0, -1.0)) == undefined
@@ -230,11 +230,11 @@ def test_a_small_difference_on_every_image_is_sure() -> None:
 
 def test_the_same_poses_do_not_differ() -> None:
     """Both are measured on the same resamples."""
-    assert paired_difference(evaluated(*scene(5)), evaluated(*scene(5)), draws=50, figure="ar50") == (0.0, 0.0)
+    assert paired_difference(evaluated(*scene(5)), evaluated(*scene(5)), draws=50, metric="ar50") == (0.0, 0.0)
 
 
 def test_only_the_same_annotations_can_be_compared() -> None:
-    """Other images, other persons, other sigmas, or a figure of nobody are refused."""
+    """Other images, other persons, other sigmas, or a metric of nobody are refused."""
     truth = {1: [person(100)], 2: [person(100)]}
     evaluator = evaluated(truth, {})
 
@@ -245,18 +245,18 @@ def test_only_the_same_annotations_can_be_compared() -> None:
     with pytest.raises(ValueError, match=r"the same sigmas twice, found \[0.1, 0.1\] and \[0.2, 0.1\]"):
         paired_difference(evaluator, CocoEvaluator(annotations(truth), sigmas=[0.2, 0.1]))
     with pytest.raises(ValueError, match="ap_medium: expected annotated persons of its size, found none"):
-        paired_difference(evaluator, evaluator, figure="ap_medium")
-    with pytest.raises(ValueError, match=r"figure: expected one of .*'ap75'.* found 'AP'"):
-        paired_difference(evaluator, evaluator, figure="AP")
+        paired_difference(evaluator, evaluator, metric="ap_medium")
+    with pytest.raises(ValueError, match=r"metric: expected one of .*'ap75'.* found 'AP'"):
+        paired_difference(evaluator, evaluator, metric="AP")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"draws": 0}, "draws: expected at least 1, found 0"),
-        ({"confidence": 1.0}, "confidence: expected a share between 0 and 1, found 1.0"),
-        ({"confidence": 95}, "confidence: expected a share between 0 and 1, found 95"),
-        ({"confidence": float("nan")}, "confidence: expected a share between 0 and 1, found nan"),
+        ({"confidence": 1.0}, "confidence: expected a number above 0 and below 1, found 1.0"),
+        ({"confidence": 95}, "confidence: expected a number above 0 and below 1, found 95"),
+        ({"confidence": float("nan")}, "confidence: expected a number above 0 and below 1, found nan"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(changes: dict[str, Any], message: str) -> None:

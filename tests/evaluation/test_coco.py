@@ -14,18 +14,18 @@ from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import AIC_14, Skeleton
 
-FIGURES = ["ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large"]
+METRICS = ["ap", "ap50", "ap75", "ap_medium", "ap_large", "ar", "ar50", "ar75", "ar_medium", "ar_large"]
 ByPycocotools = Callable[[dict[str, Any], list[dict[str, Any]], Floats], list[float]]
 STICK = Skeleton("stick", ("low", "high"), [], [(0, 1)], [0.1, 0.1])
 
 
-def figures(metrics: CocoMetrics) -> list[float]:
+def listed(metrics: CocoMetrics) -> list[float]:
     """List the first ten fields."""
     return list(vars(metrics).values())[:10]
 
 
 def annotation(image_id: int, keypoints: list[float], **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON values
-    """Make an annotated person of two keypoints, large enough for every figure but the medium ones."""
+    """Make an annotated person of two keypoints, large enough for every metric but the medium ones."""
     fields = {"image_id": image_id, "category_id": 1, "id": 0, "keypoints": keypoints, "area": 10000.0}
     return {**fields, "bbox": [0, 0, 100, 100], "iscrowd": 0, "num_keypoints": 2, **changes}
 
@@ -55,18 +55,18 @@ def found(keypoints: list[list[float]], score: float = 0.9, skeleton: Skeleton =
 
 
 def test_perfect_poses() -> None:
-    """Poses on the annotated points reach 1; nobody is of medium size, so those figures are -1."""
+    """Poses on the annotated points reach 1; nobody is of medium size, so those metrics are -1."""
     evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     evaluator.update(5, found([[10, 10], [10, 90]]))
     evaluator.update(9, found([[40, 10], [40, 90]]))
 
     metrics = evaluator.compute()
 
-    assert figures(metrics) == pytest.approx([1, 1, 1, -1, 1, 1, 1, 1, -1, 1])
+    assert listed(metrics) == pytest.approx([1, 1, 1, -1, 1, 1, 1, 1, -1, 1])
     assert (metrics.num_images, metrics.num_persons, metrics.num_poses) == (2, 2, 2)
-    assert list(metrics.to_dict())[:10] == FIGURES
+    assert list(metrics.to_dict())[:10] == METRICS
     assert json.loads(json.dumps(metrics.to_dict())) == metrics.to_dict()
-    assert all(type(value) is float for value in figures(metrics))
+    assert all(type(value) is float for value in listed(metrics))
 
 
 def test_every_image_counts_unless_some_are_named() -> None:
@@ -101,7 +101,7 @@ def test_results_of_images_that_do_not_count_are_left_out(save: Callable[[Any], 
 
 @pytest.mark.parametrize("empty", ["nothing given", "empty poses", "empty file"])
 def test_no_pose_at_all(empty: str, save: Callable[[Any], Path]) -> None:
-    """Without poses every figure is 0, or -1 where nobody is of that size; pycocotools itself stops here."""
+    """Without poses every metric is 0, or -1 where nobody is of that size; pycocotools itself stops here."""
     evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     if empty == "empty poses":
         evaluator.update(5, Poses.empty(STICK))
@@ -109,18 +109,18 @@ def test_no_pose_at_all(empty: str, save: Callable[[Any], Path]) -> None:
 
     metrics = evaluator.evaluate_file(save([])) if empty == "empty file" else evaluator.compute()
 
-    assert figures(metrics) == [0, 0, 0, -1, 0, 0, 0, 0, -1, 0]
+    assert listed(metrics) == [0, 0, 0, -1, 0, 0, 0, 0, -1, 0]
     assert metrics.num_poses == 0
 
 
 def test_nobody_annotated() -> None:
-    """With images but no persons, or no images, every figure is undefined."""
+    """With images but no persons, or no images, every metric is undefined."""
     evaluator = CocoEvaluator({**two_images(), "annotations": []}, skeleton=STICK)
     evaluator.update(5, found([[10, 10], [10, 90]]))
     nothing = CocoEvaluator({"images": [], "annotations": [], "categories": [{"id": 1}]})
 
-    assert figures(evaluator.compute()) == [-1.0] * 10
-    assert figures(nothing.compute()) == [-1.0] * 10
+    assert listed(evaluator.compute()) == [-1.0] * 10
+    assert listed(nothing.compute()) == [-1.0] * 10
 
 
 def test_a_person_with_id_zero_can_be_found(by_pycocotools: ByPycocotools) -> None:
@@ -148,8 +148,8 @@ def test_annotations_are_not_changed_and_nothing_is_printed(capsys: pytest.Captu
     assert capsys.readouterr() == ("", "")
 
 
-def test_fields_that_can_be_told_may_be_missing() -> None:
-    """``iscrowd``, ``num_keypoints`` and, with a labelled keypoint, the box: the figures are those of a full file."""
+def test_fields_that_can_be_derived_may_be_missing() -> None:
+    """``iscrowd``, ``num_keypoints`` and, with a labelled keypoint, the box: the metrics are those of a full file."""
     bare = two_images()
     for person in bare["annotations"]:
         for key in ("iscrowd", "num_keypoints", "bbox", "id"):
@@ -167,10 +167,10 @@ def test_fields_that_can_be_told_may_be_missing() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"area": None}, "annotation 1: expected 'area', found only"),
-        ({"keypoints": None}, "annotation 1: expected 'keypoints', found only"),
-        ({"category_id": None}, "annotation 1: expected 'category_id', found only"),
-        ({"bbox": None, "keypoints": [0] * 6}, "annotation 1: expected 'bbox', found only"),
+        ({"area": None}, r"annotation 1: expected a field 'area', found \["),
+        ({"keypoints": None}, r"annotation 1: expected a field 'keypoints', found \["),
+        ({"category_id": None}, r"annotation 1: expected a field 'category_id', found \["),
+        ({"bbox": None, "keypoints": [0] * 6}, r"annotation 1: expected a field 'bbox', found \["),
         (
             {"keypoints": [1, 2, 2]},
             r"annotation 1: x, y, visibility of 2 keypoints: expected shape \(6\), found \(3,\)",
@@ -195,11 +195,11 @@ def test_what_a_file_lacks_is_named(key: str, save: Callable[[Any], Path]) -> No
     truth = two_images()
     del truth[key]
 
-    with pytest.raises(ValueError, match=f"written.json: expected '{key}', found only"):
+    with pytest.raises(ValueError, match=rf"written.json: expected a field '{key}', found \["):
         CocoEvaluator(save(truth), skeleton=STICK)
-    with pytest.raises(ValueError, match=r"written.json: expected 'images', found a list"):
+    with pytest.raises(ValueError, match=r"written.json: expected a field 'images', found \[\]"):
         CocoEvaluator(save([]), skeleton=STICK)
-    with pytest.raises(ValueError, match="annotations: image 0: expected 'id', found only"):
+    with pytest.raises(ValueError, match=r"annotations: image 0: expected a field 'id', found \["):
         CocoEvaluator({**two_images(), "images": [{"file_name": "a.jpg"}]}, skeleton=STICK)
 
 
@@ -239,7 +239,7 @@ def test_updates_that_cannot_be_right_are_refused() -> None:
 
 
 def test_reset_forgets_poses_only() -> None:
-    """After a reset the same images can be given again and the same figures come out."""
+    """After a reset the same images can be given again and the same metrics come out."""
     evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     evaluator.update(5, found([[10, 10], [10, 90]]))
     before = evaluator.compute()
@@ -266,7 +266,7 @@ def test_reset_forgets_poses_only() -> None:
 def test_results_that_cannot_be_right_are_refused(
     changes: dict[str, Any], message: str, save: Callable[[Any], Path]
 ) -> None:
-    """The error names the file and the place in it."""
+    """The error names the file and the index in it."""
     good = found([[10, 10], [10, 90]]).to_coco(5)[0]
 
     with pytest.raises(ValueError, match=f"written.json: {message}"):
@@ -279,8 +279,8 @@ def test_results_that_cannot_be_right_are_refused(
         ("", "written.json: expected JSON, found"),
         ("[{", "written.json: expected JSON, found"),
         ({"annotations": []}, "written.json: expected a list of results, found"),
-        (["pose"], "written.json: result 0: expected 'image_id', found a str"),
-        ([{"image_id": 5}], r"result 0: expected 'category_id', found only \['image_id'\]"),
+        (["pose"], "written.json: result 0: expected a field 'image_id', found '"),
+        ([{"image_id": 5}], r"result 0: expected a field 'category_id', found \['image_id'\]"),
     ],
 )
 def test_files_that_hold_no_results_are_refused(content: Any, message: str, save: Callable[[Any], Path]) -> None:  # noqa: ANN401 - JSON is anything
@@ -298,7 +298,7 @@ def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_saved_results_measure_the_same(tmp_path: Path, by_pycocotools: ByPycocotools) -> None:
-    """What is written is a list of the server's dicts that pycocotools reads and that gives the same figures."""
+    """What is written is a list of the server's dicts that pycocotools reads and that gives the same metrics."""
     evaluator = CocoEvaluator(two_images(), skeleton=STICK)
     evaluator.update(5, found([[14, 10], [10, 90]]))
     evaluator.update(9, found([[40, 10], [47, 90]], score=0.25))
@@ -311,7 +311,7 @@ def test_saved_results_measure_the_same(tmp_path: Path, by_pycocotools: ByPycoco
     assert [sorted(result) for result in results] == [["category_id", "image_id", "keypoints", "score"]] * 2
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
     assert evaluator.evaluate_file(path) == evaluator.compute()
-    assert figures(evaluator.compute()) == by_pycocotools(two_images(), results, STICK.sigmas)
+    assert listed(evaluator.compute()) == by_pycocotools(two_images(), results, STICK.sigmas)
 
 
 def test_saving_fails_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

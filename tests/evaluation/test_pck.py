@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pcrpose.evaluation.pck import auc, heatmap_accuracy, pck, pckh
+from pcrpose.evaluation.pck import heatmap_accuracy, pck
 from pcrpose.keypoints.arrays import Floats
-from pcrpose.keypoints.skeleton import LSP_14
 
 Golden = Callable[[str], Any]
 
@@ -55,7 +54,7 @@ def test_a_keypoint_nobody_has_is_not_in_the_mean() -> None:
 
 
 def test_a_person_without_length_does_not_count() -> None:
-    """NaN as a length takes the person out, not the figure down."""
+    """NaN as a length takes the person out, not the metric down."""
     case = two_persons()
     case["normalizers"][0] = np.nan
 
@@ -77,41 +76,6 @@ def test_nobody_gives_nan() -> None:
 
     assert metrics.per_keypoint.shape == (14,)
     assert np.isnan([metrics.mean, metrics.overall, *metrics.per_keypoint]).all()
-    assert np.isnan(auc(nobody, nobody, np.zeros((0, 14), bool), []))
-    head = (LSP_14.index("head_top"), LSP_14.index("neck"))
-    assert np.isnan(pckh(nobody, nobody, np.zeros((0, 14), bool), head=head).mean)
-
-
-def test_head_lengths_by_hand() -> None:
-    """The head of 8 pixels allows 4; a person whose head is not labelled, or has no length, does not count."""
-    truth = np.zeros((3, 3, 2))
-    truth[:, 1] = [0, 8]
-    truth[2, 1] = 0
-    guess = truth + np.array([4, 0])
-    guess[:, 2] += [0.1, 0]
-    labelled = np.array([[True] * 3, [True, False, True], [True] * 3])
-
-    metrics = pckh(guess, truth, labelled, head=(0, 1))
-
-    assert metrics.counted.tolist() == [1, 1, 1]
-    assert metrics.per_keypoint.tolist() == [1.0, 1.0, 0.0]
-
-
-def test_area_by_hand() -> None:
-    """One point at a fifth of the length is hit on the upper four fifths of the way to 1."""
-    area = auc([[[2.0, 0.0]]], [[[0.0, 0.0]]], [[True]], [10.0], thresholds=np.linspace(0, 1, 100_001))
-
-    assert area == pytest.approx(0.8, abs=1e-4)
-
-
-@given(points, points, masks, lengths)
-def test_area_is_the_mean_rate(guess: Floats, truth: Floats, labelled: Any, normalizers: Floats) -> None:  # noqa: ANN401 - bool array
-    """Trapezoids over two thresholds are the mean of the two overall rates; perfect predictions reach 1."""
-    area = auc(guess, truth, labelled, normalizers, thresholds=[0.1, 0.4])
-    rates = [pck(guess, truth, labelled, normalizers, threshold=threshold).overall for threshold in (0.1, 0.4)]
-
-    np.testing.assert_allclose(area, np.mean(rates), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(auc(truth, truth, labelled, normalizers), 1.0 if labelled.any() else np.nan)
 
 
 @given(points, points, masks, lengths)
@@ -187,13 +151,6 @@ def test_wrong_input_is_named(changes: dict[str, Any], message: str) -> None:
     """Each argument that does not fit gives one error that says what was expected and found."""
     with pytest.raises(ValueError, match=message):
         pck(**{**two_persons(), "threshold": 0.5, **changes})
-
-
-@pytest.mark.parametrize("thresholds", [[], [0.5], [0.5, 0.5], [0.5, 0.1]])
-def test_thresholds_rise(thresholds: list[float]) -> None:
-    """An area needs two rising thresholds."""
-    with pytest.raises(ValueError, match="thresholds: expected at least two, rising, found"):
-        auc(**two_persons(), thresholds=thresholds)
 
 
 def test_heatmaps_have_one_shape() -> None:

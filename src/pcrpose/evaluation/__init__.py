@@ -1,1 +1,1 @@
-"""What poses are worth: COCO's average precision and the older hit rates."""
+"""Evaluation: COCO's metrics and their intervals, PCK, calibration."""

@@ -1,7 +1,7 @@
-"""How sure a figure is: the COCO figures again, over images resampled with replacement.
+"""Bootstrap confidence intervals of COCO metrics: images resampled with replacement.
 
 A pose is matched within its image, whatever the other images hold. So every image is matched once, and a resample
-only sums up again.
+only accumulates again.
 """
 
 from dataclasses import dataclass, fields
@@ -11,16 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+from pcrpose.files.checks import at_least, fraction, one_of
 from pcrpose.keypoints.arrays import Bools, Floats, Indices
 
-FIGURES = tuple(field.name for field in fields(CocoMetrics))[:10]
-UNDEFINED = -1.0  # pycocotools' figure for a range of sizes without a person
+METRICS = tuple(field.name for field in fields(CocoMetrics))[:10]
+UNDEFINED = -1.0  # pycocotools' value for a range of sizes without a person
 
-_AT_50, _AT_75 = slice(0, 1), slice(5, 6)  # places of these OKS thresholds among the ten
+_AT_50, _AT_75 = slice(0, 1), slice(5, 6)  # indices of these OKS thresholds among the ten
 
 
 class Interval(NamedTuple):
-    """Where a figure lies, both ends included; -1 to -1 where it is undefined."""
+    """Confidence interval of a metric, both ends included; -1 to -1 where it is undefined."""
 
     low: float
     high: float
@@ -32,20 +33,20 @@ class Interval(NamedTuple):
 def bootstrap_interval(
     evaluator: CocoEvaluator, *, draws: int = 1000, confidence: float = 0.95, seed: int = 0
 ) -> dict[str, Interval]:
-    """Estimate how far each figure would move with other images of the same kind.
+    """Estimate how far each metric would move with other images of the same kind.
 
-    As many images as there are get drawn with replacement, and the figures measured on them; so ``draws`` times.
+    As many images as there are get drawn with replacement, and the metrics computed on them; so ``draws`` times.
     Persons who share an image stay together, because they are not independent. Interpolated precision gains a little
     from images that come twice, so an interval of AP lies a little high.
 
     Args:
         evaluator: with the poses of every image; not changed.
         draws: how many resamples.
-        confidence: share of the resamples that lies inside an interval, in ``(0, 1)``; as much lies below as above.
+        confidence: fraction of the resamples that lies inside an interval, in ``(0, 1)``; as much lies below as above.
         seed: equal seeds resample alike.
 
     Returns:
-        An interval by figure, in the order of `CocoMetrics`. Resamples without a person of a size say nothing about
+        An interval per metric, in the order of `CocoMetrics`. Resamples without a person of a size say nothing about
         that size and are left out; with no such person at all the interval is -1 to -1.
 
     Raises:
@@ -63,56 +64,55 @@ def bootstrap_interval(
     """
     _check(draws, confidence)
     matches = Matches.of(evaluator)
-    drawn = np.array([matches.figures(images) for images in _resamples(matches.num_images, draws, seed)])
-    return {name: _interval(drawn[:, place], confidence) for place, name in enumerate(FIGURES)}
+    drawn = np.array([matches.metrics(images) for images in _resamples(matches.num_images, draws, seed)])
+    return {name: _interval(drawn[:, index], confidence) for index, name in enumerate(METRICS)}
 
 
 def paired_difference(
     evaluator_a: CocoEvaluator,
     evaluator_b: CocoEvaluator,
     *,
-    figure: str = "ap",
+    metric: str = "ap",
     draws: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
     """Estimate how much better the first poses are than the second, both measured on the same resampled images.
 
-    What makes an image easy or hard moves both figures alike, so the difference is far surer than either figure:
+    What makes an image easy or hard moves both metrics alike, so the difference is far surer than either metric:
     an interval without 0 tells two models apart.
 
     Args:
         evaluator_a: with the poses of every image; not changed.
         evaluator_b: of the same annotations, with the other poses; not changed.
-        figure: which of the ten, as `CocoMetrics` calls it.
+        metric: which of the ten, as `CocoMetrics` calls it.
         draws: as for `bootstrap_interval`.
         confidence: likewise.
         seed: likewise.
 
     Returns:
-        Interval of the first figure minus the second, over the resamples with a person of the figure's size.
+        Interval of the first metric minus the second, over the resamples with a person of the metric's size.
 
     Raises:
-        ValueError: if the two count other images, persons or keypoints, if ``figure`` is none of the ten or
+        ValueError: if the two count other images, persons or keypoints, if ``metric`` is none of the ten or
             undefined here, or if ``draws`` or ``confidence`` is out of range.
     """
     _check(draws, confidence)
-    if figure not in FIGURES:
-        raise ValueError(f"figure: expected one of {list(FIGURES)}, found {figure!r}")
+    one_of("metric", metric, METRICS)
     a, b = Matches.of(evaluator_a), Matches.of(evaluator_b)
     _check_same((evaluator_a, evaluator_b), (a, b))
-    place = FIGURES.index(figure)
+    column = METRICS.index(metric)
     resamples = list(_resamples(a.num_images, draws, seed))
-    first, second = (np.array([matches.figures(images)[place] for images in resamples]) for matches in (a, b))
+    first, second = (np.array([matches.metrics(images)[column] for images in resamples]) for matches in (a, b))
     defined = first > UNDEFINED  # by the persons resampled, so alike for both
     if not defined.any():
-        raise ValueError(f"{figure}: expected annotated persons of its size, found none")
+        raise ValueError(f"{metric}: expected annotated persons of its size, found none")
     return _quantiles(first[defined] - second[defined], confidence)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Matches:
-    """Which poses hit a person and which hit nobody, image after image in the order of their ids.
+    """Matched poses: which hit a person and which hit nobody, image after image in the order of their ids.
 
     Attributes:
         starts: ``(P + 1,)`` intp: image p's poses are those from ``starts[p]`` up to ``starts[p + 1]``, best first.
@@ -132,8 +132,8 @@ class Matches:
 
     @classmethod
     def of(cls, evaluator: CocoEvaluator) -> Self:
-        """Match what an evaluator was given so far."""
-        evaluation = evaluator.match()
+        """Match the poses that an evaluator has so far."""
+        evaluation = evaluator._match(evaluator.results, "poses")  # noqa: SLF001 - of the same room
         ranges, thresholds = len(evaluation.params.areaRng), len(evaluation.params.iouThrs)
         images = len(evaluation.params.imgIds)
         found = [evaluation.evalImgs[index * images : (index + 1) * images] for index in range(ranges)]
@@ -158,15 +158,15 @@ class Matches:
         """How many images there are to draw from."""
         return len(self.starts) - 1
 
-    def figures(self, images: npt.ArrayLike) -> Floats:
-        """Measure a resample.
+    def metrics(self, images: npt.ArrayLike) -> Floats:
+        """Compute the metrics of a resample.
 
         Args:
-            images: ``(M,)`` whole numbers, places of images, ascending; one that comes twice counts as two
+            images: ``(M,)`` whole numbers, indices of images, ascending; one that comes twice counts as two
                 images that look alike. Poses of equal score are taken in this order, as pycocotools does.
 
         Returns:
-            ``(10,)`` float64, the figures in the order of `CocoMetrics`, -1 where nobody is in range.
+            ``(10,)`` float64, the metrics in the order of `CocoMetrics`, -1 where nobody is in range.
         """
         drawn = np.asarray(images, dtype=np.intp)
         counts = self.starts[drawn + 1] - self.starts[drawn]
@@ -180,7 +180,7 @@ class Matches:
         return np.array([values.mean() if values.size else UNDEFINED for values in groups])
 
     def _range(self, index: int, order: Indices, images: Indices) -> tuple[Floats, Floats]:
-        """Precision ``(10, 101)`` and recall ``(10,)`` in one range of sizes, both of length 0 without a person."""
+        """Return precision ``(10, 101)`` and recall ``(10,)`` of a range of sizes, both of length 0 without persons."""
         persons = self.persons[index, images].sum()
         if not persons:
             return np.zeros((0, len(self.recalls))), np.zeros(0)
@@ -197,10 +197,8 @@ class Matches:
 
 
 def _check(draws: int, confidence: float) -> None:
-    if draws < 1:
-        raise ValueError(f"draws: expected at least 1, found {draws}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence: expected a share between 0 and 1, found {confidence}")
+    at_least("draws", draws, 1)
+    fraction("confidence", confidence, zero=False, one=False)
 
 
 def _check_same(evaluators: tuple[CocoEvaluator, CocoEvaluator], matches: tuple[Matches, Matches]) -> None:
@@ -222,7 +220,7 @@ def _side_by_side(parts: list[npt.NDArray[np.generic]], rows: int) -> Bools:
 
 
 def _resamples(num_images: int, draws: int, seed: int) -> Indices:
-    """``(draws, num_images)``: places of images, each row ascending."""
+    """Return ``(draws, num_images)`` indices of images, each row ascending."""
     drawn = np.random.default_rng(seed).integers(0, max(num_images, 1), (draws, num_images))
     return np.sort(drawn, axis=1)
 

@@ -1,4 +1,4 @@
-"""Scores that mean something: how likely it is that a box holds a person at all."""
+"""Calibration: from keypoint scores to the probability that a box holds a person."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.special import expit
 from scipy.stats import rankdata
 
+from pcrpose.files.checks import one_of
 from pcrpose.keypoints.arrays import Bools, Floats, as_floats
 
 Statistic: TypeAlias = Literal["mean", "max"]
@@ -18,7 +19,7 @@ _STATISTICS: Mapping[Statistic, Callable[[Floats], Floats]] = {
     "max": lambda scores: np.asarray(scores.max(axis=1)),
 }
 _STEPS, _SMALLEST_STEP = 100, 1e-10
-_RIDGE = 1e-3  # keeps the fit finite where one number parts persons from negatives without a mistake
+_RIDGE = 1e-3  # keeps the fit finite where one threshold separates persons from negatives without an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class PersonScore:
     """A logistic map from a pose's keypoint scores to the probability that there is a person.
 
     Attributes:
-        slope: of the logit, a unit of the statistic.
+        slope: of the logit, per unit of the statistic.
         intercept: of the logit.
         statistic: what is taken of a pose's keypoint scores, the peaks of its heatmaps.
     """
@@ -36,11 +37,10 @@ class PersonScore:
     statistic: Statistic = "mean"
 
     def __post_init__(self) -> None:
-        if self.statistic not in get_args(Statistic):
-            raise ValueError(f"statistic: expected one of {list(get_args(Statistic))}, found {self.statistic!r}")
+        one_of("statistic", self.statistic, get_args(Statistic))
 
     def __call__(self, keypoint_scores: npt.ArrayLike) -> Floats:
-        """``(N, J)`` keypoint scores to ``(N,)`` probabilities, persons and negatives being equally frequent."""
+        """Map ``(N, J)`` keypoint scores to ``(N,)`` probabilities, persons and negatives being equally frequent."""
         values = _summary(keypoint_scores, self.statistic)
         probabilities: Floats = expit(self.slope * values + self.intercept)
         return probabilities
@@ -68,21 +68,20 @@ def fit_person_score(
         >>> (score([[0.9, 0.8], [0.2, 0.1]]) > 0.5).tolist()
         [True, False]
     """
-    if statistic not in get_args(Statistic):
-        raise ValueError(f"statistic: expected one of {list(get_args(Statistic))}, found {statistic!r}")
+    one_of("statistic", statistic, get_args(Statistic))
     values = _summary(keypoint_scores, statistic)
     persons = _labels(is_person, len(values))
     weights = np.where(persons, 0.5 / persons.sum(), 0.5 / (~persons).sum())
-    middle, spread = values.mean(), values.std() or 1.0
-    design = np.stack([(values - middle) / spread, np.ones(len(values))], axis=1)
+    mean, deviation = values.mean(), values.std() or 1.0
+    design = np.stack([(values - mean) / deviation, np.ones(len(values))], axis=1)
     slope, intercept = _newton(design, persons.astype(np.float64), weights)
     return PersonScore(
-        slope=float(slope / spread), intercept=float(intercept - slope * middle / spread), statistic=statistic
+        slope=float(slope / deviation), intercept=float(intercept - slope * mean / deviation), statistic=statistic
     )
 
 
 def area_under_roc(scores: npt.ArrayLike, is_person: npt.ArrayLike) -> float:
-    """Give the chance that a person has a higher score than a negative; a tie counts half.
+    """Compute the probability that a person has a higher score than a negative; a tie counts half.
 
     Args:
         scores: ``(N,)`` float, any scale, larger for persons.
@@ -121,7 +120,7 @@ def _labels(is_person: npt.ArrayLike, count: int) -> Bools:
 
 
 def _newton(design: Floats, target: Floats, weights: Floats) -> Floats:
-    """Minimise the weighted logistic loss by Newton's steps, each halved until the loss falls."""
+    """Minimize the weighted logistic loss by Newton's steps, each halved until the loss falls."""
     ridge = np.diag([_RIDGE, 0.0])
 
     def loss(parameters: Floats) -> float:

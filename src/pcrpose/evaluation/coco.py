@@ -1,13 +1,12 @@
-"""COCO's keypoint evaluation: poses in, the ten published figures out; and the results file its server takes.
+"""COCO's keypoint evaluation: poses in, the ten published metrics out; and the results file that its server takes.
 
-pycocotools computes the figures. Around it, this file refuses what pycocotools would trip over or silently miscount,
+pycocotools computes the metrics. Around it, this file rejects what pycocotools would trip over or silently miscount,
 keeps it quiet, and never lets it change the caller's annotations.
 """
 
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,6 +17,9 @@ import numpy.typing as npt
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pcrpose.files.atomic import write_text
+from pcrpose.files.json import field as json_field
+from pcrpose.files.json import read_json
 from pcrpose.keypoints.arrays import Floats, as_floats
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
@@ -25,7 +27,7 @@ from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
 @dataclass(frozen=True, kw_only=True)
 class CocoMetrics:
-    """The ten figures in the order of ``COCOeval.stats``, each in ``[0, 1]``, or -1 where nobody is in its range.
+    """The ten metrics in the order of ``COCOeval.stats``, each in ``[0, 1]``, or -1 where nobody is in its range.
 
     ``ap`` and ``ar`` are average precision and recall, the mean over the OKS thresholds .50, .55, ... .95; ``50`` and
     ``75`` stand for one threshold, ``medium`` and ``large`` for persons up to and above 96^2 square pixels.
@@ -33,7 +35,7 @@ class CocoMetrics:
     Attributes:
         num_images: images that count, those without a pose too.
         num_persons: annotated persons that count: with a labelled keypoint, not a crowd.
-        num_poses: poses given for these images; the 20 best of an image count.
+        num_poses: poses of these images; the 20 best per image count.
         precision: ``(10, 101, 1, 3, 1)`` float64 in ``[0, 1]`` or -1: OKS threshold, recall, category, range, limit.
         recall: ``(10, 1, 3, 1)`` float64, the same without the recall axis.
         scores: ``(10, 101, 1, 3, 1)`` float64, the pose score at which each recall is reached.
@@ -57,7 +59,7 @@ class CocoMetrics:
     scores: Floats = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, float]:
-        """Write the figures and the counts by name, for JSON and logs."""
+        """Return the metrics and the counts by name, for JSON and logs."""
         return {name: value for name, value in vars(self).items() if not isinstance(value, np.ndarray)}
 
 
@@ -77,7 +79,7 @@ class CocoEvaluator:
         sigmas: ``(J,)`` float, positive; by default the skeleton's.
         category_id: the category to evaluate; by default the only one, or 1 (COCO's person) among several.
         image_ids: the images that count; by default all.
-        area_per_box: share of its box to take for an annotation without ``area``; CrowdPose, which has none, takes
+        area_per_box: fraction of its box to take for an annotation without ``area``; CrowdPose, which has none, takes
             0.53. By default a missing area is an error.
 
     Raises:
@@ -107,7 +109,7 @@ class CocoEvaluator:
         self._results: dict[int, list[dict[str, Any]]] = {}
         name, content = "annotations", annotations
         if not isinstance(content, Mapping):
-            name, content = str(content), _read_json(content)
+            name, content = str(content), read_json(content)
         _require(content, ("images", "annotations", "categories"), name)
         self._known = frozenset(_ids(content["images"], f"{name}: image"))
         self.image_ids = self._known if image_ids is None else frozenset(image_ids)
@@ -115,18 +117,18 @@ class CocoEvaluator:
             raise ValueError(f"{name}: image {image_id!r} of image_ids is not among its {len(self._known)}")
         self.category_id = _category(_ids(content["categories"], f"{name}: category"), category_id, name)
         persons = []
-        for place, annotation in enumerate(content["annotations"]):
-            where = f"{name}: annotation {place}"
+        for index, annotation in enumerate(content["annotations"]):
+            where = f"{name}: annotation {index}"
             _require(annotation, ("image_id", "category_id"), where)
             if annotation["category_id"] == self.category_id:
                 persons.append(_person(annotation, len(self.sigmas), area_per_box, where))
         self._truth = self._index(persons)
 
     def update(self, image_id: int, poses: Poses) -> None:
-        """Add the poses of one image; none is a result too.
+        """Add the poses of one image; no pose is a result too.
 
         Raises:
-            ValueError: if the image does not count or was given before (see `reset`), if the poses have another
+            ValueError: if the image does not count or was added before (see `reset`), if the poses have another
                 skeleton, or if a number in them is not finite.
         """
         if image_id not in self.image_ids:
@@ -140,24 +142,20 @@ class CocoEvaluator:
         self._results[image_id] = poses.to_coco(image_id, category_id=self.category_id)
 
     def reset(self) -> None:
-        """Forget all poses; the annotations stay."""
+        """Remove all poses; the annotations stay."""
         self._results.clear()
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """All poses so far, in the form of the results file."""
+        """All poses so far, in the format of the results file."""
         return [result for results in self._results.values() for result in results]
 
     def compute(self) -> CocoMetrics:
-        """Measure the poses given so far; more may follow."""
+        """Compute the metrics of the poses added so far; more may follow."""
         return self._measure(self.results, "poses")
 
-    def match(self) -> COCOeval:
-        """Match the poses given so far, image by image: pycocotools' evaluation, not yet accumulated."""
-        return self._match(self.results, "poses")
-
     def evaluate_file(self, path: str | Path) -> CocoMetrics:
-        """Measure a results file, its scores as they are; what `update` was given plays no part.
+        """Compute the metrics of a results file, its scores as they are; poses added with `update` do not count.
 
         The area of a pose, which decides in which size range an unmatched one is a mistake, is that of the box around
         its keypoints, even where the file gives a box.
@@ -167,23 +165,18 @@ class CocoEvaluator:
             ValueError: if it is not a JSON list of results, names an unknown image or another category, or if
                 a pose has another number of keypoints or a number that is not finite.
         """
-        content = _read_json(path)
+        content = read_json(path)
         if not isinstance(content, list):
             raise ValueError(f"{path}: expected a list of results, found {content!r:.60}")  # noqa: TRY004 - of the file
         return self._measure(content, str(path))
 
     def save_results(self, path: str | Path) -> None:
-        """Write the poses given so far as the COCO server takes them; the file appears whole or not at all."""
-        target = Path(path)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
-            part.write_text(json.dumps(self.results, allow_nan=False, separators=(",", ":")), encoding="utf-8")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        """Write the poses added so far as the COCO server takes them; the file appears whole or not at all."""
+        write_text(Path(path), json.dumps(self.results, allow_nan=False, separators=(",", ":")))
 
     def _match(self, results: Sequence[Mapping[str, Any]], name: str) -> COCOeval:
-        poses = [self._pose(result, f"{name}: result {place}") for place, result in enumerate(results)]
+        """Match poses, image by image: pycocotools' evaluation, not yet accumulated."""
+        poses = [self._pose(result, f"{name}: result {index}") for index, result in enumerate(results)]
         with _quiet():
             evaluation = COCOeval(self._truth, self._index(poses), "keypoints")
             evaluation.params.kpt_oks_sigmas = self.sigmas
@@ -197,13 +190,13 @@ class CocoEvaluator:
             evaluation.summarize()
         persons = self._truth.dataset["annotations"]
         num_persons = sum(person["num_keypoints"] > 0 and not person["iscrowd"] for person in persons)
-        figures = (*map(float, evaluation.stats), len(self.image_ids), num_persons, len(evaluation.cocoDt.anns))
+        values = (*map(float, evaluation.stats), len(self.image_ids), num_persons, len(evaluation.cocoDt.anns))
         arrays = (evaluation.eval[key] for key in ("precision", "recall", "scores"))
         names = (field.name for field in fields(CocoMetrics))
-        return CocoMetrics(**dict(zip(names, (*figures, *arrays), strict=True)))
+        return CocoMetrics(**dict(zip(names, (*values, *arrays), strict=True)))
 
     def _pose(self, result: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """Check a result; its area is that of the box around its keypoints."""
+        """Validate a result; its area is that of the box around its keypoints."""
         _require(result, ("image_id", "category_id", "keypoints", "score"), where)
         if result["image_id"] not in self._known:
             raise ValueError(f"{where}: image {result['image_id']!r} is not in the annotations")
@@ -233,24 +226,15 @@ def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
     return contextlib.redirect_stdout(io.StringIO())
 
 
-def _read_json(path: str | Path) -> Any:  # noqa: ANN401 - JSON is anything
-    try:
-        return json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, found {error}") from error
-
-
-def _require(values: object, keys: Iterable[str], where: str) -> None:
-    found = f"only {sorted(values)}" if isinstance(values, Mapping) else f"a {type(values).__name__}"
+def _require(values: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
     for key in keys:
-        if not isinstance(values, Mapping) or key not in values:
-            raise ValueError(f"{where}: expected {key!r}, found {found}")
+        json_field(values, key, where)
 
 
 def _ids(rows: Iterable[Mapping[str, int]], where: str) -> list[int]:
     ids = []
-    for place, row in enumerate(rows):
-        _require(row, ("id",), f"{where} {place}")
+    for index, row in enumerate(rows):
+        _require(row, ("id",), f"{where} {index}")
         ids.append(row["id"])
     return ids
 
@@ -280,7 +264,7 @@ def _category(known: list[int], wanted: int | None, name: str) -> int:
 
 
 def _person(annotation: Mapping[str, Any], joints: int, area_per_box: float | None, where: str) -> dict[str, Any]:
-    """Check an annotation and keep what is evaluated of it."""
+    """Validate an annotation and return what is evaluated of it."""
     _require(annotation, ("keypoints",), where)
     numbers = _finite(annotation["keypoints"], 3 * joints, f"{where}: x, y, visibility of {joints} keypoints")
     labelled = int(np.count_nonzero(numbers[2::3] > 0))

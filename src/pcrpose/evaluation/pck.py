@@ -1,16 +1,17 @@
-"""Hit rates for data without areas: PCK, PCKh, the area under their curve, and the rate people watch while training."""
+"""PCK, the fraction of correct keypoints, for data without areas; and the accuracy that published code prints."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from pcrpose.files.checks import at_least
 from pcrpose.keypoints.arrays import Bools, Floats, Indices, as_floats
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PckMetrics:
-    """Which share of the keypoints was hit.
+    """Fractions of the keypoints that were hit.
 
     Attributes:
         mean: mean of the keypoints' rates, each keypoint weighing the same; NaN if none counts.
@@ -33,7 +34,10 @@ def pck(
     *,
     threshold: float,
 ) -> PckMetrics:
-    """Count a keypoint as hit if it is at most ``threshold`` times the person's length away.
+    """Compute PCK: a keypoint is hit if it is at most ``threshold`` times the person's length away.
+
+    With head lengths as ``normalizers`` and 0.5 as the threshold this is PCKh; MPII's own takes 0.6 times the diagonal
+    of an annotated head box.
 
     Args:
         predictions: ``(N, J, 2)`` float, x then y, image pixels; row n belongs to row n of the ground truth.
@@ -41,7 +45,7 @@ def pck(
         labelled: ``(N, J)`` bool, points that count.
         normalizers: ``(N,)`` float, a length of each person, pixels, positive: torso, head, longer side of the box.
             A person whose length is NaN, because it could not be measured, does not count.
-        threshold: share of the length, not negative; a point at exactly this distance is hit.
+        threshold: fraction of the length, not negative; a point at exactly this distance is hit.
 
     Returns:
         The rates; a labelled point whose prediction is not finite is missed.
@@ -55,80 +59,16 @@ def pck(
         >>> pck(guess, truth, [[True, True], [True, False]], [10, 10], threshold=0.5)
         PckMetrics(mean=0.5, overall=0.6666666666666666)
     """
-    if not threshold >= 0:
-        raise ValueError(f"threshold: expected at least 0, found {threshold!r}")
+    at_least("threshold", threshold, 0)
     distances, counts = _distances(predictions, ground_truth, labelled, normalizers)
     return _rates((distances <= threshold) & counts, counts)
-
-
-def pckh(
-    predictions: npt.ArrayLike,
-    ground_truth: npt.ArrayLike,
-    labelled: npt.ArrayLike,
-    *,
-    head: tuple[int, int],
-    threshold: float = 0.5,
-) -> PckMetrics:
-    """Measure PCK in head lengths: the distance between two annotated ends of the head.
-
-    MPII's own figures take 0.6 times the diagonal of an annotated head box instead: give that to `pck`.
-
-    Args:
-        predictions: as in `pck`.
-        ground_truth: as in `pck`.
-        labelled: as in `pck`.
-        head: indices of the head's ends, such as ``(skeleton.index("head_top"), skeleton.index("neck"))``.
-        threshold: share of the head length.
-
-    Returns:
-        The rates over persons of whom both ends are labelled and apart.
-
-    Raises:
-        ValueError: as `pck`.
-    """
-    return pck(predictions, ground_truth, labelled, _head_lengths(ground_truth, labelled, head), threshold=threshold)
-
-
-def auc(
-    predictions: npt.ArrayLike,
-    ground_truth: npt.ArrayLike,
-    labelled: npt.ArrayLike,
-    normalizers: npt.ArrayLike,
-    *,
-    thresholds: npt.ArrayLike | None = None,
-) -> float:
-    """Measure the area under the curve of the overall PCK, as a share of what perfect predictions reach.
-
-    Args:
-        predictions: as in `pck`.
-        ground_truth: as in `pck`.
-        labelled: as in `pck`.
-        normalizers: as in `pck`.
-        thresholds: ``(T,)`` float, rising, at least two; by default MPII's 0, 0.01, ... 0.5.
-
-    Returns:
-        Area by the trapezoid rule over the width of the thresholds, in ``[0, 1]``; NaN if no point counts.
-
-    Raises:
-        ValueError: as `pck`, or if the thresholds do not rise.
-    """
-    places = (
-        np.linspace(0.0, 0.5, 51) if thresholds is None else as_floats(thresholds, shape=(None,), name="thresholds")
-    )
-    if len(places) < 2 or not (np.diff(places) > 0).all():  # noqa: PLR2004 - an area has a width
-        raise ValueError(f"thresholds: expected at least two, rising, found {places.tolist()}")
-    distances, counts = _distances(predictions, ground_truth, labelled, normalizers)
-    if not counts.any():
-        return float("nan")
-    rates = (distances[counts] <= places[:, None]).mean(axis=1)
-    return float(((rates[1:] + rates[:-1]) / 2 * np.diff(places)).sum() / (places[-1] - places[0]))
 
 
 def heatmap_accuracy(heatmaps: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Floats, int]:
     """Reproduce the accuracy that the published HRNet and Simple Baselines code prints while it trains.
 
     It compares the highest cells of prediction and target, and counts a point as hit if they are less than half a
-    tenth of the heatmap apart. It is good for watching a loss fall, not for figures:
+    tenth of the heatmap apart. It is good for watching a loss fall, not for measuring:
 
     - the lengths are swapped: distances along x are divided by a tenth of the height, along y of the width;
     - a target whose highest cell lies in the first two rows or columns does not count, since (0, 0) stands for "none";
@@ -157,18 +97,10 @@ def heatmap_accuracy(heatmaps: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[F
     return np.concatenate([[mean], per_keypoint]), len(found)
 
 
-def _head_lengths(ground_truth: npt.ArrayLike, labelled: npt.ArrayLike, head: tuple[int, int]) -> Floats:
-    points = as_floats(ground_truth, shape=(None, None, 2), name="ground_truth")
-    marked = _labelled(labelled, points.shape[:2])
-    ends = list(head)
-    lengths: Floats = np.linalg.norm(points[:, ends[0]] - points[:, ends[1]], axis=-1)
-    return np.where(marked[:, ends].all(axis=1) & (lengths > 0), lengths, np.nan)
-
-
 def _distances(
     predictions: npt.ArrayLike, ground_truth: npt.ArrayLike, labelled: npt.ArrayLike, normalizers: npt.ArrayLike
 ) -> tuple[Floats, Bools]:
-    """Distances in the person's lengths ``(N, J)``, infinite where not finite; and which of them count."""
+    """Return distances in the person's lengths ``(N, J)``, infinite where not finite; and which of them count."""
     truth = as_floats(ground_truth, shape=(None, None, 2), name="ground_truth")
     guess = as_floats(predictions, shape=truth.shape, name="predictions")
     lengths = as_floats(normalizers, shape=(len(truth),), name="normalizers")
@@ -180,10 +112,10 @@ def _distances(
 
 
 def _labelled(labelled: npt.ArrayLike, shape: tuple[int, ...]) -> Bools:
-    marked = np.asarray(labelled)
-    if marked.shape != shape or marked.dtype != np.bool_:
-        raise ValueError(f"labelled: expected bool of shape {shape}, found {marked.dtype} of shape {marked.shape}")
-    return marked
+    mask = np.asarray(labelled)
+    if mask.shape != shape or mask.dtype != np.bool_:
+        raise ValueError(f"labelled: expected bool of shape {shape}, found {mask.dtype} of shape {mask.shape}")
+    return mask
 
 
 def _rates(hits: Bools, counts: Bools) -> PckMetrics:
@@ -199,7 +131,7 @@ def _rates(hits: Bools, counts: Bools) -> PckMetrics:
 
 
 def _highest_cells(heatmaps: Floats) -> Floats:
-    """``(B, J, 2)``, x then y; (0, 0) where nothing is above zero."""
+    """Return ``(B, J, 2)``, x then y; (0, 0) where nothing is above zero."""
     count, joints, height, width = heatmaps.shape
     flat = heatmaps.reshape(count, joints, height * width)
     rows, columns = np.divmod(flat.argmax(axis=2), width)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from pcrpose.evaluation.bootstrap import FIGURES, Interval
+from pcrpose.evaluation.bootstrap import METRICS, Interval
 
 SHOWN: Mapping[str, str] = {"AP": "ap", "AP50": "ap50", "AP75": "ap75", "AR": "ar"}  # column: name in CocoMetrics
 
@@ -39,10 +39,10 @@ class Measurement:
 
     def __post_init__(self) -> None:
         for kind, values in (("metrics", self.metrics), ("intervals", self.intervals)):
-            missing, unknown = set(SHOWN.values()) - set(values), set(values) - set(FIGURES)
+            missing, unknown = set(SHOWN.values()) - set(values), set(values) - set(METRICS)
             if missing or unknown:
                 raise ValueError(
-                    f"{kind}: expected {[*SHOWN.values()]} and more of {[*FIGURES]}, found {sorted(values)}"
+                    f"{kind}: expected {[*SHOWN.values()]} and more of {[*METRICS]}, found {sorted(values)}"
                 )
 
     def to_dict(self) -> dict[str, Any]:
