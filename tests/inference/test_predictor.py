@@ -17,7 +17,7 @@ import torch
 
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
-from pcrpose.keypoints.boxes import Size, mirror_boxes
+from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Crops, mirror_keypoints
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.skeleton import COCO_17
@@ -198,7 +198,9 @@ def test_a_mirrored_image_gives_mirrored_poses(
     width = photo.shape[1]
 
     poses = predictor.predict(photo, BOXES)
-    mirrored = predictor.predict(photo[:, ::-1], mirror_boxes(BOXES, width))
+    left, top, right, bottom = BOXES.T
+    boxes = np.stack([width - 1 - right, top, width - 1 - left, bottom], axis=1)
+    mirrored = predictor.predict(photo[:, ::-1], boxes)
 
     expected = mirror_keypoints(poses.keypoints, width, COCO_17.flip_indices)
     np.testing.assert_allclose(mirrored.keypoints, expected, atol=0.01)

@@ -14,7 +14,6 @@ from pcrpose.keypoints.boxes import (
     check_boxes,
     clip_boxes,
     intersection_areas,
-    mirror_boxes,
     whole_image_box,
     windows,
     xywh_to_xyxy,
@@ -91,7 +90,7 @@ def test_annotated_boxes_are_clipped(box_xywh: Box, expected: Box) -> None:
 
 def test_no_box_is_clipped_to_no_box() -> None:
     """Empty input is a case for every function of the room."""
-    for boxes in (clip_boxes([], IMAGE), check_boxes([], IMAGE), mirror_boxes([], 10), *windows([], 0.75)):
+    for boxes in (clip_boxes([], IMAGE), check_boxes([], IMAGE), *windows([], 0.75)):
         assert len(boxes) == 0
         assert boxes.ndim == 2
     assert intersection_areas([], [[0, 0, 1, 1]]).shape == (0, 1)
@@ -131,24 +130,6 @@ def test_other_shapes_are_refused(boxes: Any) -> None:  # noqa: ANN401 - wrong o
     """The error tells the shape that was expected."""
     with pytest.raises(ValueError, match=r"boxes_xyxy: expected (shape|numbers of shape) \(any, 4\)"):
         check_boxes(boxes)
-
-
-@given(boxes=BOXES, width=st.integers(1, 10**4))
-def test_mirroring_twice_is_nothing(boxes: list[Box], width: int) -> None:
-    """A mirrored box keeps its size and left of right, and comes back."""
-    original = xywh_to_xyxy(boxes)
-    mirrored = mirror_boxes(original, width)
-
-    np.testing.assert_array_equal(mirror_boxes(mirrored, width), original)
-    np.testing.assert_array_equal(xyxy_to_xywh(mirrored)[:, 2:], xyxy_to_xywh(original)[:, 2:])
-
-
-def test_the_whole_image_mirrors_onto_itself() -> None:
-    """Column 0 becomes the last column; the argument is not changed."""
-    boxes = np.array([[0.0, 0.0, 99.0, 79.0], [10.0, 5.0, 20.0, 9.0]])
-
-    assert mirror_boxes(boxes, 100).tolist() == [[0, 0, 99, 79], [79, 5, 89, 9]]
-    assert boxes[1].tolist() == [10, 5, 20, 9]
 
 
 def test_intersections_are_products_of_overlaps() -> None:

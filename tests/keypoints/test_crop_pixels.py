@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.arrays import Floats, Image
-from pcrpose.keypoints.boxes import Size, mirror_boxes, whole_image_box, windows
+from pcrpose.keypoints.boxes import Size, whole_image_box, windows
 from pcrpose.keypoints.crop import Alignment, Crops
 
 Golden = Callable[[str], Any]
@@ -36,6 +36,12 @@ def ramp(height: int = 250, width: int = 240) -> Image:
 def pixel_grid(size: Size) -> Floats:
     """``(1, H, W, 2)``: the position of every pixel of a crop."""
     return np.stack(np.meshgrid(np.arange(size.width), np.arange(size.height)), axis=-1)[None].astype(float)
+
+
+def mirror_boxes(boxes_xyxy: Floats, width: int) -> Floats:
+    """Mirror boxes in an image: x becomes W - 1 - x, left and right change places."""
+    left, top, right, bottom = boxes_xyxy.T
+    return np.stack([width - 1 - right, top, width - 1 - left, bottom], axis=1)
 
 
 def test_a_window_of_whole_pixels_is_copied() -> None:

@@ -130,14 +130,6 @@ def croppable(boxes_xyxy: npt.ArrayLike, size: Size) -> Bools:
     return usable
 
 
-def mirror_boxes(boxes_xyxy: npt.ArrayLike, width: int) -> Floats:
-    """Mirror ``(N, 4)`` boxes in an image ``width`` pixels wide: x becomes ``width - 1 - x``."""
-    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
-    mirrored = boxes.copy()
-    mirrored[:, 0], mirrored[:, 2] = width - 1 - boxes[:, 2], width - 1 - boxes[:, 0]
-    return mirrored
-
-
 def intersection_areas(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Floats:
     """``(A, 4)`` and ``(B, 4)`` boxes_xyxy to the ``(A, B)`` areas they share, in square pixels."""
     a = as_floats(boxes_a, shape=(None, 4), name="boxes_a")[:, None]
