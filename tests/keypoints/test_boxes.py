@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.boxes import (
@@ -52,6 +52,8 @@ def test_a_size_is_positive_and_whole(width: Any, height: Any) -> None:  # noqa:
 
 
 @given(boxes=BOXES)
+@example(boxes=[])
+@example(boxes=[(0.0, 0.0, 0.0, 0.0), (-1.0, -1.0, -0.125, 0.125)])
 def test_the_two_formats_convert_back_and_forth(boxes: list[Box]) -> None:
     """Left, top, width, height and back are the same numbers; no box stays no box."""
     there_and_back = xyxy_to_xywh(xywh_to_xyxy(boxes))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.boxes import Size, windows
@@ -26,6 +26,8 @@ ALIGNMENTS: tuple[Alignment, ...] = ("center", "edge")
     alignment=st.sampled_from(ALIGNMENTS),
     point=st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
 )
+@example(center=(1e4, -1e4), width=1.0, angle=360.0, mirrored=True, alignment="edge", point=(500.0, -500.0))
+@example(center=(0.0, 0.0), width=1e4, angle=-90.0, mirrored=True, alignment="center", point=(-0.5, -0.5))
 def test_forward_and_inverse_undo_each_other(
     center: tuple[float, float],
     width: float,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.arrays import Floats, Image
@@ -120,6 +120,9 @@ def test_a_nearly_upright_crop_looks_like_the_upright_one() -> None:
     extent=st.tuples(st.floats(0.3, 200), st.floats(0.3, 200)),
     whole=st.booleans(),
 )
+@example(height=3, width=3, corner=(0.0, 0.0), extent=(2.0, 2.0), whole=True)
+@example(height=3, width=70, corner=(60.0, 60.0), extent=(0.3, 0.3), whole=False)
+@example(height=70, width=3, corner=(-30.0, -30.0), extent=(200.0, 200.0), whole=True)
 def test_the_crop_of_the_mirrored_image_is_the_mirrored_crop(
     height: int,
     width: int,
@@ -143,7 +146,7 @@ def test_the_crop_of_the_mirrored_image_is_the_mirrored_crop(
 
 
 def test_many_mirrored_crops_are_equal() -> None:
-    """No rounding of a window's place shows in five hundred crops."""
+    """No rounding of a window's position shows in five hundred crops."""
     image, random = noise(300, 411), np.random.default_rng(1)
     corners = random.uniform(-40, 300, (500, 2))
     boxes = np.concatenate([corners, corners + random.uniform(5, 150, (500, 2))], axis=1)

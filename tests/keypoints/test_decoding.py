@@ -6,7 +6,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -45,6 +45,10 @@ def both_searches(heatmaps: Tensor) -> tuple[Peaks, Peaks]:
     values=st.lists(st.integers(-2, 2), min_size=60, max_size=60),
     dtype=st.sampled_from([torch.float32, torch.float64]),
 )
+@example(values=[0] * 60, dtype=torch.float32)
+@example(values=[-2] * 60, dtype=torch.float64)
+@example(values=([0] * 14 + [1]) * 4, dtype=torch.float32)
+@example(values=([1] + [0] * 13 + [1]) * 4, dtype=torch.float32)
 def test_both_searches_find_the_same_cell(values: list[int], dtype: torch.dtype) -> None:
     """Numpy's and torch's search agree in every tie: the first cell in reading order."""
     heatmaps = torch.tensor(values, dtype=dtype).reshape(2, 2, 3, 5)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -98,6 +98,8 @@ def test_weights_pass_through() -> None:
     points=st.lists(st.tuples(st.floats(-20, 211), st.floats(-20, 275)), min_size=17, max_size=17),
     stride=st.sampled_from([2, 4, 8]),
 )
+@example(points=[(-0.5, -0.5), (191.5, 255.5), (95.5, 127.5), (0.0, 255.0)] * 4 + [(191.0, 0.0)], stride=4)
+@example(points=[(-0.5000001, 1.0), (191.5000001, 1.0), (-20.0, -20.0), (211.0, 275.0)] * 4 + [(1.5, 1.5)], stride=8)
 def test_encoding_commutes_with_mirroring(points: list[tuple[float, float]], stride: int) -> None:
     """The heatmaps of mirrored keypoints are the mirrored heatmaps, without any shift."""
     keypoints = torch.tensor(points, dtype=torch.float64)[None]
@@ -123,10 +125,13 @@ CELLS = st.one_of(st.floats(0, 1), st.integers(0, 30).map(lambda half: half / 2)
     size=st.sampled_from([SIZE, Size(width=48, height=64), Size(width=64, height=20)]),
     kernel=st.sampled_from([3, 11, 17]),
 )
+@example(x=0.0, y=0.0, sigma=4.0, far=(False, False), size=SIZE, kernel=17)
+@example(x=0.0, y=0.0, sigma=12.0, far=(True, True), size=Size(width=64, height=20), kernel=17)
+@example(x=1.0, y=1.0, sigma=12.0, far=(False, True), size=Size(width=48, height=64), kernel=3)
 def test_dark_reads_back_what_was_drawn(
     x: float, y: float, sigma: float, far: tuple[bool, bool], size: Size, kernel: int
 ) -> None:
-    """Every place from the first cell to the last comes back to 0.05 cell, at the border too."""
+    """Every point from the first cell to the last comes back to 0.05 cell, at the border too."""
     codec = HeatmapCodec(input_size=size, sigma=sigma, blur_kernel=kernel)
     last = codec.heatmap_size()
     cells = torch.tensor(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -49,6 +49,26 @@ def one_by_one(keypoints: Floats, scores: Floats, areas: Floats, threshold: floa
     return kept
 
 
+def test_a_pose_exactly_at_the_threshold_stays() -> None:
+    """Dropped above the threshold and kept at it: for equal poses, for poses too far apart, and for some in between."""
+    pose = np.random.default_rng(0).uniform(0, 90, (17, 2))
+    cases = [(pose, 1.0), (pose + 1e6, 0.0), (pose + 5, oks([pose], [pose + 5], [900.0], sigmas=SIGMAS).item())]
+    for other, similarity in cases:
+        pair = {"keypoints": [pose, other], "scores": [0.5, 0.4], "areas": [900.0] * 2, "sigmas": SIGMAS}
+
+        assert oks([pose], [other], [900.0], sigmas=SIGMAS).item() == similarity
+        assert oks_nms(**pair, threshold=similarity).tolist() == [0, 1]
+        assert oks_nms_batch(**pair, image_ids=[7, 7], threshold=similarity).tolist() == [0, 1]
+        if similarity > 0:
+            assert oks_nms(**pair, threshold=np.nextafter(similarity, 0)).tolist() == [0]
+
+
+def test_a_keypoint_exactly_at_the_threshold_was_not_found() -> None:
+    """It counts above the threshold only."""
+    assert pose_scores([1.0], [[0.25, 0.75]], threshold=0.25).tolist() == [0.75]
+    assert pose_scores([1.0], [[0.25, 0.75]], threshold=np.nextafter(0.25, 0)).tolist() == [0.5]
+
+
 def test_a_score_of_float32_one_fifth_is_above_one_fifth() -> None:
     """The comparison does not depend on the type of the scores or on numpy's version."""
     low = np.array([[0.2, 0.8]], dtype=np.float32)
@@ -63,13 +83,18 @@ def test_a_pose_without_found_keypoints_scores_zero() -> None:
 
 
 @given(person, st.floats(1, 1e6))
+@example(np.zeros((17, 2)), 1e-12)
+@example(np.full((17, 2), 1500.0), 1e12)
 def test_a_pose_is_itself(keypoints: Floats, area: float) -> None:
     """The similarity of a pose to itself is exactly 1."""
     assert oks(keypoints[None], keypoints[None], [area], sigmas=SIGMAS).tolist() == [[1.0]]
 
 
 @given(st.lists(person, max_size=4), st.lists(person, max_size=4), st.floats(1e-3, 1e6))
-def test_similarities_are_shares(first: list[Floats], second: list[Floats], area: float) -> None:
+@example([], [], 1.0)
+@example([np.zeros((17, 2))], [], 1.0)
+@example([np.zeros((17, 2))], [np.full((17, 2), 1e200)], 1e-3)
+def test_similarities_are_fractions(first: list[Floats], second: list[Floats], area: float) -> None:
     """Every similarity lies in [0, 1], for empty sets too, and swaps with the two sets at equal areas."""
     there = oks(first, second, [area] * len(first), sigmas=SIGMAS)
     back = oks(second, first, [area] * len(second), sigmas=SIGMAS)
@@ -80,6 +105,9 @@ def test_similarities_are_shares(first: list[Floats], second: list[Floats], area
 
 
 @given(person, person, arrays(np.bool_, 17), arrays(np.bool_, 17))
+@example(np.zeros((17, 2)), np.ones((17, 2)), np.zeros(17, bool), np.ones(17, bool))
+@example(np.zeros((17, 2)), np.ones((17, 2)), np.ones(17, bool), np.zeros(17, bool))
+@example(np.zeros((17, 2)), np.ones((17, 2)), np.arange(17) == 0, np.arange(17) < 2)
 def test_only_counted_keypoints_matter(
     keypoints: Floats, other: Floats, labelled: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]
 ) -> None:
@@ -123,6 +151,9 @@ def test_similarity_in_pieces_is_the_same() -> None:
 
 
 @given(crowds(), st.sampled_from([0.0, 0.3, 0.5, 0.9]))
+@example((np.zeros((0, 17, 2)), np.zeros(0), np.zeros(0)), 0.9)
+@example((np.zeros((2, 17, 2)), np.array([0.4, 0.8]), np.full(2, 900.0)), 1.0)
+@example((np.zeros((2, 17, 2)), np.array([0.4, 0.8]), np.full(2, 900.0)), np.nextafter(1.0, 0.0))
 def test_suppression_is_the_obvious_one_and_idempotent(crowd: tuple[Floats, Floats, Floats], threshold: float) -> None:
     """The slow loop keeps the same poses; what was kept stays when asked again; the order of the input is nothing."""
     keypoints, scores, areas = crowd

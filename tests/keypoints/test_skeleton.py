@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.skeleton import (
@@ -111,6 +111,7 @@ def test_common_keypoints_have_cocos_sigmas(skeleton: Skeleton) -> None:
 
 
 @given(values=st.lists(st.floats(-1e6, 1e6), min_size=28, max_size=28))
+@example(values=[float(number) for number in range(28)])
 def test_converting_there_and_back_keeps_what_is_shared(values: list[float]) -> None:
     """Leeds and AI Challenger name the same keypoints, so nothing is lost between them."""
     keypoints = np.array(values).reshape(14, 2)
@@ -215,8 +216,8 @@ def test_published_map_of_ai_challenger(golden_file: Callable[[str], Path]) -> N
         sorted(pair) for pair in reference["aic_flip_pairs"]
     )
     assert AIC_14.sigmas.tolist() == reference["aic_oks_sigmas"]
-    for example in reference["examples"]:
-        person = np.array(example["aic"]).reshape(14, 3)
-        expected = np.array(example["coco"]).reshape(17, 3)
+    for case in reference["examples"]:
+        person = np.array(case["aic"]).reshape(14, 3)
+        expected = np.array(case["coco"]).reshape(17, 3)
 
         np.testing.assert_array_equal(AIC_14.convert(person[:, :2], COCO_17), expected[:, :2])
