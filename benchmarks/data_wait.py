@@ -295,8 +295,8 @@ def training_waits(
         quotas=(batch * steps,),
         loss="squared_error" if gaussian else "cross_entropy",
         num_workers=workers,
-        log_every=steps // 2,
-        checkpoint_every=steps + 1,
+        log_every_steps=steps // 2,
+        checkpoint_every_steps=steps + 1,
     )
     with tempfile.TemporaryDirectory(dir=folder) as output, told() as lines:
         Trainer(model, dataset, output, config).train()

@@ -330,10 +330,10 @@ def trained_both_ways(
             schedule="cosine",
             warmup_steps=10,
             loss="cross_entropy" if model.config.heatmaps == "probability" else "squared_error",
-            gradient_clip=5.0,
+            max_grad_norm=5.0,
             num_workers=0,
             seed=options.seed,
-            checkpoint_every=10_000,
+            checkpoint_every_steps=10_000,
         )
         with tempfile.TemporaryDirectory() as folder:
             student = type(model)(model.config)

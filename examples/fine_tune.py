@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         schedule="cosine",
         loss="cross_entropy" if model.config.heatmaps == "probability" else "squared_error",
         ema_decay=0.99,
-        gradient_clip=5.0,
+        max_grad_norm=5.0,
         num_workers=options.workers,
-        validate_every=max(1, options.epochs // 10),
+        validate_every_epochs=max(1, options.epochs // 10),
     )
     measure = None if options.val is None else average_precision(options.val[0], options.val[1], data.skeleton)
     print(Trainer(model, people, options.output, config, validate=measure).train())

@@ -53,12 +53,12 @@ PLAIN = TrainConfig(
     warmup_steps=100,
     loss="cross_entropy",
     ema_decay=0.998,
-    gradient_clip=5.0,
+    max_grad_norm=5.0,
     precision="bf16",
     num_workers=1,
-    checkpoint_every=40,
-    validate_every=1,
-    log_every=20,
+    checkpoint_every_steps=40,
+    validate_every_epochs=1,
+    log_every_steps=20,
 )
 # The first blocks need no more training and are the dearest to train; so are depthwise filters on a CPU.
 FIRST_BLOCKS = ("encoder.stem.*", "encoder.blocks.0.*", "encoder.blocks.1.*", "encoder.blocks.2.*")
@@ -82,7 +82,9 @@ RUNS: Mapping[str, Run] = {
     ),
     "small-tuned": Run(
         model=SMALL,
-        train=replace(PLAIN, epochs=12, learning_rate=2e-3, encoder_rate=0.2, freeze=(*FIRST_BLOCKS, *DEPTHWISE)),
+        train=replace(
+            PLAIN, epochs=12, learning_rate=2e-3, encoder_learning_rate_factor=0.2, freeze=(*FIRST_BLOCKS, *DEPTHWISE)
+        ),
         augmentation=Augmentation(rotation=40.0, box_jitter=0.08, color_jitter=0.2),
         after="small-frozen",
     ),

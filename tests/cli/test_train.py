@@ -191,7 +191,7 @@ def test_options_reach_the_training(drawn: list[str], start: Path, tmp_path: Pat
     assert (config.epochs, config.batch_size, config.learning_rate, config.seed) == (40, 8, 0.002, 5)
     assert (config.num_workers, config.precision, config.loss) == (1, "bf16", "cross_entropy")
     assert (config.freeze_statistics, config.schedule) == (True, "cosine")
-    assert (config.validate_every, config.log_every, config.warmup_steps) == (4, 2, 4)
+    assert (config.validate_every_epochs, config.log_every_steps, config.warmup_steps) == (4, 2, 4)
     assert trainer.model.config == replace(CONFIG, input_size=Size(width=96, height=128))
     assert trainer.dataset.input_size == trainer.model.config.input_size
     assert (trainer.dataset.seed, len(trainer.dataset)) == (5, 8)

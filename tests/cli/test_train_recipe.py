@@ -159,9 +159,9 @@ def test_a_pretrained_model_is_trained_on_as_by_one_file(train: Command, start: 
     assert (call["initial_model"], call["initial_encoder"], call["validate"]) == (start, None, None)
     assert (base.epochs, base.batch_size, base.learning_rate, base.schedule) == (30, 8, 1e-3, "cosine")
     assert (base.freeze_statistics, base.ema_decay, base.loss, base.seed) == (True, 0.99, "cross_entropy", 4)
-    assert (base.validate_every, base.warmup_steps) == (3, 6)
+    assert (base.validate_every_epochs, base.warmup_steps) == (3, 6)
     assert (later.epochs, later.learning_rate, later.warmup_steps) == (3, pytest.approx(1e-4), 0)
-    assert (later.validate_every, later.log_every) == (1, 1)
+    assert (later.validate_every_epochs, later.log_every_steps) == (1, 1)
     sources = call["sources"]
     assert list(sources) == ["C", "H", "U"]
     assert [len(source.samples) for source in sources.values()] == [8, 3, 8]
@@ -192,8 +192,8 @@ def test_a_network_of_the_paper_is_trained_as_its_baselines(train: Command, aske
     assert (later.epochs, later.learning_rate, later.milestones) == (20, pytest.approx(1e-4), (0.75,))
     assert call["sources"]["A"].skeleton == AIC_14
     assert call["sources"]["A"].augmentation.color_jitter == 0
-    assert base.log_every == 21
-    assert later.log_every == 1
+    assert base.log_every_steps == 21
+    assert later.log_every_steps == 1
 
 
 def test_one_stage(train: Command, start: str, asked: list[Asked]) -> None:

@@ -145,7 +145,7 @@ def test_optimizer_and_schedule() -> None:
     ]
 
     assert (config.epochs, config.batch_size, config.learning_rate) == (210, 32, 1e-3)
-    assert (config.warmup_steps, config.ema_decay, config.gradient_clip) == (0, 0.0, None)
+    assert (config.warmup_steps, config.ema_decay, config.max_grad_norm) == (0, 0.0, None)
     assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 

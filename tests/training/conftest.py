@@ -40,8 +40,8 @@ def make_config() -> Callable[..., TrainConfig]:
             "batch_size": 8,
             "loss": "cross_entropy",
             "num_workers": 0,
-            "checkpoint_every": 1,
-            "log_every": 1,
+            "checkpoint_every_steps": 1,
+            "log_every_steps": 1,
         }
         return TrainConfig(**{**short, **values})
 

@@ -154,16 +154,20 @@ def test_the_digest_follows_the_weights(make_model: MakeModel) -> None:
     assert weights_sha256(model) != before
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("parts", [1, 2])
 def test_unlabelled_crops_bring_a_student_nearer_its_teacher(
-    make_model: MakeModel, make_config: Callable[..., TrainConfig], tmp_path: Path, accumulate: int
+    make_model: MakeModel, make_config: Callable[..., TrainConfig], tmp_path: Path, parts: int
 ) -> None:
     """Without a single label, thirty steps take a third and more off the divergence of a seeded student."""
     teacher, student = sharp(make_model).eval(), make_model()
     people = crops_of(unlabelled(), student.config.input_size)
     crops = torch.stack([people[index]["crop"] for index in range(len(people))])
     config = make_config(
-        epochs=30, learning_rate=3e-3, schedule="constant", checkpoint_every=100, accumulate=accumulate
+        epochs=30,
+        learning_rate=3e-3,
+        schedule="constant",
+        checkpoint_every_steps=100,
+        gradient_accumulation_steps=parts,
     )
     judge = Teacher(teacher, student.config, config)
 

@@ -21,7 +21,7 @@ def test_adam_takes_everything_at_one_rate(model: PCR) -> None:
 
 def test_the_encoder_has_its_own_rate(model: PCR) -> None:
     """Parameters of the encoder learn slower, all others at the full rate."""
-    optimizer = build_optimizer(model, TrainConfig(learning_rate=0.5, encoder_rate=0.25))
+    optimizer = build_optimizer(model, TrainConfig(learning_rate=0.5, encoder_learning_rate_factor=0.25))
     encoder = {id(parameter) for parameter in model.encoder.parameters()}
     for group in optimizer.param_groups:
         inside = {id(parameter) in encoder for parameter in group["params"]}

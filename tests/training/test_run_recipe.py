@@ -37,9 +37,9 @@ BASE = TrainConfig(
     loss="cross_entropy",
     ema_decay=0.5,
     num_workers=0,
-    checkpoint_every=100,
-    validate_every=1,
-    log_every=1,
+    checkpoint_every_steps=100,
+    validate_every_epochs=1,
+    log_every_steps=1,
 )
 
 
@@ -142,7 +142,7 @@ class InterruptedRunError(Exception):
 
 def test_an_interrupted_recipe_goes_on_to_the_same_end(sources: dict[str, Source], tmp_path: Path) -> None:
     """Cut off in the first stage or in the second: weights and logs equal the uninterrupted run's."""
-    recipe, base = Recipe.parse("AC->CH"), replace(BASE, checkpoint_every=3)
+    recipe, base = Recipe.parse("AC->CH"), replace(BASE, checkpoint_every_steps=3)
     slow = replace(base, epochs=3, learning_rate=3e-4)
     whole = run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, fine_tune=slow, validate=Recorder())
 
@@ -260,7 +260,7 @@ def test_the_first_stage_may_start_from_a_model(sources: dict[str, Source], trai
 
 def test_a_run_that_started_from_a_model_goes_on(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
     """Bit for bit, wherever it was cut off; with other weights it is another run."""
-    recipe, base = Recipe.parse("AC->C"), replace(BASE, checkpoint_every=3)
+    recipe, base = Recipe.parse("AC->C"), replace(BASE, checkpoint_every_steps=3)
     whole = run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, initial_model=trained)
 
     for stop_at in (1, 3):

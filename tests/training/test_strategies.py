@@ -57,9 +57,9 @@ CONFIG = TrainConfig(
     warmup_steps=10,
     loss="cross_entropy",
     ema_decay=0.95,
-    gradient_clip=5.0,
+    max_grad_norm=5.0,
     num_workers=0,
-    log_every=25,
+    log_every_steps=25,
 )
 PEOPLE = SyntheticPoses(count=360, seed=1, size=IMAGE)
 LEAK = "000777.jpg"

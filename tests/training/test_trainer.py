@@ -26,8 +26,8 @@ CONFIG = TrainConfig(
     schedule="cosine",
     ema_decay=0.9,
     num_workers=0,
-    checkpoint_every=2,
-    log_every=1,
+    checkpoint_every_steps=2,
+    log_every_steps=1,
 )
 
 
@@ -56,7 +56,7 @@ def test_one_batch_can_be_learnt_by_heart(model: PCR, tmp_path: Path) -> None:
     """Without augmentation a tiny network finds the keypoints of the images it was trained on."""
     samples = SyntheticPoses(count=8).samples()
     dataset = KeypointDataset(samples, source_skeleton=COCO_17, input_size=model.config.input_size)
-    config = changed(epochs=150, learning_rate=3e-3, ema_decay=0.0, checkpoint_every=1000)
+    config = changed(epochs=150, learning_rate=3e-3, ema_decay=0.0, checkpoint_every_steps=1000)
 
     trained = PCR.from_pretrained(Trainer(model, dataset, tmp_path, config).train())
 
@@ -146,7 +146,7 @@ def test_the_best_validated_average_is_kept(model: PCR, dataset: KeypointDataset
         seen.append(candidate.state_dict())
         return next(figures)
 
-    Trainer(model, dataset, tmp_path, changed(validate_every=1), validate=validate).train()
+    Trainer(model, dataset, tmp_path, changed(validate_every_epochs=1), validate=validate).train()
 
     best = PCR.from_pretrained(tmp_path / "best").state_dict()
     assert all(torch.equal(best[name], seen[1][name]) for name in best)
@@ -154,7 +154,9 @@ def test_the_best_validated_average_is_kept(model: PCR, dataset: KeypointDataset
 
 def test_the_rate_follows_the_batch(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
     """A rate meant for a batch of 4 is doubled for one of 8; parts of it change nothing in that."""
-    config = changed(epochs=1, learning_rate=1e-3, base_batch=4, accumulate=2, schedule="constant")
+    config = changed(
+        epochs=1, learning_rate=1e-3, base_batch_size=4, gradient_accumulation_steps=2, schedule="constant"
+    )
 
     Trainer(model, dataset, tmp_path, config).train()
 
@@ -222,17 +224,17 @@ def test_too_few_samples_for_a_batch_are_refused(model: PCR, dataset: KeypointDa
         ("epochs", 0),
         ("batch_size", -1),
         ("learning_rate", float("nan")),
-        ("log_every", 0),
-        ("gradient_clip", -1.0),
+        ("log_every_steps", 0),
+        ("max_grad_norm", -1.0),
         ("warmup_steps", -3),
         ("schedule", "typo"),
         ("precision", "fp8"),
-        ("accumulate", 0),
-        ("base_batch", 0),
-        ("max_broken", -1),
+        ("gradient_accumulation_steps", 0),
+        ("base_batch_size", 0),
+        ("max_broken_images", -1),
         ("loss", "mse"),
         ("optimizer", "sgd"),
-        ("encoder_rate", 0.0),
+        ("encoder_learning_rate_factor", 0.0),
     ],
 )
 def test_a_configuration_checks_itself(name: str, value: object) -> None:
@@ -275,7 +277,7 @@ def test_a_weight_that_is_not_finite_is_never_saved(
     monkeypatch.setattr(Trainer, "_after_step", breaking)
 
     with pytest.raises(FloatingPointError, match="kept"):
-        Trainer(model, dataset, tmp_path, changed(checkpoint_every=1, log_every=50)).train()
+        Trainer(model, dataset, tmp_path, changed(checkpoint_every_steps=1, log_every_steps=50)).train()
 
     saved = PCR.from_pretrained(tmp_path / "last").state_dict()
     assert all(tensor.isfinite().all() for tensor in saved.values())
@@ -295,7 +297,7 @@ def test_a_broken_model_is_never_the_best(
     monkeypatch.setattr(Trainer, "_after_step", breaking)
 
     with pytest.raises(FloatingPointError, match=r"heads\.0\.weight is not finite"):
-        Trainer(model, dataset, tmp_path, changed(validate_every=1), validate=lambda _: 0.0).train()
+        Trainer(model, dataset, tmp_path, changed(validate_every_epochs=1), validate=lambda _: 0.0).train()
 
     assert not (tmp_path / "best").exists()
 
@@ -303,7 +305,7 @@ def test_a_broken_model_is_never_the_best(
 def test_a_validation_that_is_not_finite_is_refused(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
     """NaN would stay the best figure for ever."""
     with pytest.raises(ValueError, match="finite figure"):
-        Trainer(model, dataset, tmp_path, changed(validate_every=1), validate=lambda _: float("nan")).train()
+        Trainer(model, dataset, tmp_path, changed(validate_every_epochs=1), validate=lambda _: float("nan")).train()
 
 
 def test_a_lost_log_does_not_stop_a_run(make_model: Any, dataset: KeypointDataset, tmp_path: Path) -> None:  # noqa: ANN401 - a builder

@@ -52,9 +52,9 @@ SHORT = TrainConfig(
     schedule="cosine",
     ema_decay=0.9,
     num_workers=0,
-    checkpoint_every=1,
-    validate_every=1,
-    log_every=1,
+    checkpoint_every_steps=1,
+    validate_every_epochs=1,
+    log_every_steps=1,
 )
 
 
@@ -129,9 +129,9 @@ def gradients(folder: Path) -> None:
     """Write the gradients of one batch under both losses, whole and in parts, with batch norms at rest."""
     vars(trainer_module)["freeze_statistics"] = rest  # all of them, not the encoder's alone
     for loss in ("cross_entropy", "squared_error"):
-        for accumulate in (1, 2):
-            config = replace(SHORT, epochs=1, loss=loss, accumulate=accumulate, freeze_statistics=True)
-            name = f"{loss}-{accumulate}"
+        for parts in (1, 2):
+            config = replace(SHORT, epochs=1, loss=loss, gradient_accumulation_steps=parts, freeze_statistics=True)
+            name = f"{loss}-{parts}"
             trainer = build(folder / name, config, samples=uneven(), gaussian=loss == "squared_error")
             found: dict[str, torch.Tensor] = {}
 

@@ -260,6 +260,6 @@ def _with_epochs(config: TrainConfig, epochs: int, samples: int) -> TrainConfig:
         config,
         epochs=epochs,
         warmup_steps=min(config.warmup_steps, steps // 10),
-        validate_every=max(1, epochs // VALIDATIONS),
-        log_every=min(TrainConfig.log_every, max(1, steps // LOG_LINES)),
+        validate_every_epochs=max(1, epochs // VALIDATIONS),
+        log_every_steps=min(TrainConfig.log_every_steps, max(1, steps // LOG_LINES)),
     )

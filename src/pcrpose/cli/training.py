@@ -135,13 +135,13 @@ def fine_tuning(options: argparse.Namespace, samples: int, model: PoseConfig) ->
         warmup_steps=min(50, steps // 10),
         loss=loss_for(model),
         ema_decay=0.99,
-        gradient_clip=5.0,
+        max_grad_norm=5.0,
         precision=options.precision,
         num_workers=options.workers,
         seed=options.seed,
-        checkpoint_every=CHECKPOINT_STEPS,
-        validate_every=max(1, epochs // VALIDATIONS),
-        log_every=max(1, steps // LOG_LINES),
+        checkpoint_every_steps=CHECKPOINT_STEPS,
+        validate_every_epochs=max(1, epochs // VALIDATIONS),
+        log_every_steps=max(1, steps // LOG_LINES),
     )
 
 

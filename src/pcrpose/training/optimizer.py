@@ -39,7 +39,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            rate = config.encoder_rate if name.startswith(ENCODER) else 1.0
+            rate = config.encoder_learning_rate_factor if name.startswith(ENCODER) else 1.0
             orthogonal = config.optimizer == "muon" and is_kernel(name, parameter)
             groups.setdefault((rate, orthogonal), []).append(parameter)
     if not groups:

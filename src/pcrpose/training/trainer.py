@@ -103,7 +103,7 @@ class Trainer:
         self.total_steps = config.epochs * self.steps_per_epoch
         self.progress = Progress()
         rank, count = self.processes.rank, self.processes.count
-        parts = PartSampler(self.sampler, parts=config.accumulate, rank=rank, processes=count)
+        parts = PartSampler(self.sampler, parts=config.gradient_accumulation_steps, rank=rank, processes=count)
         self.batches = BatchStream(dataset, parts, config, device)
         self.log = RunLog(
             self.output_dir,
@@ -127,7 +127,7 @@ class Trainer:
                 the samples of a batch whose loss broke are written to ``not_finite.json``. One process on a CPU looks
                 at every step, otherwise the steps since the last log line are looked at together.
             ValueError: if the folder holds a run with another configuration or other data, a sample cannot be made
-                into a crop, or more than ``max_broken`` images cannot be opened.
+                into a crop, or more than ``max_broken_images`` images cannot be opened.
             FolderInUseError: if another process trains in the folder.
             ChildProcessError: if a process that prepares crops died.
             OSError: if the disk is full; the last checkpoint is kept.
@@ -153,9 +153,9 @@ class Trainer:
             group["lr"] = self._learning_rate(step) * group["rate"]
         loss = self._backward(network, parts)
         norm: Tensor | None = None
-        if self.config.gradient_clip is not None:
+        if self.config.max_grad_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            norm = nn.utils.clip_grad_norm_(network.parameters(), self.config.gradient_clip)
+            norm = nn.utils.clip_grad_norm_(network.parameters(), self.config.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()
@@ -192,9 +192,9 @@ class Trainer:
         """Log, validate and save where the step says so."""
         last = done == self.total_steps
         epoch, position = divmod(done, self.steps_per_epoch)
-        logs = done % self.config.log_every == 0 or last
-        saves = done % self.config.checkpoint_every == 0
-        validates = position == 0 and (epoch % self.config.validate_every == 0 or last)
+        logs = done % self.config.log_every_steps == 0 or last
+        saves = done % self.config.checkpoint_every_steps == 0
+        validates = position == 0 and (epoch % self.config.validate_every_epochs == 0 or last)
         value: float | None = None
         if logs or saves or validates or self._looks_always:
             value = self._checked(loss)
@@ -248,7 +248,7 @@ class Trainer:
 
     def _learning_rate(self, step: int) -> float:
         config = self.config
-        rate = config.learning_rate * (config.batch_size / (config.base_batch or config.batch_size))
+        rate = config.learning_rate * (config.batch_size / (config.base_batch_size or config.batch_size))
         return rate * rate_factor(
             step,
             self.total_steps,

@@ -48,7 +48,9 @@ def on_disk(tmp_path: Path) -> KeypointDataset:
 
 def stream(dataset: KeypointDataset | MixedDataset, config: TrainConfig) -> BatchStream:
     """Give the batches of one process."""
-    return BatchStream(dataset, PartSampler(whole_batches(dataset, config), parts=config.accumulate), config, CPU)
+    return BatchStream(
+        dataset, PartSampler(whole_batches(dataset, config), parts=config.gradient_accumulation_steps), config, CPU
+    )
 
 
 def indices(dataset: KeypointDataset | MixedDataset, config: TrainConfig, first: int = 0) -> list[list[int]]:
@@ -70,13 +72,13 @@ def test_parts_of_all_processes_are_the_batch() -> None:
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     """Parts of different sizes would count their samples differently."""
-    with pytest.raises(ValueError, match="multiple of 3 processes x accumulate 2, found 8"):
+    with pytest.raises(ValueError, match="multiple of 3 processes x gradient_accumulation_steps 2, found 8"):
         PartSampler(EpochSampler([24], batch_size=8), parts=2, processes=3)
 
 
 def test_steps_go_on_anywhere(dataset: KeypointDataset, make_config: MakeConfig) -> None:
     """From the middle of an epoch come the batches that would have come, each in its parts."""
-    config = make_config(epochs=2, accumulate=2)
+    config = make_config(epochs=2, gradient_accumulation_steps=2)
     steps = [(step, [part["index"].tolist() for part in parts]) for step, parts in stream(dataset, config).steps(0)]
     later = [(step, [part["index"].tolist() for part in parts]) for step, parts in stream(dataset, config).steps(4)]
 
@@ -143,8 +145,8 @@ def replace_missing(dataset: KeypointDataset) -> KeypointDataset:
 
 def test_too_many_broken_images_stop_the_run(on_disk: KeypointDataset, make_config: MakeConfig) -> None:
     """The error names them and the option."""
-    with pytest.raises(ImageError, match=r"at most 1 samples .*\(max_broken\), found 2: .*png.*; .*png"):
-        indices(on_disk, make_config(max_broken=1, batch_size=16))
+    with pytest.raises(ImageError, match=r"max_broken_images: expected at most 1 samples .*, found 2: .*png.*; .*png"):
+        indices(on_disk, make_config(max_broken_images=1, batch_size=16))
 
 
 def test_a_folder_that_is_not_there_is_said_at_once(on_disk: KeypointDataset, make_config: MakeConfig) -> None:

@@ -144,7 +144,7 @@ def test_a_batch_that_breaks_the_run_is_told(
         return HeatmapOutput(final, output.auxiliary)
 
     monkeypatch.setattr(PCR, "forward", broken)
-    trainer = Trainer(model, dataset, tmp_path, make_config(gradient_clip=1.0, log_every=50))
+    trainer = Trainer(model, dataset, tmp_path, make_config(max_grad_norm=1.0, log_every_steps=50))
     keys = trainer.sampler.keys(0)[8:16]
 
     with pytest.raises(FloatingPointError, match=rf"the {where} is (nan|inf) at step 2; .*not_finite\.json"):
@@ -179,7 +179,7 @@ def test_ctrl_c_says_what_is_left(
         (1, "stopped; the checkpoint of step 2 is kept"),
     ):
         with pytest.raises(KeyboardInterrupt):
-            Trainer(model, dataset, tmp_path / str(every), make_config(checkpoint_every=every)).train()
+            Trainer(model, dataset, tmp_path / str(every), make_config(checkpoint_every_steps=every)).train()
         assert told in caplog.text
 
 
@@ -187,7 +187,7 @@ def test_a_device_is_asked_only_now_and_then(
     model: PCR, dataset: KeypointDataset, make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off the CPU steps are looked at when a line is logged, and the first broken one is told all the same."""
-    trainer = Trainer(model, dataset, tmp_path, make_config(log_every=3, checkpoint_every=50))
+    trainer = Trainer(model, dataset, tmp_path, make_config(log_every_steps=3, checkpoint_every_steps=50))
     trainer._looks_always = False  # as where looking is waiting, which tests have not
     after_step, seen = Trainer._after_step, list[int]()
 

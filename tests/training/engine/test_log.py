@@ -106,7 +106,7 @@ def test_a_run_with_tensorboard(
     writers: list[FakeWriter],
 ) -> None:
     """Curves have a point a log line, images come with validations, and the writer is closed."""
-    config = make_config(tensorboard=True, validate_every=1)
+    config = make_config(tensorboard=True, validate_every_epochs=1)
 
     Trainer(model, dataset, tmp_path, config, validate=lambda _: 0.25).train()
 
@@ -131,7 +131,7 @@ def test_a_logged_loss_carries_the_last_validation(
     model: PCR, dataset: KeypointDataset, make_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
     """Lines after a validation show its figure; a resumed run still knows it."""
-    config = make_config(epochs=2, validate_every=1)
+    config = make_config(epochs=2, validate_every_epochs=1)
     figures = iter([0.25, 0.5])
 
     Trainer(model, dataset, tmp_path, config, validate=lambda _: next(figures)).train()

@@ -50,7 +50,7 @@ def test_a_scaled_run_goes_on_to_the_same_end(
     monkeypatch.setattr(
         trainer, "loss_scaler", lambda *_: torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=2)
     )
-    config = make_config(gradient_clip=0.1)
+    config = make_config(max_grad_norm=0.1)
     whole = Trainer(make_model(), dataset, tmp_path / "whole", config).train()
     after_step = Trainer._after_step
 

@@ -92,7 +92,7 @@ class PartSampler(Sampler[list[SampleKey]]):
     def __init__(self, sampler: EpochSampler, *, parts: int = 1, rank: int = 0, processes: int = 1) -> None:
         if sampler.batch_size % (parts * processes):
             raise ValueError(
-                f"batch_size: expected a multiple of {processes} processes x accumulate {parts}, "
+                f"batch_size: expected a multiple of {processes} processes x gradient_accumulation_steps {parts}, "
                 f"found {sampler.batch_size}"
             )
         self.sampler, self.parts, self.rank, self.processes = sampler, parts, rank, processes
@@ -189,12 +189,13 @@ class BatchStream:
             return
         self.broken[index] = reason
         logger.warning("%s; another sample takes its place", reason)
-        if len(self.broken) > self.config.max_broken:
+        if len(self.broken) > self.config.max_broken_images:
             listed = "; ".join(list(self.broken.values())[:LISTED])
             more = len(self.broken) - LISTED
+            rest = f"; and {more} more, which the log names" if more > 0 else ""
             raise ImageError(
-                f"expected at most {self.config.max_broken} samples whose image cannot be opened (max_broken), "
-                f"found {len(self.broken)}: {listed}{f'; and {more} more, which the log names' if more > 0 else ''}"
+                f"max_broken_images: expected at most {self.config.max_broken_images} samples whose image cannot be "
+                f"opened, found {len(self.broken)}: {listed}{rest}"
             )
 
 

@@ -10,11 +10,18 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.files.atomic import write_text
 from pcrpose.files.json import read_object
-from pcrpose.training.config import TrainConfig
+from pcrpose.training.config import TrainConfig, renamed
 
 RECORD_FILE = "train_config.json"
 # what does not change the result, and may change when a run goes on
-FREE = ("num_workers", "log_every", "checkpoint_every", "validate_every", "max_broken", "tensorboard")
+FREE = (
+    "num_workers",
+    "log_every_steps",
+    "checkpoint_every_steps",
+    "validate_every_epochs",
+    "max_broken_images",
+    "tensorboard",
+)
 
 
 def write_record(
@@ -41,7 +48,7 @@ def check_record(
         FileNotFoundError: if the folder does not say how the run was trained.
     """
     now = json.loads(_text(config, dataset, teacher))
-    noted = read_object(folder / RECORD_FILE)
+    noted = renamed(read_object(folder / RECORD_FILE))
     defaults = json.loads(json.dumps(asdict(TrainConfig())))
     if not any(name.startswith("part ") for name in noted):
         defaults = {**now, **defaults}
