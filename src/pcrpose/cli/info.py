@@ -1,4 +1,4 @@
-"""``pcrpose info``: what is installed on this computer, and what a model is."""
+"""``pcrpose info``: installed versions and devices, or facts about a model."""
 
 import argparse
 import platform
@@ -13,7 +13,7 @@ from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_config import FINEST_STRIDE
 
-HELP = "say what is installed here, or what a model is"
+HELP = "show what is installed here, or what a model is"
 EPILOG = """\
 examples:
   pcrpose info
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print facts, one a line."""
+    """Print facts, one per line."""
     facts = _of_installation() if options.model is None else _of_model(options.model)
     sys.stdout.write("".join(f"{name:<16} {value}\n" for name, value in facts))
     return 0
@@ -86,6 +86,6 @@ def _of_model(name: str) -> Iterator[tuple[str, str]]:
     yield "keypoints", f"{config.skeleton.num_keypoints} of {config.skeleton.name}"
     yield "", ", ".join(config.skeleton.keypoints)
     yield "parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.2f} M)"
-    yield "GMACs", f"{cost.gmacs:.3f} for one crop, twice that with its mirror image"
+    yield "GMACs", f"{cost.gmacs:.3f} per crop, twice that with its mirror image"
     yield "heatmaps", f"{config.heatmaps}, one cell for {FINEST_STRIDE} pixels, sigma {config.sigma:g} pixels"
     yield "alignment", config.alignment

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table, or a card."""
+    """Print the table of models, or a card."""
     sys.stdout.write(_table() if options.name is None else _card(options.name))
     return 0
 

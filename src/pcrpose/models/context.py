@@ -16,14 +16,14 @@ SQUEEZE = 4  # both the SE bottleneck and each dilated branch are a quarter as w
 
 
 def resampling_conv(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Give a 4x4 transposed convolution that doubles the resolution, or a 3x3 one that keeps it; no bias."""
+    """Build a 4x4 transposed convolution that doubles the resolution, or a 3x3 one that keeps it; no bias."""
     if stride == 1:
         return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     return nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=False)
 
 
 class ChannelContext(nn.Module):
-    """The SE branch: one gate in ``[0, 1]`` a channel, from the module's globally pooled input.
+    """The SE branch: one gate in ``[0, 1]`` per channel, from the module's globally pooled input.
 
     Args:
         in_channels: of the module's input.
@@ -81,7 +81,7 @@ class SpatialContext(nn.Module):
 
 
 class PlainUpsampling(nn.Module):
-    """What stands in for HDC when it is switched off: one (transposed) convolution and batch norm."""
+    """The replacement of HDC when it is switched off: one (transposed) convolution and batch norm."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class ContextAwareModule(nn.Module):
         output_relu: see `SpatialContext`; None takes the paper literally (stride 1 only).
 
     Raises:
-        ValueError: for a stride other than 1 and 2, or ``channels`` that four branches cannot share.
+        ValueError: for a stride other than 1 and 2, or ``channels`` that are no multiple of 4.
 
     Source:
         Section 2.1, figure 2, equation 1. SE reads the module's input (ours: the figure leaves it open).

@@ -1,4 +1,4 @@
-"""Where a training starts: the weights of an encoder that has learnt before, on ImageNet or elsewhere."""
+"""Load pretrained weights into a model's encoder: ImageNet's, a pose network's, or our own."""
 
 import logging
 import pickle
@@ -21,7 +21,7 @@ from pcrpose.models.pose_model import PoseModel
 logger = logging.getLogger(__name__)
 
 PICKLED = (".pth", ".pt", ".bin", ".tar")
-# what reading a broken file may end in, besides the unpickler's own error
+# errors that reading a broken file may raise, besides the unpickler's own
 DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, struct.error, TypeError, ValueError)
 COUNTER = "num_batches_tracked"  # older files lack it; it plays no part where the momentum is fixed, as here
 WRAPPERS = ("state_dict", "model")  # keys under which training scripts put their tensors
@@ -29,7 +29,7 @@ PARALLEL = "module."
 
 
 class LoadedEncoder(NamedTuple):
-    """What `load_encoder` did.
+    """The tensors that `load_encoder` copied and left out.
 
     Attributes:
         copied: names of the encoder's tensors that were read.
@@ -41,14 +41,15 @@ class LoadedEncoder(NamedTuple):
 
 
 def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
-    """Give a model the encoder of a file; decoder and heads stay as they are.
+    """Load the encoder of a file into a model; decoder and heads stay as they are.
 
-    The names are told by themselves: those of published ResNets (torchvision's) and HRNets, of ImageNet or of pose
-    checkpoints; those of EfficientNet-Lite ports; and those of our own models.
+    Names are recognized: those of published ResNets (torchvision's) and HRNets, of ImageNet or of pose checkpoints;
+    those of EfficientNet-Lite ports; those of MoveNet as ``examples/convert_movenet.py`` writes them; and those of our
+    own models.
 
     Args:
         model: changed in place. Its ``pixel_mean`` and ``pixel_std`` should be those the encoder was trained with.
-        path: a ``.safetensors`` file, a ``.pth`` one (tensors alone are unpickled, nothing is run), or a folder that
+        path: a ``.safetensors`` file, a ``.pth`` one (only tensors are unpickled, nothing is run), or a folder that
             ``save_pretrained`` wrote.
 
     Raises:
@@ -106,7 +107,7 @@ def _unpickle(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401 - whatever the file holds
-    """Find the state dict in what a training script saved, and take DataParallel's prefix off."""
+    """Return the state dict inside what a training script saved, without DataParallel's prefix."""
     if isinstance(content, Mapping):
         for key in WRAPPERS:
             content = content.get(key, content) if isinstance(content.get(key), Mapping) else content

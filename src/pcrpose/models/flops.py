@@ -1,4 +1,4 @@
-"""What a network costs: its trained values and the multiply-accumulates of one crop."""
+"""Parameters and multiply-accumulates of a network, without building it."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ from pcrpose.models.pose_config import PoseConfig
 
 
 class Cost(NamedTuple):
-    """Size and work of one network in evaluation mode.
+    """Parameters and work per crop of a network in evaluation mode.
 
     Attributes:
         parameters: number of trained values, those of the auxiliary heads included.
-        gmacs: thousand million multiply-accumulates of one crop: convolutions, the transposed ones by their input
+        gmacs: thousand million multiply-accumulates per crop: convolutions, the transposed ones by their input
             cells. The auxiliary heads do not run, and normalization and pooling count nothing.
     """
 

@@ -34,7 +34,7 @@ class HighResolutionPoseConfig(PoseConfig):
 
 
 class HighResolutionPose(PoseModel[HighResolutionPoseConfig]):
-    """The paper's strongest rival; `to_published` gives its tensors the names of the published checkpoints.
+    """The paper's strongest rival; `to_published` renames its tensors to those of the published checkpoints.
 
     Args:
         config: encoder.

@@ -1,4 +1,4 @@
-"""From a name to a folder of weights, and from a folder to checked contents: safetensors and JSON only."""
+"""Find, read and write folders of weights: safetensors and JSON only."""
 
 import difflib
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ SHOWN_PROBLEMS = 5  # enough to see the pattern
 
 
 class Stored(NamedTuple):
-    """What a folder holds: the architecture's name, its configuration as JSON values, and its tensors."""
+    """Contents of a folder: the architecture's name, its configuration as JSON values, and its tensors."""
 
     architecture: str
     config: dict[str, Any]
@@ -43,7 +43,7 @@ def find_folder(
     token: str | bool | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """Turn a zoo name, a folder or a Hub repository id into a local folder, downloading where needed.
+    """Return the local folder of a zoo name, a folder or a Hub repository id, downloading where needed.
 
     Args:
         name: a name of `list_pretrained`; a folder; or ``owner/name`` on the Hugging Face Hub.
@@ -174,8 +174,8 @@ def describe_weights(name: str | Path) -> dict[str, str]:
     """Return the name and the SHA-256 of weights, as values for JSON.
 
     Args:
-        name: a saved model, as for `load_model`, or a file of weights. A path goes by its last part: where it lies is
-            nobody else's concern.
+        name: a saved model, as for `load_model`, or a file of weights. Of a path only the last part is
+            returned: folders are nobody else's concern.
 
     Returns:
         ``name`` and ``sha256``, the latter of the file of weights.

@@ -1,4 +1,4 @@
-"""Build or load any architecture: the configuration says which, one dictionary says what that means."""
+"""Build or load a model of any architecture."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ ARCHITECTURES: Mapping[str, type[PoseModel[Any]]] = MappingProxyType(
 
 
 def build_model(config: PoseConfig) -> PoseModel[Any]:
-    """Build the network that a configuration describes, with fresh weights.
+    """Build the network of a configuration, with fresh weights.
 
     Raises:
         ValueError: if no architecture takes this class of configuration.

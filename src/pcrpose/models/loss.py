@@ -1,4 +1,4 @@
-"""What a network is trained to do: squared error or spatial cross-entropy over every supervised head."""
+"""Heatmap losses: squared error or spatial cross-entropy, over every supervised head."""
 
 import math
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ LossKind = Literal["squared_error", "cross_entropy"]
 def squared_error(
     heatmaps: Tensor, targets: Tensor, keypoint_weights: Tensor | None = None, *, hardest: int | None = None
 ) -> Tensor:
-    """Half the mean squared error, each keypoint's error multiplied by its weight once.
+    """Compute half the mean squared error, each keypoint's error multiplied by its weight once.
 
     Args:
         heatmaps: ``(B, J, H, W)`` float, predicted.
         targets: same shape.
         keypoint_weights: ``(B, J)`` float, not negative; weight zero takes a keypoint out, yet it still counts in
             the mean's divisor, as in the published code. None weighs all alike.
-        hardest: average only each sample's so many worst keypoints (online hard keypoint mining).
+        hardest: average only over the so many worst keypoints per sample (online hard keypoint mining).
 
     Returns:
         Scalar.
@@ -52,7 +52,7 @@ def squared_error(
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, keypoint_weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy between the softmax over a map's cells and the target map normalized to one.
+    """Compute the cross-entropy between the softmax over a map's cells and the target map normalized to one.
 
     A target map without any mass asks for the uniform distribution: no peak anywhere.
 
@@ -136,7 +136,7 @@ class PoseLoss:
         keypoint_weights: Tensor,
         is_background: Tensor | None = None,
     ) -> Tensor:
-        """Compare heatmaps with keypoints.
+        """Compute the loss of heatmaps against keypoints.
 
         Args:
             output: of a model in training mode.

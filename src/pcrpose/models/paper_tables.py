@@ -1,6 +1,6 @@
-"""The networks of the paper's tables as configurations, row by row.
+"""Configurations of the networks in the paper's tables 1 and 3.
 
-What the paper leaves open is ours: L in table 1, the target spread at 384x288 (HRNet's 3 cells), and that the single
+What the paper leaves open is ours: L in table 1, sigma at 384x288 (HRNet's 3 cells), and that the single
 switches of table 3 keep the residual branch, which belongs to every row called PCR.
 """
 

@@ -29,7 +29,7 @@ class PCRConfig(PoseConfig):
         output_relu: see `ContextAwareModule`.
 
     Raises:
-        ValueError: for an unknown encoder, no decoder, widths that four branches cannot share, or fewer
+        ValueError: for an unknown encoder, no decoder, widths that are no multiples of 4, or fewer
             modules than the encoder's resolution needs to come back to a quarter of the crop's.
 
     Examples:
@@ -55,28 +55,28 @@ class PCRConfig(PoseConfig):
             raise ValueError(f"channels: expected positive multiples of {SQUEEZE}, found {list(self.channels)}")
         if len(self.channels) < max(1, self.num_upsamplings):
             raise ValueError(
-                f"channels: {self.encoder} needs at least {max(1, self.num_upsamplings)} modules a decoder, "
+                f"channels: {self.encoder} needs at least {max(1, self.num_upsamplings)} modules per decoder, "
                 f"found {len(self.channels)}"
             )
 
     @property
     def coarsest_cell(self) -> int:
-        """Of the encoder; an unknown one is refused by its name."""
+        """The encoder's; the shared default for a name that is not in the table."""
         return ENCODERS[self.encoder].coarsest_cell if self.encoder in ENCODERS else super().coarsest_cell
 
     @property
     def modules_per_decoder(self) -> int:
-        """The paper's K."""
+        """The number of modules per decoder, the paper's K."""
         return len(self.channels)
 
     @property
     def num_upsamplings(self) -> int:
-        """How many modules double the resolution: from the encoder's stride to 4; they come first."""
+        """The number of modules that double the resolution, from the encoder's stride to 4; they come first."""
         return (ENCODERS[self.encoder].stride // FINEST_STRIDE).bit_length() - 1
 
 
 class PCR(PoseModel[PCRConfig]):
-    """The paper's network.
+    """Progressive context refinement, the paper's network.
 
     Args:
         config: encoder, widths, number of decoders, and the switches of table 3.
@@ -99,14 +99,14 @@ class PCR(PoseModel[PCRConfig]):
         super().__init__(config)
         self.encoder = ENCODERS[config.encoder].build()
         widths = (self.encoder.out_channels, *config.channels)
-        joints = config.skeleton.num_keypoints
+        keypoints = config.skeleton.num_keypoints
         levels = range(config.num_decoders)
         self.decoders = nn.ModuleList(_decoder(config, widths) for _ in levels)
-        self.heads = nn.ModuleList(prediction_head(widths[-1], joints) for _ in levels)
-        self.auxiliary_heads = nn.ModuleList(prediction_head(widths[-2], joints) for _ in levels if config.auxiliary)
+        self.heads = nn.ModuleList(prediction_head(widths[-1], keypoints) for _ in levels)
+        self.auxiliary_heads = nn.ModuleList(prediction_head(widths[-2], keypoints) for _ in levels if config.auxiliary)
 
     def forward(self, crops: Tensor) -> HeatmapOutput:
-        """Predict keypoint heatmaps at every supervised place.
+        """Predict keypoint heatmaps at every supervised head.
 
         The encoder runs once and every decoder reads its features. Level l predicts from the sum of the outputs of
         decoders 1 to l; the last level's heatmaps are the final ones.
@@ -145,7 +145,7 @@ class PCR(PoseModel[PCRConfig]):
 
 
 def _decoder(config: PCRConfig, widths: tuple[int, ...]) -> nn.Sequential:
-    """Stack the K modules of one decoder; the first ones bring the resolution back to a quarter of the crop's."""
+    """Build the K modules of one decoder; the first ones double the resolution up to a quarter of the crop's."""
     return nn.Sequential(
         *(
             ContextAwareModule(

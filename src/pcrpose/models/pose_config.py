@@ -1,4 +1,4 @@
-"""Configurations of the models: frozen values that travel as JSON beside the weights."""
+"""The configuration that all models share: a frozen value, saved as JSON beside the weights."""
 
 import dataclasses
 import json
@@ -27,14 +27,14 @@ USUAL_INPUT = Size(width=192, height=256)
 
 @dataclass(frozen=True, kw_only=True)
 class PoseConfig:
-    """What every model needs to turn an image into its input and its output into keypoints.
+    """How a model's input is made of an image, and keypoints of its output.
 
     Attributes:
         skeleton: the keypoints it predicts, in the order of its heatmaps.
         input_size: of the crops it was trained on, multiples of 32 (of less for some encoders, see `coarsest_cell`).
         pixel_mean: of red, green and blue, after division by 255.
         pixel_std: likewise.
-        sigma: spread of the target Gaussians, crop pixels: 8 is the published 2 cells of stride 4.
+        sigma: of the target Gaussians, crop pixels: 8 is the published 2 cells of stride 4.
         alignment: pixel convention of crops and heatmaps; ``"edge"`` for published third-party weights.
         heatmaps: ``"gaussian"``: the network's output is the map (squared-error training).
             ``"probability"``: the output is normalized over the cells of a map and scaled so that a perfect
@@ -45,7 +45,7 @@ class PoseConfig:
 
     Raises:
         ValueError: for a field of another type than declared, an input size that the coarsest cell does not divide,
-            or a spread, padding or deviation that is not positive.
+            or a sigma, padding, blackout or deviation that is not positive.
     """
 
     skeleton: Skeleton = COCO_17
@@ -80,7 +80,7 @@ class PoseConfig:
 
     @property
     def crop_spec(self) -> CropSpec:
-        """How a person's box becomes this model's input."""
+        """The size, padding, alignment and blackout of this model's crops."""
         return CropSpec(
             input_size=self.input_size, padding=self.padding, alignment=self.alignment, blackout=self.blackout
         )
@@ -92,7 +92,7 @@ class PoseConfig:
         )
 
     def normalize(self, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """``(B, 3, H, W)`` uint8 RGB crops to what the network reads: ``(value / 255 - mean) / std``."""
+        """Normalize ``(B, 3, H, W)`` uint8 RGB crops to what the network reads: ``(value / 255 - mean) / std``."""
         mean, std = (
             torch.tensor(values, dtype=dtype, device=crops.device).view(3, 1, 1)
             for values in (self.pixel_mean, self.pixel_std)
@@ -100,7 +100,7 @@ class PoseConfig:
         return (crops.to(dtype) / 255 - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
-        """Write as plain values, for JSON."""
+        """Return plain values, for JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return values | {"skeleton": self.skeleton.to_dict(), "input_size": str(self.input_size)}
 
@@ -118,7 +118,7 @@ class PoseConfig:
 
 
 def _from_json(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Rebuild a field's value from JSON's; what does not look like one is left for the class to refuse."""
+    """Rebuild a field's value from JSON's; what does not look like one is left for the class to reject."""
     try:
         if key == "skeleton" and isinstance(value, Mapping):
             return Skeleton.from_dict(value)
@@ -132,7 +132,7 @@ def _from_json(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON hol
 
 
 def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401 - type expressions have no type of their own
-    """Tell whether a value is what a field's annotation says; numbers are finite and no truth values."""
+    """Return whether a value is what a field's annotation says; numbers are finite and no truth values."""
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return isinstance(value, str) and value in choices
@@ -155,5 +155,5 @@ def _describe(hint: Any) -> str:  # noqa: ANN401 - as above
 
 
 def config_text(architecture: str, config: PoseConfig) -> str:
-    """Write a configuration as the JSON text that stands beside the weights."""
+    """Return a configuration as the JSON text that is saved beside the weights."""
     return json.dumps({"architecture": architecture, **config.to_dict()}, indent=2) + "\n"

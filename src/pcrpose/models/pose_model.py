@@ -1,4 +1,4 @@
-"""What every model of the zoo has in common: crops in, heatmaps out, one way to load and to save."""
+"""The base of every heatmap network, what it returns, and the protocol that prediction needs."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
@@ -43,14 +43,14 @@ class HeatmapOutput(NamedTuple):
 
 @runtime_checkable
 class HeatmapModel(Protocol):
-    """What prediction needs of a model: a configuration, and a forward pass to heatmaps.
+    """A model that prediction can use: a configuration, and a forward pass to heatmaps.
 
     `PoseModel` is one; so may be anything else that is called with crops, whatever computes inside.
     """
 
     @property
     def config(self) -> PoseConfig:
-        """How an image becomes crops, and heatmaps become keypoints."""
+        """How crops are made of an image, and keypoints of heatmaps."""
 
     def __call__(self, crops: Tensor, /) -> HeatmapOutput:
         """Predict heatmaps.
@@ -65,7 +65,7 @@ class HeatmapModel(Protocol):
 
 
 class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
-    """A heatmap network of normalized crops, built from one configuration.
+    """A network from normalized crops to heatmaps, built from one configuration; loaded and saved as safetensors.
 
     Args:
         config: see the class of the configuration.
@@ -78,7 +78,7 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         self.config = config
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 - card metadata of the hub mixin
-        """Give every architecture's model card the same metadata; the license is the weights' maker's to state."""
+        """Set the same card metadata for every architecture; the license is the weights' maker's to state."""
         super().__init_subclass__(
             library_name="pcrpose", pipeline_tag="keypoint-detection", model_card_template=CARD, **kwargs
         )
@@ -122,11 +122,11 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         write_folder(save_directory, config_text(type(self).__name__, self.config), self.state_dict())
 
     def forward(self, crops: Tensor) -> HeatmapOutput:
-        """Predict heatmaps; every architecture says how."""
+        """Predict heatmaps; every architecture implements it."""
         raise NotImplementedError
 
     def check_crops(self, crops: Tensor) -> None:
-        """Refuse what cannot be a batch of crops; raises ValueError saying what was expected and found."""
+        """Raise ValueError unless a tensor is a batch of crops that the network can read."""
         cell = self.config.coarsest_cell
         fits = crops.dim() == CROP_RANK and all(length > 0 and length % cell == 0 for length in crops.shape[2:])
         if not fits or crops.shape[1] != 3:  # noqa: PLR2004 - RGB
@@ -137,7 +137,7 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
             raise ValueError(f"crops: expected floating point from config.normalize, found {crops.dtype}")
 
     def finish(self, logits: Tensor) -> Tensor:
-        """Turn a head's output into the heatmaps that are decoded, as ``config.heatmaps`` says.
+        """Compute the heatmaps to decode from a head's output, as ``config.heatmaps`` says.
 
         A ``"probability"`` map is the softmax over its cells times the sum of the target Gaussian that stands on its
         highest cell, so that a prediction equal to its target peaks at 1, at the border too; one that is narrower
@@ -154,13 +154,13 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
 
 
 def _gaussian_sums(length: int, sigma: float, like: Tensor) -> Tensor:
-    """``(length,)``: how much of a Gaussian of height 1 lies on an axis, by the cell on which it stands."""
+    """Compute ``(length,)``: the sum over an axis of a Gaussian of height 1, by the cell of its peak."""
     cells = torch.arange(length, device=like.device, dtype=like.dtype)
     return torch.exp((cells[:, None] - cells).square() / (-2 * sigma**2)).sum(dim=1)
 
 
 def prediction_head(channels: int, num_keypoints: int) -> nn.Conv2d:
-    """Give the 1x1 convolution that predicts heatmaps, initialized as the published baselines do."""
+    """Build the 1x1 convolution that predicts heatmaps, initialized as in the published baselines."""
     head = nn.Conv2d(channels, num_keypoints, 1)
     nn.init.normal_(head.weight, std=0.001)
     if head.bias is not None:

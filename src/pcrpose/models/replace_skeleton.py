@@ -1,4 +1,4 @@
-"""Carry a trained model over to other keypoints: everything but its heads' rows stays as it is."""
+"""Replace the skeleton of a trained model: everything but its heads' rows is kept."""
 
 import logging
 from dataclasses import replace
@@ -18,7 +18,7 @@ ModelT = TypeVar("ModelT", bound=PoseModel[Any])
 def replace_skeleton(
     model: ModelT, skeleton: Skeleton, *, input_size: Size | None = None, sigma: float | None = None
 ) -> ModelT:
-    """Copy a model, with heads for another skeleton.
+    """Return a copy of a model with heads for another skeleton.
 
     A keypoint that both skeletons name keeps its row of weights and its bias in every head, the auxiliary ones
     included, wherever it stands in the new order. The others start as fresh heads do: weights from
@@ -29,17 +29,16 @@ def replace_skeleton(
         model: any architecture; not changed.
         skeleton: what the new model predicts.
         input_size: of the new model's crops; the model's own by default.
-        sigma: spread of the new model's targets, crop pixels; the model's own by default.
+        sigma: of the new model's target Gaussians, crop pixels; the model's own by default.
 
     Returns:
         A model of the same class, precision and device, in evaluation mode; it shares no tensor with ``model``.
 
     Raises:
-        ValueError: if the new size or spread is none.
+        ValueError: if the new size or sigma is not valid.
 
     Examples:
-        >>> from pcrpose.models.pcr import PCR
-        >>> from pcrpose.models.pcr import PCRConfig
+        >>> from pcrpose import PCR, PCRConfig
         >>> face = Skeleton("face", ["nose", "left_eye", "right_eye", "chin"], [(1, 2)], [], [0.03] * 4)
         >>> model = PCR(PCRConfig(encoder="resnet_nano", channels=(16, 16, 16)))
         >>> replace_skeleton(model, face).heads[0].weight.shape
@@ -67,7 +66,7 @@ def replace_skeleton(
 
 
 def _head_tensors(model: PoseModel[Any]) -> set[str]:
-    """Name the tensors that have a row a keypoint: those that grow with the skeleton, whatever the architecture."""
+    """Return the names of tensors with a row per keypoint: those that grow with the skeleton, in any architecture."""
     names = model.config.skeleton.keypoints
     longer = Skeleton("longer", [*names, "".join(names) + "_"], [], [], [1.0] * (len(names) + 1))
     with torch.device("meta"):  # shapes alone: no memory, no random draws

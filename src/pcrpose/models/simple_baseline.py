@@ -39,7 +39,7 @@ class SimpleBaselineConfig(PoseConfig):
 
 
 class SimpleBaseline(PoseModel[SimpleBaselineConfig]):
-    """The paper's baseline; `to_published` gives its tensors the names of the published checkpoints.
+    """The paper's baseline; `to_published` renames its tensors to those of the published checkpoints.
 
     Args:
         config: encoder and widths.

@@ -1,4 +1,4 @@
-"""The pretrained models: what each is, what it was trained on, and what was measured."""
+"""The pretrained models: size, recipe, training data and metrics of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

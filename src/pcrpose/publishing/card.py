@@ -1,4 +1,4 @@
-"""A model's card: what it is for, how to use it, what was measured, what it was trained on and on what terms.
+"""Model cards: intended use, how to use it, results, training data and terms.
 
 A card is built from values, and raises where they do not bear it out: a claim of the zoo that no measurement shows, an
 image that is not there. ``benchmarks/zoo_figures.py`` writes the measurements, ``benchmarks/zoo_cards.py`` the cards of
@@ -33,7 +33,7 @@ _USUAL_LIMITS = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """One data set that a model was trained on.
+    """A data set that a model was trained on.
 
     Attributes:
         name: ``"Leeds Sports Pose Extended"``.
@@ -52,7 +52,7 @@ class TrainingData:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a model was trained; durations are counted in epochs and crops, which mean the same on every machine.
+    """How a model was trained, in epochs and crops, which mean the same on every machine.
 
     Attributes:
         method: Markdown: what the recipe's letters stand for here, losses, schedules, augmentation, departures.
@@ -140,7 +140,7 @@ class Card:
                     raise ValueError(f"{entry.name}: {key}: {name} {metric} is not measured, found {results}")
 
     def __str__(self) -> str:
-        """Write the card: the Hub's metadata, then Markdown."""
+        """Return the card's text: the Hub's metadata, then Markdown."""
         return f"---\n{self._metadata().to_yaml()}\n---\n\n" + "\n".join(
             f"{paragraph.rstrip()}\n" for paragraph in self._paragraphs()
         )
@@ -177,7 +177,7 @@ class Card:
         yield "\n".join(f"- {limit}" for limit in (*self.lacks, *_USUAL_LIMITS))
 
     def _origin(self) -> Iterator[str]:
-        """Write where the weights come from and on what terms."""
+        """Yield where the weights come from and on what terms."""
         training = self.training
         yield "## Training"
         yield f"Recipe `{self.entry.recipe}`. {training.method}"

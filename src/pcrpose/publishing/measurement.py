@@ -1,4 +1,4 @@
-"""One evaluation of a model with the intervals of its metrics, and the JSON that carries it to the model's card."""
+"""Measurements of a model, metrics with intervals, and the JSON file that keeps them."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ SHOWN: Mapping[str, str] = {"AP": "ap", "AP50": "ap50", "AP75": "ap75", "AR": "a
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One evaluation of a model.
+    """The metrics of one evaluation of a model.
 
     Attributes:
         data: what was measured on and how much of it: ``"subset of COCO val2017 (99 images, 303 persons)"``. Images
@@ -46,7 +46,7 @@ class Measurement:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Write as plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
     @classmethod

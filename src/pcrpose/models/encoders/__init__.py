@@ -1,4 +1,4 @@
-"""The encoders that a model can name, in one explicit table: a new one is a file beside this one and a row here."""
+"""The table of encoders. A new one is a file beside this one and a row here."""
 
 from collections.abc import Mapping
 from functools import partial

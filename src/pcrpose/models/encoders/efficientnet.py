@@ -33,7 +33,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientNetConfig:
-    """What tells one EfficientNet-Lite encoder from another.
+    """The dimensions of an EfficientNet-Lite encoder.
 
     Attributes:
         stages: from the stem's half resolution down.
@@ -120,7 +120,7 @@ class ConvNorm(nn.Module):
 
 
 class InvertedBottleneck(nn.Module):
-    """Widen, filter each channel, narrow; with a shortcut where the shape stays."""
+    """An expanding 1x1, a depthwise and a linear 1x1 convolution; with a shortcut where the shape is kept."""
 
     def __init__(self, in_channels: int, stage: Stage, stride: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every encoder is: a network from crops to features, and one row of the table of encoders."""
+"""The base of every encoder network, and one row of the table of encoders."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Encoder:
         coarsest_cell: crop pixels of the largest cell inside; width and height of a crop are multiples of it.
         from_published: select the encoder's tensors from a published state dict and rename them to those of the
             network, its second argument. What belongs around an encoder (a classifier, pose heads) is left out; any
-            other tensor is passed on under its own name, for strict loading to refuse. Raises ValueError where the
+            other tensor is passed on under its own name, for strict loading to reject. Raises ValueError where the
             state dict is of another network.
     """
 

@@ -24,7 +24,7 @@ SURROUNDINGS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class HRNetConfig:
-    """What tells one high-resolution encoder from another.
+    """The dimensions of a high-resolution encoder.
 
     Attributes:
         width: channels of the quarter-resolution branch; each lower branch is twice as wide.
@@ -43,7 +43,7 @@ HRNETS: Mapping[str, HRNetConfig] = MappingProxyType(
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-    """Give a convolution without bias and its batch norm."""
+    """Build a convolution without bias and its batch norm."""
     return [
         nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),
@@ -51,7 +51,7 @@ def conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -
 
 
 def downward(in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
-    """Halve the resolution ``steps`` times; width changes and the ReLU is left out at the last step."""
+    """Build convolutions that halve the resolution ``steps`` times; the last one changes the width, without ReLU."""
     halvings: list[nn.Module] = [
         nn.Sequential(*conv_bn(in_channels, in_channels, 3, 2), nn.ReLU(inplace=True)) for _ in range(steps - 1)
     ]
@@ -59,7 +59,7 @@ def downward(in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
 
 
 def upward(in_channels: int, out_channels: int, steps: int) -> nn.Sequential:
-    """Match the width by a 1x1 convolution, then double the resolution ``steps`` times by repeating cells."""
+    """Build a 1x1 convolution to the new width and nearest up-sampling by ``2**steps``."""
     return nn.Sequential(*conv_bn(in_channels, out_channels, 1), nn.Upsample(scale_factor=2**steps, mode="nearest"))
 
 
@@ -68,7 +68,7 @@ class ExchangeModule(nn.Module):
 
     Args:
         widths: channels of each branch, from the highest resolution down.
-        blocks: residual blocks a branch.
+        blocks: residual blocks per branch.
         outputs: how many branches the exchange feeds; the very last module feeds only the first.
     """
 
@@ -89,7 +89,7 @@ class ExchangeModule(nn.Module):
         return build(widths[source], widths[target], abs(source - target))
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
-        """One ``(B, widths[i], H/2**i, W/2**i)`` tensor a branch in; the first ``outputs`` of them out."""
+        """Return the first ``outputs`` branches, fused, of one ``(B, widths[i], H/2**i, W/2**i)`` tensor per branch."""
         branches: list[Tensor] = [branch(x) for branch, x in zip(self.branches, inputs, strict=True)]
         fused: list[Tensor] = []
         for layers in self.fuse_layers:

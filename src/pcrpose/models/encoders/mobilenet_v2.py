@@ -44,7 +44,7 @@ STAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class MobileNetV2Config:
-    """What tells one MobileNetV2 from another.
+    """The dimensions of a MobileNetV2.
 
     Attributes:
         width: factor on the channels of every layer; the last 1x1 convolution never has fewer than 1,280.
@@ -85,7 +85,7 @@ class SameConv(nn.Conv2d):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow without activation; with a shortcut where the shape stays."""
+    """An expanding 1x1, a depthwise 3x3 and a linear 1x1 convolution; with a shortcut where the shape is kept."""
 
     def __init__(self, in_channels: int, channels: int, *, expansion: int, stride: int) -> None:
         super().__init__()
@@ -137,5 +137,5 @@ class MobileNetV2(EncoderNetwork):
 
 
 def from_published(published: Mapping[str, Tensor], _network: nn.Module) -> dict[str, Tensor]:
-    """Take the tensors under the network's own names; ``examples/convert_movenet.py`` writes such files."""
+    """Return the tensors as they are: ``examples/convert_movenet.py`` writes them under the network's own names."""
     return dict(published)

@@ -21,7 +21,7 @@ SURROUNDINGS = re.compile(r"(fc|classifier|deconv_layers|final_layer)\.")
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetConfig:
-    """What tells one residual encoder from another.
+    """The dimensions of a residual encoder.
 
     Attributes:
         block: two 3x3 convolutions (``"basic"``) or 1x1, 3x3, 1x1 (``"bottleneck"``, four times as wide at its end).
@@ -101,7 +101,7 @@ BLOCKS: Mapping[str, type[BasicBlock | Bottleneck]] = MappingProxyType({"basic":
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
-    """Project the shortcut where its shape changes; otherwise there is nothing to do."""
+    """Build the projection of a shortcut whose shape changes; None where it stays."""
     if in_channels == out_channels and stride == 1:
         return None
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
@@ -110,7 +110,7 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential 
 def block_chain(
     block: type[BasicBlock | Bottleneck], in_channels: int, channels: int, count: int, stride: int = 1
 ) -> nn.Sequential:
-    """Chain ``count`` blocks of one width; only the first may change the resolution."""
+    """Build ``count`` blocks of one width; only the first may change the resolution."""
     width = channels * block.expansion
     return nn.Sequential(block(in_channels, channels, stride), *(block(width, channels) for _ in range(count - 1)))
 
