@@ -221,10 +221,10 @@ def test_recolor() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mirror_probability": 1.5}, r"mirror_probability: expected a probability in \[0, 1\], found 1.5"),
+        ({"mirror_probability": 1.5}, "mirror_probability: expected a number from 0 to 1, found 1.5"),
         ({"rotation_probability": -0.1}, "rotation_probability"),
         ({"half_body_probability": float("nan")}, "half_body_probability"),
-        ({"scale": 1.0}, r"scale: expected a strength in \[0, 1\), found 1.0"),
+        ({"scale": 1.0}, "scale: expected a number from 0 up and below 1, found 1.0"),
         ({"color_jitter": -1}, "color_jitter"),
         ({"rotation": -5}, "rotation: expected at least 0, found -5"),
         ({"half_body_padding": 0.5}, "half_body_padding: expected at least 1, found 0.5"),

@@ -181,7 +181,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     [
         ({"score_threshold": 1.5}, "score_threshold: expected a number from 0 to 1, found 1.5"),
         ({"nms_threshold": -0.1}, "nms_threshold: expected a number from 0 to 1, found -0.1"),
-        ({"num_threads": 0}, "num_threads: expected at least 1, or None for all cores, found 0"),
+        ({"num_threads": 0}, "num_threads: expected at least 1, found 0"),
         ({"class_id": 2}, "class_id: expected 0 to 1 for .*model.onnx, found 2"),
         ({"class_id": -1}, "class_id: .* found -1"),
         ({"input_size": Size(width=96, height=64)}, r"input_size: expected 64x64 .*model.onnx asks for, found 64x96"),

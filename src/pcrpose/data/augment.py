@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pcrpose.files.checks import at_least, fraction
 from pcrpose.keypoints.arrays import Bools, Floats, Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Alignment, Crops
@@ -85,14 +86,11 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name in ("rotation_probability", "mirror_probability", "half_body_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected a probability in [0, 1], found {getattr(self, name)}")
+            fraction(name, getattr(self, name))
         for name in ("scale", "box_jitter", "color_jitter"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a strength in [0, 1), found {getattr(self, name)}")
-        for name, lowest in (("rotation", 0), ("half_body_above", 0), ("half_body_padding", 1)):
-            if not lowest <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name}: expected at least {lowest}, found {getattr(self, name)}")
+            fraction(name, getattr(self, name), one=False)
+        for name, least in (("rotation", 0), ("half_body_above", 0), ("half_body_padding", 1)):
+            at_least(name, getattr(self, name), least)
 
     def draw(
         self, window: CropWindow, keypoints: Floats, labelled: Bools, *, is_upper: Bools, rng: Randomness

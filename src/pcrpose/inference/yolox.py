@@ -9,6 +9,7 @@ import PIL.Image
 from PIL.Image import Resampling, Transform
 
 from pcrpose.data.images import ImageSource, open_image
+from pcrpose.files.checks import at_least, fraction
 from pcrpose.keypoints.arrays import Floats, Image, Indices
 from pcrpose.keypoints.boxes import Size, intersection_areas
 from pcrpose.keypoints.detections import Detections
@@ -63,9 +64,8 @@ class YoloxDetector:
         decoded: bool | None = None,
         input_size: Size | None = None,
     ) -> None:
-        for name, value in (("score_threshold", score_threshold), ("nms_threshold", nms_threshold)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a number from 0 to 1, found {value!r}")
+        fraction("score_threshold", score_threshold)
+        fraction("nms_threshold", nms_threshold)
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.class_id = class_id
@@ -201,8 +201,8 @@ def _looks_decoded(rows: npt.NDArray[np.float32], corners: Floats, strides: Floa
 
 
 def _open_session(path: Path, num_threads: int | None) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    if num_threads is not None and num_threads < 1:
-        raise ValueError(f"num_threads: expected at least 1, or None for all cores, found {num_threads!r}")
+    if num_threads is not None:
+        at_least("num_threads", num_threads, 1)
     try:
         import onnxruntime  # noqa: PLC0415 - an extra
     except ImportError as error:

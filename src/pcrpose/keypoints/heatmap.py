@@ -7,6 +7,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from pcrpose.files.checks import one_of, positive
 from pcrpose.keypoints import decoding as peaks
 from pcrpose.keypoints.arrays import Indices
 from pcrpose.keypoints.boxes import Size
@@ -52,12 +53,9 @@ class HeatmapCodec:
     blur_kernel: int = 11
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.sigma) and self.sigma > 0):
-            raise ValueError(f"sigma: expected a positive number of crop pixels, found {self.sigma!r}")
-        if self.alignment not in get_args(Alignment):
-            raise ValueError(f"alignment: expected one of {get_args(Alignment)}, found {self.alignment!r}")
-        if self.decoding not in get_args(Decoding):
-            raise ValueError(f"decoding: expected one of {get_args(Decoding)}, found {self.decoding!r}")
+        positive("sigma", self.sigma, of="crop pixels")
+        one_of("alignment", self.alignment, get_args(Alignment))
+        one_of("decoding", self.decoding, get_args(Decoding))
         if not (isinstance(self.blur_kernel, int) and self.blur_kernel > 0 and self.blur_kernel % 2):
             raise ValueError(f"blur_kernel: expected an odd number of cells, found {self.blur_kernel!r}")
         size = self.heatmap_size()

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pcrpose.files.checks import at_least, fraction, positive
 from pcrpose.keypoints.arrays import Bools, Floats, Indices, as_floats
 
 _CHUNK = 1 << 19  # keypoint distances held at once: larger arrays leave the cache and cost fresh memory
@@ -127,8 +128,7 @@ def oks_nms_batch(
     Raises:
         ValueError: as `oks_nms`, or if ``image_ids`` has another length.
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold: expected a similarity in [0, 1], found {threshold!r}")
+    fraction("threshold", threshold)
     poses = _Candidates(keypoints, scores, areas, sigmas, found)
     images = np.asarray(image_ids)
     if images.shape != poses.scores.shape:
@@ -178,10 +178,9 @@ def soft_oks_nms(
     Raises:
         ValueError: as `oks_nms`, and if ``threshold`` is not positive or ``max_poses`` is negative.
     """
-    if not threshold > 0:
-        raise ValueError(f"threshold: expected a positive number, found {threshold!r}")
-    if max_poses is not None and max_poses < 0:
-        raise ValueError(f"max_poses: expected None or at least 0, found {max_poses}")
+    positive("threshold", threshold)
+    if max_poses is not None:
+        at_least("max_poses", max_poses, 0)
     poses = _Candidates(keypoints, scores, areas, sigmas, found)
     lowered = poses.scores.copy()
     waiting = np.arange(len(lowered))

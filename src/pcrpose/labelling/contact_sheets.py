@@ -12,6 +12,7 @@ import PIL.ImageFont
 from pcrpose.data.images import open_image
 from pcrpose.data.readers.negatives import Negative
 from pcrpose.files.atomic import write_whole
+from pcrpose.files.checks import at_least
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Crops
@@ -47,8 +48,8 @@ def write_contact_sheets(
         ImageError: for an image that cannot be opened.
         ValueError: if there are no rows or columns.
     """
-    if min(columns, rows) < 1:
-        raise ValueError(f"expected at least one row and one column, found {rows} and {columns}")
+    at_least("columns", columns, 1)
+    at_least("rows", rows, 1)
     target, size = Path(folder), columns * rows
     target.mkdir(parents=True, exist_ok=True)
     pages = []

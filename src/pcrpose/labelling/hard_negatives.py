@@ -9,6 +9,7 @@ import numpy as np
 
 from pcrpose.data.readers.negatives import Negative
 from pcrpose.data.readers.person_boxes import PersonBoxes
+from pcrpose.files.checks import at_least, fraction
 from pcrpose.keypoints.arrays import Bools, Floats
 from pcrpose.keypoints.boxes import croppable, intersection_areas
 from pcrpose.keypoints.detections import Detections
@@ -66,15 +67,12 @@ class MiningRules:
 
     def __post_init__(self) -> None:
         for name in ("min_score", "max_intersection"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected a number from 0 to 1, found {getattr(self, name)}")
-        if not 0 < self.duplicate_iou <= 1:
-            raise ValueError(f"duplicate_iou: expected a number above 0, at most 1, found {self.duplicate_iou}")
-        if not 1 <= self.min_side < np.inf:
-            raise ValueError(f"min_side: expected a number of pixels from 1 up, found {self.min_side}")
+            fraction(name, getattr(self, name))
+        fraction("duplicate_iou", self.duplicate_iou, zero=False)
+        at_least("min_side", self.min_side, 1)
         for name in ("per_image", "limit"):
-            if getattr(self, name) is not None and getattr(self, name) < 0:
-                raise ValueError(f"{name}: expected None or a number from 0 up, found {getattr(self, name)}")
+            if getattr(self, name) is not None:
+                at_least(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -228,8 +228,8 @@ def test_other_files_are_not_replaced(tmp_path: Path, text: str) -> None:
     [
         ({"threshold": float("nan")}, "expected finite thresholds"),
         ({"by_keypoint": {"tip": float("inf")}}, "expected finite thresholds"),
-        ({"share": 0.0}, "share: expected more than 0 and at most 1, found 0.0"),
-        ({"share": 1.5}, "share: expected more than 0 and at most 1, found 1.5"),
+        ({"share": 0.0}, "share: expected a number above 0 and at most 1, found 0.0"),
+        ({"share": 1.5}, "share: expected a number above 0 and at most 1, found 1.5"),
         ({"share": 0.5, "threshold": 0.7}, "expected a share or thresholds, found both"),
         ({"share": 0.5, "by_keypoint": {"tip": 0.7}}, "expected a share or thresholds, found both"),
         ({"min_keypoints": 0}, "min_keypoints: expected at least 1, found 0"),

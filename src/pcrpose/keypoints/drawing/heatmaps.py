@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from pcrpose.files.checks import fraction
 from pcrpose.keypoints.arrays import Floats, Image, as_floats
 from pcrpose.keypoints.drawing.strokes import Color, open_canvas
 
@@ -63,8 +64,7 @@ def draw_heatmaps(
         raise ValueError(f"heatmaps: expected shape (J, h, w), not empty, found {maps.shape}")
     if len(crop) != 1:
         raise ValueError(f"crop: expected one crop, found {len(crop)}")
-    if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity: expected a number from 0 to 1, found {opacity!r}")
+    fraction("opacity", opacity)
     if keypoint is not None and not -len(maps) <= keypoint < len(maps):
         raise IndexError(f"keypoint: expected an index of {len(maps)} heatmaps, found {keypoint!r}")
     maps = np.nan_to_num(maps, posinf=0, neginf=0)

@@ -9,6 +9,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
+from pcrpose.files.checks import positive
 from pcrpose.keypoints.arrays import Bools, Floats, Image
 from pcrpose.keypoints.drawing.strokes import Color, Stroke, blend, open_canvas
 
@@ -62,8 +63,8 @@ def draw_poses(
         ValueError: if an array is not a uint8 image or ``line_width`` is not positive.
         TypeError: if ``image`` is neither, a path for example.
     """
-    if line_width is not None and not line_width > 0:
-        raise ValueError(f"line_width: expected a positive number of pixels, found {line_width!r}")
+    if line_width is not None:
+        positive("line_width", line_width, of="pixels")
     canvas = open_canvas(image)
     solid: Bools = np.greater(poses.keypoint_scores, threshold)
     widths = [

@@ -11,6 +11,7 @@ import numpy as np
 
 from pcrpose.data.readers.coco import PERSON
 from pcrpose.files.atomic import write_text
+from pcrpose.files.checks import at_least, fraction
 from pcrpose.keypoints.arrays import Bools, Floats, as_floats
 from pcrpose.keypoints.boxes import xyxy_to_xywh
 from pcrpose.keypoints.skeleton import Skeleton
@@ -52,12 +53,11 @@ class Selection:
     def __post_init__(self) -> None:
         if not np.isfinite([self.threshold, *self.by_keypoint.values()]).all():
             raise ValueError(f"expected finite thresholds, found {self.threshold} and {dict(self.by_keypoint)}")
-        if self.share is not None and not 0 < self.share <= 1:
-            raise ValueError(f"share: expected more than 0 and at most 1, found {self.share}")
+        if self.share is not None:
+            fraction("share", self.share, zero=False)
         if self.share is not None and (self.by_keypoint or self.threshold != THRESHOLD):
             raise ValueError("expected a share or thresholds, found both")
-        if self.min_keypoints < 1:
-            raise ValueError(f"min_keypoints: expected at least 1, found {self.min_keypoints}")
+        at_least("min_keypoints", self.min_keypoints, 1)
 
     def thresholds(self, scores: Floats, skeleton: Skeleton) -> Floats:
         """Give each keypoint its threshold.
