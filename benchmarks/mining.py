@@ -35,6 +35,7 @@ from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval, paired_di
 from pcrpose.evaluation.calibration import Statistic, area_under_roc, fit_person_score
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
+from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.arrays import Bools, Floats, Indices
 from pcrpose.keypoints.oks import pose_scores
@@ -71,7 +72,7 @@ class Boxes:
     @classmethod
     def predict(cls, model: PoseModel[Any], samples: Sequence[Sample]) -> "Boxes":
         """Run the predictor on every box, each in its own image."""
-        predictor = PosePredictor(model, batch_size=32)
+        predictor = PosePredictor(model, runtime=Runtime(batch_size=32))
         poses = predictor.predict_batch(
             [sample.image for sample in samples], [sample.box_xyxy[None] for sample in samples]
         )

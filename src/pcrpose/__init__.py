@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pcrpose.data.images import open_image
     from pcrpose.evaluation.coco import CocoEvaluator
     from pcrpose.inference.ensemble import Ensemble
-    from pcrpose.inference.predictor import PosePredictor
+    from pcrpose.inference.predictor import PosePredictor, Thresholds
+    from pcrpose.inference.runtime import Runtime
+    from pcrpose.inference.stream import FailedImage
     from pcrpose.inference.yolox import YoloxDetector
     from pcrpose.keypoints.boxes import Size
     from pcrpose.keypoints.crop import CropSpec
@@ -41,6 +43,7 @@ __all__ = [
     "CropSpec",
     "Detections",
     "Ensemble",
+    "FailedImage",
     "HeatmapModel",
     "HeatmapOutput",
     "HighResolutionPose",
@@ -48,9 +51,11 @@ __all__ = [
     "PosePredictor",
     "Poses",
     "Recipe",
+    "Runtime",
     "SimpleBaseline",
     "Size",
     "Skeleton",
+    "Thresholds",
     "Trainer",
     "YoloxDetector",
     "list_pretrained",
@@ -69,6 +74,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "CropSpec": "pcrpose.keypoints.crop",
         "Detections": "pcrpose.keypoints.detections",
         "Ensemble": "pcrpose.inference.ensemble",
+        "FailedImage": "pcrpose.inference.stream",
         "HeatmapModel": "pcrpose.models.pose_model",
         "HeatmapOutput": "pcrpose.models.pose_model",
         "HighResolutionPose": "pcrpose.models.hrnet_pose",
@@ -77,9 +83,11 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "PosePredictor": "pcrpose.inference.predictor",
         "Poses": "pcrpose.keypoints.poses",
         "Recipe": "pcrpose.training.recipe",
+        "Runtime": "pcrpose.inference.runtime",
         "SimpleBaseline": "pcrpose.models.simple_baseline",
         "Size": "pcrpose.keypoints.boxes",
         "Skeleton": "pcrpose.keypoints.skeleton",
+        "Thresholds": "pcrpose.inference.predictor",
         "Trainer": "pcrpose.training.trainer",
         "YoloxDetector": "pcrpose.inference.yolox",
         "list_pretrained": "pcrpose.models.zoo",

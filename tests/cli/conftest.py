@@ -61,16 +61,15 @@ def predict(model_folder: Path) -> Command:
 
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collect how many images each call of the predictor was given."""
+    """Collect how many persons each batch had."""
     counts: list[int] = []
-    original = PosePredictor.predict_batch
+    original = PosePredictor._forward
 
-    def counting(self: PosePredictor, images: Any, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever comes
-        listed = list(images)
-        counts.append(len(listed))
-        return original(self, listed, *arguments, **options)
+    def counting(self: PosePredictor, crops: Any) -> Any:  # noqa: ANN401 - as the method's
+        counts.append(len(crops))
+        return original(self, crops)
 
-    monkeypatch.setattr(PosePredictor, "predict_batch", counting)
+    monkeypatch.setattr(PosePredictor, "_forward", counting)
     return counts
 
 

@@ -88,9 +88,16 @@ def test_help_of_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([name, "--help"]) == 0
 
     text = capsys.readouterr().out
-    assert COMMANDS[name] == load_command(name).HELP
     assert f"pcrpose {name} " in text.split("options:")[1]
     assert "exit code" in text.lower()
+
+
+@pytest.mark.parametrize(("name", "line"), COMMANDS.items())
+def test_a_command_in_a_line(name: str, line: str) -> None:
+    """The overview's line is no sentence: it begins small and has no full stop, and its command exists."""
+    assert line[0].islower()
+    assert not line.endswith(".")
+    assert callable(load_command(name).run)
 
 
 def test_overview(capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,9 +151,3 @@ def test_other_texts_are_no_numbers(text: str) -> None:
     """The part that is wrong is shown."""
     with pytest.raises(argparse.ArgumentTypeError, match="expected numbers and ranges such as 3,17,25-30"):
         mine.numbers(text)
-
-
-def test_the_help_names_the_command() -> None:
-    """One line, without a full stop, as the others have it."""
-    assert "hard negatives" in mine.HELP
-    assert not mine.HELP.endswith(".")

@@ -11,6 +11,7 @@ import pytest
 
 from pcrpose.cli.image_files import ImageFile
 from pcrpose.cli.outputs import SETTINGS_FILE, ResultsFolder
+from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.poses import Poses
 
 IMAGE = np.zeros((4, 6, 3), dtype=np.uint8)
@@ -36,7 +37,7 @@ def results(
 
 def save(folder: ResultsFolder, file: ImageFile) -> None:
     """Write results of an image without persons."""
-    folder.save(file, IMAGE, POSES, POSES.draw(IMAGE) if folder.suffix else None)
+    folder.save(file, Size.of(IMAGE), POSES, POSES.draw(IMAGE) if folder.suffix else None)
 
 
 def test_save(files: list[ImageFile], listing: Callable[[str], list[str]]) -> None:

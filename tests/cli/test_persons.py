@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from pcrpose.cli import persons as persons_module
@@ -39,7 +40,7 @@ def detections(tmp_path: Path) -> Path:
 def counts(found: Persons, model_folder: Path, listed: list[ImageFile]) -> list[int]:
     """Count the poses that come out of gray images."""
     predictor = PosePredictor(load_model(model_folder), detector=found.detector, flip=False)
-    return [len(poses) for poses in found.predict(predictor, listed, [GRAY] * len(listed))]
+    return [len(poses) for poses in predictor.stream([GRAY] * len(listed), found.boxes_of(listed))]
 
 
 def test_boxes(model_folder: Path) -> None:
@@ -58,12 +59,16 @@ def test_no_box(text: str) -> None:
         box(text)
 
 
-def test_nothing_given(model_folder: Path) -> None:
-    """Without boxes and detector every image is one person."""
-    found = find_persons(files("a.jpg", "b.jpg"), boxes=None, detector=None, score_threshold=0.3)
+def test_nothing_given(tmp_path: Path) -> None:
+    """Without boxes and detector every image is one person; where that cannot be told is left to the predictor."""
+    PIL.Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").touch()
+    listed = files(str(tmp_path / "a.png"), str(tmp_path / "b.png"), str(tmp_path / "c.png"))
+
+    found = find_persons(listed, boxes=None, detector=None, score_threshold=0.3)
 
     assert found.description == WHOLE_IMAGE
-    assert counts(found, model_folder, files("a.jpg", "b.jpg")) == [1, 1]
+    assert [np.asarray(boxes).tolist() for boxes in found.boxes_of(listed) or ()] == [[[0, 0, 59, 39]], [], []]
 
 
 def test_detections(model_folder: Path, detections: Path) -> None:

@@ -9,7 +9,6 @@ import PIL.Image
 import pytest
 import torch
 
-from pcrpose.cli import predict as predict_module
 from pcrpose.cli.main import main
 from pcrpose.data.images import open_image
 from pcrpose.keypoints.arrays import Image
@@ -98,17 +97,6 @@ def test_drawing_options(photos: Path, predict: Command, monkeypatch: pytest.Mon
     ]
 
 
-def test_memory_stays_flat(
-    photos: Path, predict: Command, predicted: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Large images are worked on a few at a time, however many fit a batch."""
-    monkeypatch.setattr(predict_module, "CHUNK_BYTES", 2 * 96 * 128 * 3)
-
-    assert predict(photos) == 0
-
-    assert predicted == [2, 1]
-
-
 def test_resume(photos: Path, predict: Command, predicted: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     """The same command does what is missing, and nothing where nothing is."""
     assert predict(photos) == 0
@@ -132,13 +120,13 @@ def test_interrupt(
 ) -> None:
     """Ctrl-C leaves whole files only, and the next run goes on from there."""
 
-    def interrupted(path: Path) -> Image:
+    def interrupted(path: Path, **options: Any) -> Image:  # noqa: ANN401 - whatever comes
         if path.name == "c.png":
             raise KeyboardInterrupt
-        return open_image(path)
+        return open_image(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict_module, "open_image", interrupted)
+        patch.setattr("pcrpose.inference.predictor.open_image", interrupted)
         assert predict(photos, "--batch", "1") == 130
     assert listing("pcrpose-out") == ["a.jpg", "a.json", "b.jpg", "b.json", "predict.json"]
 

@@ -101,13 +101,13 @@ def test_other_thresholds_predict_nothing(
 def predictions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Collect how many images each call of the predictor was given."""
     counts: list[int] = []
-    original = PosePredictor.predict_detections
+    original = PosePredictor.predict_batch
 
     def counting(self: Any, images: list[Any], *rest: Any) -> Any:  # noqa: ANN401 - whatever comes
         counts.append(len(images))
         return original(self, images, *rest)
 
-    monkeypatch.setattr(PosePredictor, "predict_detections", counting)
+    monkeypatch.setattr(PosePredictor, "predict_batch", counting)
     return counts
 
 

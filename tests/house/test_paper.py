@@ -10,7 +10,7 @@ import torch
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.synthetic import SyntheticPoses
-from pcrpose.inference.predictor import PosePredictor
+from pcrpose.inference.predictor import PosePredictor, Thresholds
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.oks import oks_nms, pose_scores
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17
@@ -189,8 +189,8 @@ def test_crop_window() -> None:
 
 def test_rescoring_and_suppression() -> None:
     """Box score times the mean of keypoint scores above 0.2; OKS-NMS at 0.9."""
-    assert default(pose_scores, "threshold") == default(PosePredictor, "keypoint_threshold") == 0.2
-    assert default(oks_nms, "threshold") == default(PosePredictor, "nms_threshold") == 0.9
+    assert default(pose_scores, "threshold") == Thresholds().keypoint == 0.2
+    assert default(oks_nms, "threshold") == Thresholds().nms == 0.9
 
 
 def test_flip_test_is_on() -> None:

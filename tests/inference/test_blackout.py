@@ -20,10 +20,10 @@ def test_neighbors_do_not_matter(model: PCR, photo: Image) -> None:
         predictor = PosePredictor(model)
 
         first, second = (predictor.predict(image, [BOX]).keypoint_scores for image in (photo, other))
-        maps = [predictor.heatmaps(image, BOX)[0] for image in (photo, other)]
+        map_a, map_b = (predictor.heatmaps(image, BOX)[0] for image in (photo, other))
 
         assert np.array_equal(first, second) == equal
-        assert np.array_equal(*maps) == equal
+        assert np.array_equal(map_a, map_b) == equal
 
 
 def test_the_mirrored_image_gives_the_mirrored_pose(model: PCR, photo: Image) -> None:

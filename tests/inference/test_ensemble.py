@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.models.load import build_model
 from pcrpose.models.pcr import PCR
-from pcrpose.models.pose_model import PoseModel
+from pcrpose.models.pose_model import HeatmapModel, PoseModel
 
 BOXES = np.array([[20.0, 15.0, 90.0, 140.0], [100.5, 30.25, 190.0, 120.0]])
 LITE: dict[str, Any] = {"pixel_mean": (127 / 255,) * 3, "pixel_std": (128 / 255,) * 3}
@@ -157,14 +156,10 @@ def test_nothing_to_put_together() -> None:
 
 
 def test_members_are_put_into_evaluation_mode(model: PCR) -> None:
-    """As they predict; an ensemble cannot be trained."""
+    """As they predict."""
     together = Ensemble([model.train(), another(model)])
 
     assert not any(module.training for module in together.modules())
-    assert together.eval() is together
-    with pytest.raises(ValueError, match="train its members"):
-        together.train()
-    assert not together.training
 
 
 def test_a_member_that_was_trained_since(model: PCR, crops: Tensor) -> None:
@@ -177,11 +172,10 @@ def test_a_member_that_was_trained_since(model: PCR, crops: Tensor) -> None:
     assert not model.training
 
 
-def test_it_is_not_saved(model: PCR, tmp_path: Path) -> None:
-    """Saving says what to do, and leaves nothing behind."""
+def test_it_is_a_model_to_predict_with_alone(model: PCR) -> None:
+    """What prediction needs is there; what an ensemble cannot do is not."""
     together = Ensemble([model])
-    with pytest.raises(ValueError, match="save its members"):
-        together.save_pretrained(tmp_path / "folder")
-    with pytest.raises(ValueError, match="save its members"):
-        together.push_to_hub("owner/name")
-    assert list(tmp_path.iterdir()) == []
+
+    assert isinstance(together, HeatmapModel)
+    for name in ("save_pretrained", "push_to_hub", "from_pretrained"):
+        assert not hasattr(together, name)

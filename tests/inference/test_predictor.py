@@ -1,10 +1,6 @@
 """Images and boxes in, poses out."""
 
 import logging
-import subprocess
-import sys
-import weakref
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +11,13 @@ import PIL.Image
 import pytest
 import torch
 
-from pcrpose.inference.predictor import PosePredictor
+from pcrpose.inference.predictor import PosePredictor, Thresholds
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Crops, mirror_keypoints
 from pcrpose.keypoints.decoding import Decoding
+from pcrpose.keypoints.detections import Detections
+from pcrpose.keypoints.oks import oks_nms
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_config import HeatmapKind
@@ -42,7 +40,7 @@ def test_own_boxes_give_one_pose_each_in_order(model: PCR, photo: Image) -> None
 
 def test_pose_score_is_the_mean_of_the_scores_above_the_threshold(model: PCR, photo: Image) -> None:
     """Rescoring: box score times the mean of the keypoint scores above 0.2, zero where there are none."""
-    poses = PosePredictor(model, keypoint_threshold=0.2).predict(photo, BOXES)
+    poses = PosePredictor(model, thresholds=Thresholds(keypoint=0.2)).predict(photo, BOXES)
 
     expected = [row[row > 0.2].mean() if (row > 0.2).any() else 0.0 for row in poses.keypoint_scores]
     np.testing.assert_allclose(poses.pose_scores, expected, rtol=1e-6)
@@ -67,10 +65,10 @@ def test_detected_boxes_are_scored_and_thinned(model: PCR, photo: Image) -> None
 
 def test_detections_found_earlier_are_a_detectors(model: PCR, photo: Image) -> None:
     """A detection file and a detector that finds the same give the same poses."""
-    found = (BOXES, [0.5, 0.9, 0.6])
+    found = Detections(BOXES, [0.5, 0.9, 0.6])
 
     live = PosePredictor(model, detector=lambda _: found).predict(photo)
-    stored = PosePredictor(model).predict_detections([photo], [found])[0]
+    stored = PosePredictor(model).predict(photo, found)
 
     np.testing.assert_array_equal(live.keypoints, stored.keypoints)
     np.testing.assert_array_equal(live.pose_scores, stored.pose_scores)
@@ -89,6 +87,26 @@ def test_whole_image_is_one_person_and_says_so_once(model: PCR, photo: Image, ca
     assert "detector" in caplog.text
 
 
+def test_the_area_of_suppression_is_that_of_the_padded_box(
+    model: PCR, photo: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OKS-NMS is handed the window that was cropped: the box at the crop's aspect ratio, then 1.25 times each side."""
+    handed: list[Any] = []
+
+    def recording(keypoints: Any, scores: Any, areas: Any, **options: Any) -> Any:  # noqa: ANN401 - as oks_nms
+        handed.append((areas, options["threshold"]))
+        return oks_nms(keypoints, scores, areas, **options)
+
+    monkeypatch.setattr("pcrpose.inference.predictor.oks_nms", recording)
+    tall, wide = [20.0, 10.0, 60.0, 130.0], [20.0, 10.0, 140.0, 50.0]  # crops are 2 wide and 3 high
+
+    PosePredictor(model, thresholds=Thresholds(nms=0.8)).predict(photo, Detections([tall, wide], [0.9, 0.8]))
+
+    ((areas, threshold),) = handed
+    np.testing.assert_allclose(areas, [120 * 1.25 * 80 * 1.25, 120 * 1.25 * 180 * 1.25])
+    assert threshold == 0.8
+
+
 @pytest.mark.parametrize("boxes", [[], np.zeros((0, 4))])
 def test_no_boxes_give_no_poses(model: PCR, photo: Image, boxes: npt.ArrayLike) -> None:
     """An empty list is not the whole image."""
@@ -102,50 +120,6 @@ def test_a_detector_that_finds_nobody_gives_no_poses(model: PCR, photo: Image) -
     assert len(PosePredictor(model, detector=lambda _: ([], [])).predict(photo)) == 0
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 5, 32])
-def test_batches_cross_images_and_do_not_matter(model: PCR, photo: Image, batch_size: int) -> None:
-    """However persons are grouped into batches, each image gets its own poses."""
-    images = [photo, photo[:, ::-1].copy(), photo[:100]]
-    boxes = [BOXES, np.zeros((0, 4)), BOXES[:1]]
-
-    together = PosePredictor(model, batch_size=batch_size).predict_batch(images, boxes)
-
-    assert [len(poses) for poses in together] == [3, 0, 1]
-    for poses, image, given in zip(together, images, boxes, strict=True):
-        alone = PosePredictor(model).predict(image, given)
-        np.testing.assert_allclose(poses.keypoints, alone.keypoints, atol=1e-4)
-
-
-def test_a_buffer_may_be_used_again(model: PCR, photo: Image) -> None:
-    """Frames that share one array, as video readers give them, each get their own poses."""
-    frames = [photo, photo[::-1].copy(), 255 - photo]
-
-    def reader() -> Iterator[Image]:
-        buffer = np.empty_like(photo)
-        for frame in frames:
-            buffer[:] = frame
-            yield buffer
-
-    together = PosePredictor(model).predict_batch(reader(), [BOXES] * 3)
-
-    for poses, frame in zip(together, frames, strict=True):
-        np.testing.assert_allclose(poses.keypoints, PosePredictor(model).predict(frame, BOXES).keypoints, atol=1e-4)
-
-
-def test_images_are_let_go_one_by_one(model: PCR, photo: Image) -> None:
-    """However many images share a batch, only the one being read and its neighbors are in memory."""
-    alive: list[weakref.ref[Image]] = []
-
-    def reader() -> Iterator[Image]:
-        for _ in range(12):
-            fresh = photo.copy()
-            alive.append(weakref.ref(fresh))
-            assert sum(reference() is not None for reference in alive) <= 4
-            yield fresh
-
-    assert len(PosePredictor(model).predict_batch(reader(), [BOXES] * 12)) == 12
-
-
 def test_detections_that_cannot_be_cropped_are_left_out(
     model: PCR, photo: Image, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -153,7 +127,7 @@ def test_detections_that_cannot_be_cropped_are_left_out(
     nan = float("nan")
     boxes = np.array([BOXES[0], [5, 5, 5, 9], [900, 5, 990, 9], [nan, 5, 9, 9], BOXES[1]])
 
-    poses = PosePredictor(model).predict_detections([photo], [(boxes, [0.5, 0.9, 0.9, 0.9, nan])])[0]
+    poses = PosePredictor(model).predict(photo, Detections(boxes, [0.5, 0.9, 0.9, 0.9, nan]))
 
     np.testing.assert_array_equal(poses.boxes_xyxy, BOXES[:1].astype(np.float32))
     assert "4 of 5" in caplog.text
@@ -166,25 +140,6 @@ def test_a_model_that_was_trained_meanwhile_still_predicts(model: PCR, photo: Im
     model.train()
 
     np.testing.assert_array_equal(predictor.predict(photo, BOXES).keypoints, expected.keypoints)
-
-
-@pytest.mark.parametrize("one", ["image.jpg", Path("image.jpg"), np.zeros((4, 5, 3), dtype=np.uint8)])
-def test_one_image_is_not_many(model: PCR, one: Any) -> None:  # noqa: ANN401 - wrong on purpose
-    """A path given as the list of images would be read letter by letter."""
-    with pytest.raises(TypeError, match="several images"):
-        PosePredictor(model).predict_batch(one)
-
-
-def test_the_image_of_a_wrong_box_is_named(model: PCR, photo: Image) -> None:
-    """In a batch the error says which image's box it was."""
-    with pytest.raises(ValueError, match="image 1: box 2"):
-        PosePredictor(model).predict_batch([photo, photo], [BOXES, [*BOXES[:2], [5, 5, 5, 5]]])
-
-
-def test_images_and_boxes_must_match_in_number(model: PCR, photo: Image) -> None:
-    """A missing entry is an error, not an image without persons."""
-    with pytest.raises(ValueError, match="none for image 1"):
-        PosePredictor(model).predict_batch([photo, photo], [BOXES])
 
 
 @pytest.mark.parametrize("heatmaps", ["gaussian", "probability"])
@@ -323,71 +278,3 @@ def test_a_name_is_no_model() -> None:
     """The error says what loads one."""
     with pytest.raises(TypeError, match="load_model"):
         PosePredictor("pcr-nano")  # type: ignore[arg-type] # what is tested
-
-
-def test_wrong_batch_size_is_refused(model: PCR) -> None:
-    """Zero crops a batch would never finish."""
-    with pytest.raises(ValueError, match="at least 1"):
-        PosePredictor(model, batch_size=0)
-
-
-MEMORY_PROGRAM = """
-import sys, resource
-import numpy as np, torch
-from pcrpose.models.pcr import PCR
-from pcrpose.models.pcr import PCRConfig
-from pcrpose.inference.predictor import PosePredictor
-torch.set_num_threads(1)
-model = PCR(PCRConfig(encoder="resnet18", channels=(64, 64, 64), se_norm="none")).eval()
-if sys.argv[1] == "forward":
-    with torch.inference_mode():
-        model(torch.zeros(32, 3, 256, 192))
-else:
-    boxes = np.tile([[10.0, 10.0, 100.0, 200.0]], (256, 1))
-    PosePredictor(model).predict(np.zeros((240, 320, 3), dtype=np.uint8), boxes)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def run(program: str, *arguments: str) -> str:
-    """Run a program in a process of its own and give what it printed."""
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak in Linux's units")
-def test_memory_of_many_boxes_is_that_of_one_batch() -> None:
-    """256 boxes peak at most at 1.3 times what one forward pass of 32 crops needs."""
-    one, many = (int(run(MEMORY_PROGRAM, what)) for what in ("forward", "predict"))
-
-    assert many <= 1.3 * one
-
-
-GROWTH_PROGRAM = """
-import numpy as np, torch
-from pcrpose.models.pcr import PCR
-from pcrpose.models.pcr import PCRConfig
-from pcrpose.inference.predictor import PosePredictor
-from pcrpose.keypoints.boxes import Size
-torch.set_num_threads(1)
-size = Size(width=32, height=32)
-predictor = PosePredictor(PCR(PCRConfig(encoder="resnet_nano", channels=(16, 16, 16), input_size=size)))
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
-rng = np.random.default_rng(0)
-for number in range(1000):
-    image = rng.integers(0, 255, (rng.integers(40, 90), rng.integers(40, 90), 3), dtype=np.uint8)
-    predictor.predict(image, [[1, 1, 30, 30]])
-    if number == 99:
-        before = resident()
-print(resident() - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_does_not_grow_with_the_number_of_images() -> None:
-    """A thousand images in a row add less than 20 MB after the first hundred."""
-    assert int(run(GROWTH_PROGRAM)) < 20e6

@@ -181,7 +181,7 @@ def validate(folder: Path) -> None:
     one = replace(dataset, image_paths=dict(list(dataset.image_paths.items())[:1]), samples=dataset.samples[:1])
     report["one"] = CocoValidation(one, evaluator).measure(model).num_poses
     if processes.rank == 1:
-        PosePredictor.predict_batch = fail  # type: ignore[method-assign,assignment] # of this process alone
+        PosePredictor.stream = fail  # type: ignore[method-assign,assignment] # of this process alone
     try:
         CocoValidation(dataset, evaluator)(model)
     except (ProcessError, ValueError) as error:

@@ -11,7 +11,6 @@ from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.findings import Finding
 from pcrpose.data.readers.skeleton_file import read_skeleton
 
-HELP = "look through annotations for what spoils training and measuring"
 EPILOG = """\
 examples:
   pcrpose doctor train.json photos

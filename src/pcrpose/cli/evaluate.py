@@ -3,40 +3,35 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import get_args
-
-import numpy as np
-import numpy.typing as npt
 
 from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
 from pcrpose.cli.progress import ProgressLine
 from pcrpose.cli.targets import new_file
-from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.data.readers.coco import read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.files.atomic import write_text
 from pcrpose.inference.predictor import PosePredictor
+from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.validate import validate
 from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.decoding import Decoding
-from pcrpose.keypoints.detections import Detections, DetectorOutput
-from pcrpose.keypoints.poses import Poses
+from pcrpose.keypoints.detections import Detections
 
-HELP = "measure a model, or a results file, on annotations in COCO's form"
 EPILOG = """\
 examples:
   pcrpose evaluate annotations/person_keypoints_val2017.json val2017
   pcrpose evaluate val.json images --model runs/mine/best --detections val_boxes.json --bootstrap 1000
 
 Persons are taken from the annotated boxes; with --detections or --detector from those, and the poses then go through
-OKS-NMS. A figure is -1 where nobody is in its range of sizes.
+OKS-NMS. A metric is -1 where nobody is in its range of sizes.
 
 exit codes: 0 all is well; 2 a mistake in what was asked for, or a file that cannot be used; 130 stopped by Ctrl-C
 """
-FIGURES: Mapping[str, str] = {
+METRICS: Mapping[str, str] = {
     "ap": "AP",
     "ap50": "AP50",
     "ap75": "AP75",
@@ -77,7 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_model_options(parser)
     parser.add_argument(
-        "--decode", choices=get_args(Decoding), default="dark", help="from heatmap to keypoint (%(default)s)"
+        *("--decoding", "--decode"),
+        choices=get_args(Decoding),
+        default="dark",
+        help="from heatmap to keypoint (%(default)s)",
     )
     results = parser.add_argument_group("results")
     results.add_argument(
@@ -87,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="95 %% intervals, from N resamples of the images",
     )
     results.add_argument("--results", type=new_file, metavar="FILE.json", help="write the poses as COCO takes them")
-    results.add_argument("--json", type=new_file, metavar="FILE.json", help="write the figures")
+    results.add_argument("--json", type=new_file, metavar="FILE.json", help="write the metrics")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -106,8 +104,8 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.write(_report(title, metrics, intervals, options.bootstrap))
     if options.json is not None:
         content = {"source": source, "annotations": str(options.annotations), "boxes": boxes or None}
-        figures = metrics.to_dict() | {"intervals": {name: list(interval) for name, interval in intervals.items()}}
-        write_text(options.json, json.dumps(content | figures, indent=2) + "\n")
+        values = metrics.to_dict() | {"intervals": {name: list(interval) for name, interval in intervals.items()}}
+        write_text(options.json, json.dumps(content | values, indent=2) + "\n")
     return 0
 
 
@@ -131,33 +129,18 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
     dataset.require_images()
     if detector is not None:
         detections = _detect(detector, dataset)
+    predictor = PosePredictor(
+        model, flip=options.flip, decoding=options.decoding, runtime=Runtime(batch_size=options.batch)
+    )
     with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
-        predictor = _WatchedPredictor(model, flip=options.flip, decoding=options.decode, batch_size=options.batch)
-        predictor.progress = progress
-        return evaluator, validate(predictor, dataset, evaluator, detections=detections)
-
-
-class _WatchedPredictor(PosePredictor):
-    """A predictor that counts the images it opens, with the boxes in them."""
-
-    progress: ProgressLine
-
-    def predict_batch(
-        self, images: Iterable[ImageSource], boxes: Iterable[npt.ArrayLike] | None = None, *, color: Color = "rgb"
-    ) -> list[Poses]:
-        known = list(boxes or ())
-        return super().predict_batch(self.progress.watch(images, map(_length, known)), known, color=color)
-
-    def predict_detections(
-        self, images: Iterable[ImageSource], detections: Iterable[DetectorOutput], *, color: Color = "rgb"
-    ) -> list[Poses]:
-        known = [Detections.of(found) for found in detections]
-        counts = (len(found) for found in known)
-        return super().predict_detections(self.progress.watch(images, counts), known, color=color)
-
-
-def _length(boxes: npt.ArrayLike) -> int:
-    return len(np.asarray(boxes))
+        metrics = validate(
+            predictor,
+            dataset,
+            evaluator,
+            detections=detections,
+            on_image=lambda poses: progress.advance(persons=len(poses)),
+        )
+    return evaluator, metrics
 
 
 def _detector(options: argparse.Namespace) -> YoloxDetector:
@@ -169,7 +152,7 @@ def _detect(detector: YoloxDetector, dataset: AnnotatedPersons) -> dict[int, Det
     found: dict[int, Detections] = {}
     with ProgressLine(len(dataset.image_paths), label="boxes: ") as progress:
         for image_id, file in dataset.image_paths.items():
-            found[image_id] = detector(open_image(file))
+            found[image_id] = detector(file)
             progress.advance(persons=len(found[image_id]))
     return found
 
@@ -183,10 +166,10 @@ def _boxes_in_words(options: argparse.Namespace) -> str:
 
 
 def _report(title: str, metrics: CocoMetrics, intervals: Mapping[str, Interval], draws: int | None) -> str:
-    """Write the ten figures in COCO's order, and on what they were measured."""
+    """Write the ten metrics in COCO's order, and on what they were measured."""
     counts = f"{metrics.num_images} images, {metrics.num_persons} persons, {metrics.num_poses} poses"
     lines = [title, counts]
-    for name, label in FIGURES.items():
+    for name, label in METRICS.items():
         value = getattr(metrics, name)
         lines.append(f"{label:<10} {value:6.3f}" + (f"  ({intervals[name]})" if name in intervals else ""))
     if intervals:

@@ -13,7 +13,6 @@ from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_config import FINEST_STRIDE
 
-HELP = "show what is installed here, or what a model is"
 EPILOG = """\
 examples:
   pcrpose info

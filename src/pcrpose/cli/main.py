@@ -18,7 +18,7 @@ from typing import NoReturn, Protocol, TextIO
 USAGE, INTERRUPTED, READER_GONE = 2, 130, 141  # 0 and 1 are the commands' own
 EXPECTED_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 
-# Written here once more, because importing a command to ask for its HELP would load torch.
+# Written here, not in the commands' modules, because importing all of them for their help would load torch.
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "find the keypoints of the people in images: drawings and JSON files",
@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
         "pseudo-label": "label unlabelled images with what a model is sure of, for training",
         "zoo": "list the pretrained models, or print the card of one",
-        "info": "say what is installed here, or what a model is",
+        "info": "show what is installed here, or what a model is",
     }
 )
 
@@ -45,9 +45,7 @@ asked for, nothing or not everything done; 130 stopped by Ctrl-C
 
 
 class Command(Protocol):
-    """What the module of a command offers: a line of help, its arguments, and the work itself."""
-
-    HELP: str
+    """What the module of a command has: its arguments, and the work itself."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Describe the arguments, examples included."""
@@ -211,7 +209,7 @@ class _AboveBars(logging.StreamHandler[TextIO]):
 
 @contextlib.contextmanager
 def logging_to_stderr(*, verbose: bool) -> Iterator[None]:
-    """Show what the library logs, one line a message: warnings, and with ``verbose`` what it does as well."""
+    """Show what the library logs, one line per message: warnings, and with ``verbose`` what it does as well."""
     logger = logging.getLogger("pcrpose")
     handler = _AboveBars(sys.stderr)
     handler.setFormatter(_LineFormatter())

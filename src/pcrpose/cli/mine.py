@@ -15,7 +15,6 @@ from pcrpose.files.digest import short_file_digest
 from pcrpose.labelling.contact_sheets import write_contact_sheets
 from pcrpose.labelling.hard_negatives import REASONS, MiningResult, MiningRules, mine_negatives
 
-HELP = "mine hard negatives: boxes that a detector takes for persons where nobody is"
 EPILOG = """\
 examples:
   pcrpose mine train.json detections.json --images photos --out negatives.json --sheets sheets

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.runtime import find_device
 from pcrpose.models.hub import find_folder
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
@@ -52,7 +53,7 @@ class _Several(argparse.Action):
         setattr(namespace, self.dest, [values] if given is self.default else [*given, values])
 
 
-def load_models(names: Sequence[str | Path]) -> PoseModel[Any]:
+def load_models(names: Sequence[str | Path]) -> PoseModel[Any] | Ensemble:
     """Load the model that is named, or several as an `Ensemble`.
 
     Raises:
@@ -69,17 +70,10 @@ def load_models(names: Sequence[str | Path]) -> PoseModel[Any]:
 
 def device(text: str) -> torch.device:
     """Read the name of a device that is there; ``auto`` is the first GPU, or the processor."""
-    if text == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(text)
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda, cuda:0 or mps, found {text!r}") from error
-    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (found.index or 0) >= counts.get(found.type, 0):
-        there = [name if count == 1 else f"{name}:0 to {count - 1}" for name, count in counts.items() if count]
-        raise argparse.ArgumentTypeError(f"{text!r} is not here; torch finds {', '.join(there)}")
-    return found
+        return find_device(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -12,7 +12,6 @@ import PIL.Image
 from pcrpose.cli.image_files import ImageFile
 from pcrpose.files.atomic import write_text, write_whole
 from pcrpose.files.digest import short_text_digest
-from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.poses import Poses
 
@@ -78,7 +77,7 @@ class ResultsFolder:
         self._check_settings()
         return [file for file in files if not self._is_done(file) or again]
 
-    def save(self, file: ImageFile, image: Image, poses: Poses, drawn: PIL.Image.Image | None) -> None:
+    def save(self, file: ImageFile, size: Size, poses: Poses, drawn: PIL.Image.Image | None) -> None:
         """Write the results of one image; the record comes last and says that all is there."""
         settings_file = self.folder / SETTINGS_FILE
         if not settings_file.exists() or (self.overwrite and _read(settings_file) != self.settings):
@@ -86,7 +85,7 @@ class ResultsFolder:
         if (drawing := self.drawing(file)) is not None and drawn is not None and self.suffix is not None:
             options = FORMATS[self.suffix]
             write_whole(drawing, lambda part: drawn.save(part, **options), sync=False)
-        record, size = self.record(file), Size.of(image)
+        record = self.record(file)
         content = {
             "image": _link(file.path, record),
             "width": size.width,

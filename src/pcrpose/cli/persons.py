@@ -1,23 +1,20 @@
-"""Where the persons of each image are: in boxes given, in a file, where a detector says, or all over the image."""
+"""Where persons are looked for: in boxes given, in a file, by a detector, or in the whole image."""
 
 import argparse
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from pcrpose.cli.image_files import ImageFile
+from pcrpose.data.images import image_size
 from pcrpose.data.readers.coco import read_detections
 from pcrpose.files.digest import short_file_digest
-from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.validate import NO_DETECTIONS
 from pcrpose.inference.yolox import YoloxDetector
-from pcrpose.keypoints.arrays import Image
-from pcrpose.keypoints.boxes import Size, whole_image_box
-from pcrpose.keypoints.detections import Detections, Detector
-from pcrpose.keypoints.poses import Poses
+from pcrpose.keypoints.boxes import whole_image_box
+from pcrpose.keypoints.detections import Boxes, Detections, Detector
 
 Box: TypeAlias = tuple[float, ...]
 
@@ -40,16 +37,22 @@ class Persons:
     detections: Mapping[ImageFile, Detections] | None = None
     detector: Detector | None = None
 
-    def predict(self, predictor: PosePredictor, files: Sequence[ImageFile], images: Sequence[Image]) -> list[Poses]:
-        """Find the poses of some of the images; their persons share batches."""
+    def boxes_of(self, files: Iterable[ImageFile]) -> Iterator[Boxes] | None:
+        """Yield what `PosePredictor.stream` takes for each image; None where it asks the detector."""
+        if self.detector is not None:
+            return None
+        return map(self._boxes, files)
+
+    def _boxes(self, file: ImageFile) -> Boxes:
         if self.boxes is not None:
-            return predictor.predict_batch(images, [self.boxes] * len(images))
+            return self.boxes
         if self.detections is not None:
-            found = [self.detections.get(file, NO_DETECTIONS) for file in files]
-            return predictor.predict_detections(images, found)
-        if self.detector is None:  # said in the command's own words, so not left to the predictor, which would warn
-            return predictor.predict_batch(images, [whole_image_box(Size.of(image)) for image in images])
-        return predictor.predict_batch(images)
+            return self.detections.get(file, Detections.empty())
+        # Said in the command's own words, so not left to the predictor, which would warn.
+        try:
+            return whole_image_box(image_size(file.path))
+        except (OSError, ValueError):  # the predictor reports it
+            return []
 
 
 def find_persons(

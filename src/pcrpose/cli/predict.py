@@ -4,9 +4,8 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from pcrpose.cli.image_files import ImageFile, find_images
 from pcrpose.cli.options import add_model_options, existing_file, load_models, share
@@ -14,19 +13,16 @@ from pcrpose.cli.outputs import FORMATS, SETTINGS_NAME, ResultsFolder
 from pcrpose.cli.persons import WHOLE_IMAGE, Persons, box, find_persons
 from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.targets import new_folder
-from pcrpose.data.images import open_image
+from pcrpose.data.images import ImageError, image_size, open_image
 from pcrpose.files.digest import short_file_digest
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.keypoints.arrays import Image
+from pcrpose.inference.runtime import Runtime
+from pcrpose.inference.stream import FailedImage
 from pcrpose.keypoints.poses import Poses
 from pcrpose.models.hub import WEIGHTS_FILE, find_folder
 
 logger = logging.getLogger(__name__)
 
-Opened: TypeAlias = tuple[ImageFile, Image]
-
-HELP = "find the keypoints of the people in images: drawings and JSON files"
-CHUNK_BYTES = 256 << 20  # of open images at once
 EPILOG = """\
 examples:
   pcrpose predict photo.jpg --boxes 10,20,200,400 --boxes 220,15,380,410
@@ -108,19 +104,58 @@ def run(options: argparse.Namespace) -> int:
     )
     left = results.left_to_do(files, again=persons.boxes is not None)
     if not left:
-        done = f"{counted(len(files), 'image')} done before, in {options.out}"
-        sys.stdout.write(f"{done}; --overwrite redoes them\n")
+        before = f"{counted(len(files), 'image')} done before, in {options.out}"
+        sys.stdout.write(f"{before}; --overwrite redoes them\n")
         return 0
     predictor = PosePredictor(
-        model.to(options.device), detector=persons.detector, flip=options.flip, batch_size=options.batch
+        model.to(options.device),
+        detector=persons.detector,
+        flip=options.flip,
+        runtime=Runtime(batch_size=options.batch),
     )
     logger.info("%s on %s, %d images to do", " + ".join(options.model), options.device, len(left))
+    found = predictor.stream((file.path for file in left), persons.boxes_of(left), on_error="yield")
+    drawing = {"threshold": options.threshold, "boxes": options.draw_boxes, "scores": options.draw_scores}
+    done: list[ImageFile] = []
+    failed: list[ImageFile] = []
     with ProgressLine(len(left)) as progress:
-        drawing = {"threshold": options.threshold, "boxes": options.draw_boxes, "scores": options.draw_scores}
-        work = _Work(predictor=predictor, persons=persons, results=results, progress=progress, drawing=drawing)
-        work.do(left)
-    _say(options, files, left, work)
-    return 1 if work.failed else 0
+        for file, poses in zip(left, found, strict=True):
+            if isinstance(poses, FailedImage):
+                _leave_out(poses, persons)
+                failed.append(file)
+                progress.advance()
+            else:
+                _write(results, file, poses, drawing)
+                done.append(file)
+                progress.advance(persons=len(poses))
+    asides = [f"{len(files) - len(left)} done before"] * (len(left) < len(files))
+    asides += [f"{len(failed)} left out, see above"] * bool(failed)
+    summary = counted(len(done), "image") + (f" ({', '.join(asides)})" if asides else "")
+    lines = [f"{summary}, {progress.results}, {progress.seconds:.1f} s", *_where(options, results, done)]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 1 if failed else 0
+
+
+def _leave_out(image: FailedImage, persons: Persons) -> None:
+    """Report an image that cannot be used; a mistake in boxes that the user gave is the user's to fix."""
+    if persons.boxes is not None and not isinstance(image.error, OSError | ImageError):
+        raise image.error
+    logger.warning("left out %s", image)
+
+
+def _write(results: ResultsFolder, file: ImageFile, poses: Poses, drawing: Mapping[str, Any]) -> None:
+    drawn = None if results.suffix is None else poses.draw(open_image(file.path), **drawing)
+    results.save(file, image_size(file.path), poses, drawn)
+
+
+def _where(options: argparse.Namespace, results: ResultsFolder, done: Sequence[ImageFile]) -> Iterator[str]:
+    """Yield where the results are, and how better ones are had."""
+    if len(done) == 1:
+        yield from (str(target) for target in results.targets(done[0]))
+    elif done:
+        yield f"results in {options.out}"
+    if done and options.boxes is None and options.detector is None:
+        yield f"{WHOLE_IMAGE} was taken for one person: --detector FILE.onnx, or --boxes, finds each"
 
 
 def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequence[Path]) -> dict[str, Any]:
@@ -139,92 +174,3 @@ def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequ
     if options.format != "none":
         settings |= {name: getattr(options, name) for name in ("threshold", "draw_boxes", "draw_scores")}
     return settings
-
-
-@dataclass(kw_only=True)
-class _Work:
-    """One run over the images, chunk by chunk, so that memory does not grow with their number.
-
-    Attributes:
-        drawing: how poses are drawn.
-        done: images whose results were written.
-        failed: images that could not be used.
-    """
-
-    predictor: PosePredictor
-    persons: Persons
-    results: ResultsFolder
-    progress: ProgressLine
-    drawing: Mapping[str, Any]
-    done: list[ImageFile] = field(default_factory=list)
-    failed: list[ImageFile] = field(default_factory=list)
-
-    def do(self, files: Sequence[ImageFile]) -> None:
-        """Predict, draw and write; images that cannot be used are reported and counted."""
-        # As many images as a batch has persons fill at least one batch.
-        for chunk in _chunks(self._opened(files), self.predictor.batch_size):
-            for (file, image), poses in self._predicted(chunk):
-                drawn = None if self.results.suffix is None else poses.draw(image, **self.drawing)
-                self.results.save(file, image, poses, drawn)
-                self.done.append(file)
-                self.progress.advance(persons=len(poses))
-
-    def _opened(self, files: Sequence[ImageFile]) -> Iterator[Opened]:
-        for file in files:
-            try:
-                image = open_image(file.path)
-            except (OSError, ValueError) as error:
-                self._leave_out(file, error)
-            else:
-                yield file, image
-
-    def _predicted(self, chunk: Sequence[Opened]) -> Iterator[tuple[Opened, Poses]]:
-        files, images = zip(*chunk, strict=True)
-        try:
-            found = self.persons.predict(self.predictor, files, images)
-        except ValueError as error:
-            if self.persons.boxes is not None:  # the boxes are the user's to fix
-                raise
-            if len(chunk) == 1:
-                self._leave_out(files[0], error)
-            else:  # an image one pixel wide, for example, must not take the others with it
-                for opened in chunk:
-                    yield from self._predicted([opened])
-        else:
-            yield from zip(chunk, found, strict=True)
-
-    def _leave_out(self, file: ImageFile, error: Exception) -> None:
-        name = str(file.path)
-        logger.warning("left out %s", error if name in str(error) else f"{name}: {error}")
-        self.failed.append(file)
-        self.progress.advance()
-
-
-def _chunks(opened: Iterator[Opened], count: int) -> Iterator[list[Opened]]:
-    chunk: list[Opened] = []
-    for file, image in opened:
-        chunk.append((file, image))
-        if len(chunk) == count or sum(image.nbytes for _, image in chunk) >= CHUNK_BYTES:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _say(options: argparse.Namespace, files: Sequence[ImageFile], left: Sequence[ImageFile], work: _Work) -> None:
-    """Sum up on stdout: how much, how fast, and where it is."""
-    progress = work.progress
-    before, failed = len(files) - len(left), len(work.failed)
-    asides = [f"{before} done before"] * bool(before) + [f"{failed} left out, see above"] * bool(failed)
-    lines = [
-        counted(len(work.done), "image")
-        + (f" ({', '.join(asides)})" if asides else "")
-        + f", {progress.results}, {progress.seconds:.1f} s"
-    ]
-    if len(work.done) == 1:
-        lines += [str(target) for target in work.results.targets(work.done[0])]
-    elif work.done:
-        lines += [f"results in {options.out}"]
-    if work.done and options.boxes is None and options.detector is None:
-        lines += [f"{WHOLE_IMAGE} was taken for one person: --detector FILE.onnx, or --boxes, finds each"]
-    sys.stdout.write("\n".join(lines) + "\n")

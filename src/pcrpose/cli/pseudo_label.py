@@ -18,6 +18,7 @@ from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.files.digest import file_sha256
 from pcrpose.inference.predictor import PosePredictor
+from pcrpose.inference.runtime import Runtime
 from pcrpose.keypoints.detections import Detections, Detector
 from pcrpose.labelling.pseudo_labels.predict import BOX_THRESHOLD, ImageLabeller, UnlabelledImage, number_images
 from pcrpose.labelling.pseudo_labels.select import (
@@ -35,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 SHOWN_LEAKS = 10
 
-HELP = "label unlabelled images with what a model is sure of, for training"
 EPILOG = """\
 examples:
   pcrpose pseudo-label photos --detector yolox_nano.onnx --out pseudo.json
@@ -168,7 +168,7 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
     files = find_images([str(options.images)], recursive=options.recursive, outside=options.out)
     numbered = number_images(options.images, [file.path for file in files])
     model = load_models(options.model).to(options.device)
-    predictor = PosePredictor(model, flip=options.flip, batch_size=options.batch)
+    predictor = PosePredictor(model, flip=options.flip, runtime=Runtime(batch_size=options.batch))
     selection.check(predictor.model.config.skeleton)
     labeller = ImageLabeller(
         predictor=predictor,

@@ -37,7 +37,6 @@ from pcrpose.training.run_recipe import Source
 from pcrpose.training.trainer import Trainer
 
 NEED_RECIPE = ("data", "format", "per_epoch", "verified_only", "network", "encoder", "fine_tune_epochs")
-HELP = "train or fine-tune a model on your annotations, or by a recipe of the paper"
 USAGE = """\
 %(prog)s ANNOTATIONS.json IMAGES --out DIR [options]
        %(prog)s --recipe TEXT --data LETTER FILE IMAGES [--data ...] --out DIR [options]"""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from pcrpose.models.zoo import ZOO, Metric, ZooEntry, conditions, pretrained_folder
 
-HELP = "list the pretrained models, or print the card of one"
 EPILOG = """\
 examples:
   pcrpose zoo

@@ -1,1 +1,1 @@
-"""From images to poses, and from poses to figures."""
+"""From images to poses, and from poses to metrics."""

@@ -1,8 +1,7 @@
 """Several models as one: the mean of their heatmaps."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,8 +9,10 @@ from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel
 
 
-class Ensemble(PoseModel[PoseConfig]):
-    """The mean of several models' heatmaps, each weighing the same; a model wherever models are used to predict.
+class Ensemble(nn.Module):
+    """The mean of several models' heatmaps, each weighing the same: a `HeatmapModel` to predict with.
+
+    It is neither trained nor saved: that is for its members.
 
     Members see the same crops, so they have to agree in ``input_size``, ``padding``, ``alignment`` and the names and
     order of their keypoints. They may differ in everything else: architecture, encoder, the mean and deviation that
@@ -20,8 +21,8 @@ class Ensemble(PoseModel[PoseConfig]):
     averaged as they are. Peaks of members that disagree do not add up: a mean is lower there, and so is its score.
 
     Args:
-        models: two or more, or one, which then predicts as it does alone. They become part of this model, are put into
-            evaluation mode, and keep their weights.
+        models: two or more, or one, which then predicts as it does alone. They are not copied, and are put into
+            evaluation mode.
 
     Attributes:
         config: the first member's. Crops are to be normalized as it says; other members' normalization is made of that.
@@ -55,13 +56,14 @@ class Ensemble(PoseModel[PoseConfig]):
             raise ValueError("models: expected one at least, found none")
         for number, model in enumerate(given[1:], start=2):
             _check_agreement(given[0], model, number)
-        super().__init__(given[0].config)
+        super().__init__()
+        self.config: PoseConfig = given[0].config
         self.members = nn.ModuleList(given)
         self._configs = [model.config for model in given]
         self.eval()
 
     def forward(self, crops: Tensor) -> HeatmapOutput:
-        """Predict heatmaps.
+        """Predict heatmaps, in evaluation mode.
 
         Args:
             crops: ``(B, 3, H, W)`` float, normalized as ``config`` says.
@@ -78,23 +80,9 @@ class Ensemble(PoseModel[PoseConfig]):
         first, *others = (member(_renormalized(crops, self.config, config)).final for member, config in pairs)
         return HeatmapOutput(sum(others, start=first) / len(self.members))
 
-    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
-        """Stay in evaluation mode; raises ValueError where training is asked for."""
-        if mode:
-            raise ValueError("an ensemble is not trained: train its members, then put them together")
-        return super().train(mode)
-
-    def save_pretrained(self, save_directory: str | Path) -> NoReturn:  # type: ignore[override] # nothing to be saved, so no options
-        """Refuse, with a ValueError: an ensemble is made anew of models that were saved."""
-        raise ValueError(f"{save_directory}: an ensemble is not saved; save its members and put them together again")
-
-    def push_to_hub(self, repo_id: str) -> NoReturn:  # type: ignore[override] # as above
-        """Refuse, as `save_pretrained`."""
-        self.save_pretrained(repo_id)
-
 
 def _to_agree_in(model: PoseModel[Any]) -> dict[str, object]:
-    """Say which pixels a cell stands for, whose keypoints the heatmaps are, and where and how the weights are held."""
+    """Return which pixels a cell covers, what the keypoints are, and where and how the weights are held."""
     config, parameter = model.config, next(model.parameters())
     return {
         "input size": config.input_size,
@@ -116,7 +104,7 @@ def _check_agreement(first: PoseModel[Any], other: PoseModel[Any], number: int) 
 
 
 def _renormalized(crops: Tensor, given: PoseConfig, wanted: PoseConfig) -> Tensor:
-    """Turn crops normalized for one model into those of another; the same ones where both do it alike."""
+    """Convert crops normalized for one model to the normalization of another; the same tensor where they agree."""
     if (given.pixel_mean, given.pixel_std) == (wanted.pixel_mean, wanted.pixel_std):
         return crops
     mean, std, other_mean, other_std = (

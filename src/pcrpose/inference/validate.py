@@ -1,6 +1,6 @@
-"""Run a predictor over an annotated data set and measure it."""
+"""COCO metrics of a predictor on an annotated data set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -8,9 +8,8 @@ from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Floats
-from pcrpose.keypoints.detections import Detections
-
-NO_DETECTIONS = Detections.empty()
+from pcrpose.keypoints.detections import Boxes, Detections
+from pcrpose.keypoints.poses import Poses
 
 
 def validate(
@@ -19,6 +18,7 @@ def validate(
     evaluator: CocoEvaluator,
     *,
     detections: Mapping[int, Detections] | None = None,
+    on_image: Callable[[Poses], object] | None = None,
 ) -> CocoMetrics:
     """Predict every image of a data set and evaluate the poses.
 
@@ -26,10 +26,11 @@ def validate(
         predictor: of a model with the data set's skeleton.
         dataset: images, and the boxes of its annotated persons.
         evaluator: of the same annotations; cleared first. Only the images it counts are predicted.
-        detections: boxes by image id to use instead of the annotated ones; they are rescored and thinned.
+        detections: boxes by image id to use instead of the annotated ones; they are rescored and go through OKS-NMS.
+        on_image: called with the poses of each image when it is done.
 
     Returns:
-        The ten COCO figures, over all images of the evaluator.
+        The ten COCO metrics, over all images of the evaluator.
 
     Raises:
         ValueError: if the skeletons differ, or an image or a box cannot be used.
@@ -40,18 +41,17 @@ def validate(
     evaluator.reset()
     image_ids = [image_id for image_id in dataset.image_paths if image_id in evaluator.image_ids]
     paths = [dataset.image_paths[image_id] for image_id in image_ids]
-    if detections is None:
-        boxes = _annotated_boxes(dataset)
-        predicted = predictor.predict_batch(paths, [boxes[image_id] for image_id in image_ids])
-    else:
-        predicted = predictor.predict_detections(paths, [detections.get(key, NO_DETECTIONS) for key in image_ids])
+    boxes: Mapping[int, Boxes] = _annotated_boxes(dataset) if detections is None else detections
+    predicted = predictor.stream(paths, (boxes.get(image_id, Detections.empty()) for image_id in image_ids))
     for image_id, poses in zip(image_ids, predicted, strict=True):
         evaluator.update(image_id, poses)
+        if on_image is not None:
+            on_image(poses)
     return evaluator.compute()
 
 
 def _annotated_boxes(dataset: AnnotatedPersons) -> dict[int, Floats]:
-    """Collect the boxes of each image; a side that is one pixel wide in the file has length zero and is widened."""
+    """Return the boxes of each image; a side that is one pixel wide in the file has length zero and is widened."""
     boxes: dict[int, list[Floats]] = {image_id: [] for image_id in dataset.image_paths}
     for sample in dataset.samples:
         box = sample.box_xyxy.copy()

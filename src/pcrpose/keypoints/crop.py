@@ -60,8 +60,12 @@ class CropSpec:
         return Crops.from_boxes(boxes_xyxy, self.input_size, padding=self.padding, alignment=self.alignment)
 
     def cut(self, image: Image | PIL.Image.Image, boxes_xyxy: npt.ArrayLike) -> "tuple[Crops, Image]":
-        """Return the crops of ``(N, 4)`` boxes and their ``(N, H, W, 3)`` uint8 pixels, blacked out as asked."""
-        crops = self.crops(boxes_xyxy)
+        """Return the crops of ``(N, 4)`` boxes and their ``(N, H, W, 3)`` uint8 pixels, blacked out as asked.
+
+        Boxes are taken as `check_boxes` returned them.
+        """
+        centers, extents = windows(boxes_xyxy, self.input_size.aspect, self.padding)
+        crops = Crops.from_windows(centers, extents, self.input_size, alignment=self.alignment)
         pixels = crops.warp(image)
         if self.blackout is not None:
             crops.black_out(pixels, grow_boxes(boxes_xyxy, self.blackout))

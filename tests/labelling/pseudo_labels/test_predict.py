@@ -38,13 +38,13 @@ class CornerPredictor:
         self.score = score
         self.asked: list[list[int]] = []  # by call, each image's brightness: its number
 
-    def predict_detections(self, images: Iterable[ImageSource], detections: Iterable[Detections]) -> list[Poses]:
+    def predict_batch(self, images: Iterable[ImageSource], boxes_xyxy: Iterable[Detections]) -> list[Poses]:
         """Put keypoints on the corners."""
         pixels = [image for image in images if isinstance(image, np.ndarray)]
         self.asked.append([int(image[0, 0, 0]) for image in pixels])
         if self.stop_at in self.asked[-1]:
             raise KeyboardInterrupt
-        return [self._poses(found.boxes_xyxy, found.scores) for found in detections]
+        return [self._poses(found.boxes_xyxy, found.scores) for found in boxes_xyxy]
 
     def _poses(self, boxes: Floats, scores: Floats) -> Poses:
         return Poses(

@@ -36,7 +36,7 @@ _COORDINATE_DECIMALS, _SCORE_DECIMALS = 2, 5
 class BoxPredictor(Protocol):
     """What finds keypoints in boxes: `PosePredictor`, or anything else with this method, several models for example."""
 
-    def predict_detections(self, images: Iterable[ImageSource], detections: Iterable[Detections]) -> list[Poses]:
+    def predict_batch(self, images: Iterable[ImageSource], boxes_xyxy: Iterable[Detections]) -> list[Poses]:
         """Find the poses in each image's scored boxes."""
 
 
@@ -168,7 +168,7 @@ class ImageLabeller:
         asked = [entry for entry in looked if entry.boxes]
         if asked:
             boxes = [entry.boxes for entry in asked if entry.boxes is not None]
-            found = self.predictor.predict_detections([entry.image for entry in asked], boxes)
+            found = self.predictor.predict_batch([entry.image for entry in asked], boxes)
             for entry, poses in zip(asked, found, strict=True):
                 entry.record["persons"] = list(self._persons(poses, entry.record["file_name"]))
         return [entry.record for entry in looked]
