@@ -80,7 +80,7 @@ def test_a_model_that_is_there_is_not_copied(model: PCR, runtime: Runtime) -> No
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_another_precision_leaves_the_callers_model_alone(model: PCR, photo: Image, several: bool) -> None:  # noqa: FBT001 - a case
+def test_another_precision_leaves_the_callers_model_alone(model: PCR, photo: Image, several: bool) -> None:  # noqa: FBT001
     """A copy is converted, of an ensemble too; the poses are those of the model that its owner converts."""
     given = Ensemble([model]) if several else model
     expected = PosePredictor(model).predict(photo, BOXES)
@@ -148,7 +148,7 @@ def test_models_are_put_into_evaluation_mode(model: PCR) -> None:
 
 @pytest.mark.parametrize(("available", "expected"), [(True, "cuda"), (False, "cpu")])
 def test_devices(available: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - a case
-    """A name becomes a device, "auto" a GPU where there is one; one that is not there is refused with those that are."""
+    """A name becomes a device, "auto" a GPU where there is one; one that is not there is refused."""
     assert find_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     assert find_device("auto") == torch.device(expected)
