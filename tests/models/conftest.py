@@ -89,7 +89,7 @@ def build_published(key: str, runs: Path, names: Path) -> PublishedNetwork:
 
 @pytest.fixture
 def published(golden_file: Callable[[str], Path]) -> Callable[[str], PublishedNetwork]:
-    """Give a reference network by the key of its recorded run, or skip."""
+    """Build a reference network by the key of its recorded run, or skip."""
 
     def build(key: str) -> PublishedNetwork:
         names = golden_file(f"models/state_dict_{key.rpartition('_')[0]}.json")
@@ -116,7 +116,7 @@ def saved(tiny_model: PCR, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def same_tensors() -> Callable[[nn.Module, nn.Module], bool]:
-    """Tell whether two modules have exactly the same tensors under the same names."""
+    """Return whether two modules have exactly the same tensors under the same names."""
 
     def compare(first: nn.Module, second: nn.Module) -> bool:
         ours, theirs = first.state_dict(), second.state_dict()

@@ -1,4 +1,4 @@
-"""Encoders that have learnt before: published names are told apart, nothing is missed, nothing unsafe is run."""
+"""Pretrained encoders: published names are recognized, nothing is missed, nothing unsafe is run."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def drawn(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
 
 @pytest.fixture
 def imagenet(golden_file: Callable[[str], Path]) -> dict[str, Tensor]:
-    """Give ResNet-18's tensors by their published names, as old as the first files: without counters."""
+    """Return ResNet-18's tensors by their published names, as old as the first files: without counters."""
     listed = json.loads(golden_file("models/state_dict_poseresnet_18.json").read_text())["tensors"]
     shapes = {name: tuple(shape) for name, shape, _ in listed if not name.startswith(("deconv_", "final_"))}
     shapes = {name: shape for name, shape in shapes.items() if not name.endswith("num_batches_tracked")}
@@ -41,7 +41,7 @@ def imagenet(golden_file: Callable[[str], Path]) -> dict[str, Tensor]:
 
 
 def untouched(before: dict[str, Tensor], model: nn.Module, *, prefix: str = "") -> bool:
-    """Tell whether the tensors whose names begin so, or not with ``encoder.``, are as they were."""
+    """Return whether the tensors whose names begin so, or not with ``encoder.``, are as they were."""
     names = [name for name in before if name.startswith(prefix) and (prefix or not name.startswith("encoder."))]
     return bool(names) and all(torch.equal(before[name], model.state_dict()[name]) for name in names)
 

@@ -22,7 +22,7 @@ KINDS: list[LossKind] = ["squared_error", "cross_entropy"]
 
 
 def reference(arrays: dict[str, Any], case: str, weights: str) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Give heatmaps, targets and our weights of a recorded case: the reference squares its weights, we do not."""
+    """Return heatmaps, targets and our weights of a recorded case: the reference squares its weights, we do not."""
     heatmaps, targets = (
         torch.from_numpy(arrays[f"in_{name}_{case}"].astype(np.float64)) for name in ("output", "target")
     )

@@ -23,7 +23,7 @@ def answer_with(value: float) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor
 
 
 def parts(levels: nn.ModuleList) -> list[nn.Sequential]:
-    """Give the decoders as the sequences that they are."""
+    """Return the decoders as the sequences that they are."""
     return [level for level in levels if isinstance(level, nn.Sequential)]
 
 
@@ -129,7 +129,7 @@ def test_evaluation_gives_the_final_heatmaps_alone() -> None:
 
 
 def from_simple_baselines(name: str) -> str:
-    """Say where a tensor of Simple Baselines is in a PCR with everything off."""
+    """Return where a tensor of Simple Baselines is in a PCR with everything off."""
     match name.split("."):
         case ["deconv_layers", place, leaf]:
             step, part = divmod(int(place), 3)

@@ -8,7 +8,7 @@ from pcrpose.publishing.measurement import Measurement
 
 @pytest.fixture
 def measurement() -> Measurement:
-    """Give one evaluation with annotated boxes."""
+    """Build one evaluation with annotated boxes."""
     return Measurement(
         data="subset of COCO val2017 (99 images, 303 persons)",
         boxes="annotated",

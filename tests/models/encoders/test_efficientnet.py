@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pcrpose.models.encoders.efficientnet import EFFICIENTNETS, ConvNorm, EfficientNet, from_published
 
 
-def randomised(module: nn.Module) -> nn.Module:
+def randomized(module: nn.Module) -> nn.Module:
     """Give every norm statistics and factors of its own."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -78,7 +78,7 @@ def test_the_networks_have_their_published_size(name: str, width: int, parameter
 @pytest.mark.parametrize(("groups", "stride", "activate"), [(1, 1, True), (8, 1, True), (8, 2, False)])
 def test_a_frozen_norm_is_folded_without_a_change(groups: int, stride: int, activate: bool) -> None:  # noqa: FBT001 - a parameter
     """Training with frozen statistics computes what evaluation does, and its gradients."""
-    unit = randomised(ConvNorm(8, 8, 3, stride, groups, activate=activate)).double()
+    unit = randomized(ConvNorm(8, 8, 3, stride, groups, activate=activate)).double()
     features = torch.randn(2, 8, 6, 5, dtype=torch.float64, requires_grad=True)
     plain = unit.eval()(features)
     wanted = torch.autograd.grad(plain.square().sum(), [features, *unit.parameters()])

@@ -151,12 +151,12 @@ class HubHandler(BaseHTTPRequestHandler):
 
     @staticmethod
     def upload_mode(file: dict[str, Any]) -> dict[str, Any]:
-        """Say that weights travel as large files and the rest inside the commit."""
+        """Answer that weights travel as large files and the rest inside the commit."""
         mode = "lfs" if file["path"].endswith(".safetensors") else "regular"
         return {"path": file["path"], "uploadMode": mode, "shouldIgnore": False}
 
     def upload_action(self, announced: dict[str, Any]) -> dict[str, Any]:
-        """Say where a large file is to be sent."""
+        """Answer where a large file is to be sent."""
         return announced | {"actions": {"upload": {"href": f"{self.server.url}/lfs/{announced['oid']}"}}}
 
     def contents(self, line: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Table 3: its seven networks, how big each is, and the printed table."""
+"""The paper's tables: table 3's seven networks, how big each is, and the printed table."""
 
 import functools
 import itertools
@@ -21,7 +21,7 @@ R50_ROWS = [name for name in TABLE_3 if "R50" in name]
 
 
 def module_parameters(width_in: int, width: int, config: PCRConfig, *, kernel: int) -> int:
-    """Count one context-aware module by hand: kernels, and two values a channel for every batch norm."""
+    """Count one context-aware module by hand: kernels, and two values per channel for every batch norm."""
     inner = width // 4
     se = width_in * inner + 2 * inner + inner * width + 2 * width
     dilated = 4 * (9 * width_in * inner + 2 * inner)
@@ -95,7 +95,7 @@ def test_the_auxiliary_task_costs_nothing_at_inference() -> None:
 
 
 def test_table_1_uses_the_large_crops() -> None:
-    """384x288 with a spread of three cells; ResNet-152 with 128, 96, 64 channels, HRNet-W48 with 48, two levels."""
+    """384x288 with a sigma of three cells; ResNet-152 with 128, 96, 64 channels, HRNet-W48 with 48, two levels."""
     for config in TABLE_1.values():
         assert config.input_size == Size(width=288, height=384)
         assert config.sigma == 3 * 4
@@ -110,7 +110,7 @@ def test_table_1_uses_the_large_crops() -> None:
 
 
 def test_the_printed_table_holds_every_row(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The script prints counts beside the paper's figures, and calls nothing measured that nobody measured."""
+    """The script prints counts beside the paper's numbers, and calls nothing measured that nobody measured."""
     monkeypatch.setattr(flops, "measure_cost", cost_of)
     runpy.run_path(str(SCRIPT), run_name="__main__")
     header, rule, *rows = capsys.readouterr().out.splitlines()
