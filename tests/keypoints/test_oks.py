@@ -54,7 +54,12 @@ def test_a_pose_exactly_at_the_threshold_stays() -> None:
     pose = np.random.default_rng(0).uniform(0, 90, (17, 2))
     cases = [(pose, 1.0), (pose + 1e6, 0.0), (pose + 5, oks([pose], [pose + 5], [900.0], sigmas=SIGMAS).item())]
     for other, similarity in cases:
-        pair = {"keypoints": [pose, other], "scores": [0.5, 0.4], "areas": [900.0] * 2, "sigmas": SIGMAS}
+        pair: dict[str, Any] = {
+            "keypoints": [pose, other],
+            "scores": [0.5, 0.4],
+            "areas": [900.0] * 2,
+            "sigmas": SIGMAS,
+        }
 
         assert oks([pose], [other], [900.0], sigmas=SIGMAS).item() == similarity
         assert oks_nms(**pair, threshold=similarity).tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""Read JSON files, and take objects and fields out of them with errors that name the place."""
+"""JSON files: reading them, their objects and their fields, with errors that say where."""
 
 import json
 import math

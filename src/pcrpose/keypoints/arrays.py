@@ -1,4 +1,4 @@
-"""The array types of the public signatures, and the checks that turn a wrong shape into one clear error."""
+"""Array types of the public signatures, and validation of shapes."""
 
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ Image: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), RGB unless a name says ot
 
 
 def as_floats(values: npt.ArrayLike, *, shape: tuple[int | None, ...], name: str) -> Floats:
-    """Convert to float64 and check the shape.
+    """Convert to float64 and validate the shape.
 
     Args:
         values: anything numpy can turn into an array.

@@ -1,4 +1,4 @@
-"""Boxes and sizes: conversions, checks, and the way from a box to the window that is cropped.
+"""Boxes and sizes: conversions, validation, and the windows that are cropped.
 
 Boxes live in the keypoints' frame: an integer is a pixel's center, so a whole image is ``(0, 0, W-1, H-1)``.
 """
@@ -13,7 +13,7 @@ from pcrpose.keypoints.arrays import Bools, Floats, Image, as_floats
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Width and height in whole pixels (or cells); prints the paper's way, height first.
+    """Width and height in whole pixels or cells; printed as in the paper, height first.
 
     Examples:
         >>> print(Size(width=192, height=256))
@@ -69,7 +69,7 @@ def whole_image_box(size: Size) -> Floats:
 
 
 def clip_boxes(boxes_xywh: npt.ArrayLike, size: Size) -> Floats:
-    """Turn annotated COCO boxes into boxes of the keypoints' frame, inside the image.
+    """Convert annotated COCO boxes to boxes of the keypoints' frame, inside the image.
 
     The last pixel of a box that starts at ``x`` and is ``w`` wide is ``x + w - 1``; a box that covers the image
     becomes `whole_image_box`. A box without any pixel inside comes out with no width or height.
@@ -92,7 +92,7 @@ def clip_boxes(boxes_xywh: npt.ArrayLike, size: Size) -> Floats:
 
 
 def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
-    """Refuse boxes that cannot be cropped.
+    """Validate that boxes can be cropped.
 
     Args:
         boxes_xyxy: ``(N, 4)`` float, left, top, right, bottom, image pixels; may be empty and may overlap the border.
@@ -122,7 +122,7 @@ def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
 
 
 def croppable(boxes_xyxy: npt.ArrayLike, size: Size) -> Bools:
-    """``(N, 4)`` boxes to ``(N,)`` bool: which ones `check_boxes` would accept."""
+    """Return ``(N,)`` bool: which of ``(N, 4)`` boxes `check_boxes` would accept."""
     boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
     extended = boxes[:, 2:] > boxes[:, :2]
     inside = (boxes[:, 2:] >= 0) & (boxes[:, :2] <= (size.width - 1.0, size.height - 1.0))
@@ -131,7 +131,7 @@ def croppable(boxes_xyxy: npt.ArrayLike, size: Size) -> Bools:
 
 
 def intersection_areas(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Floats:
-    """``(A, 4)`` and ``(B, 4)`` boxes_xyxy to the ``(A, B)`` areas they share, in square pixels."""
+    """Return the ``(A, B)`` areas that ``(A, 4)`` and ``(B, 4)`` boxes_xyxy share, in square pixels."""
     a = as_floats(boxes_a, shape=(None, 4), name="boxes_a")[:, None]
     b = as_floats(boxes_b, shape=(None, 4), name="boxes_b")[None]
     extent = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])

@@ -1,4 +1,4 @@
-"""Crops of an image: the way of points into a crop and back, and the pixels.
+"""Crops of an image: points to a crop and back, and the pixels.
 
 An integer is a pixel's center, in the image as in the crop.
 """
@@ -171,15 +171,15 @@ class Crops:
         return len(self.matrices)
 
     def forward(self, points_image: npt.ArrayLike) -> Floats:
-        """Take ``(N, ..., 2)`` points, x then y, from image pixels to crop pixels, float64."""
+        """Map ``(N, ..., 2)`` points, x then y, from image pixels to crop pixels, float64."""
         return _apply(self.matrices, points_image, "points_image")
 
     def inverse(self, points_crop: npt.ArrayLike) -> Floats:
-        """Take ``(N, ..., 2)`` points, x then y, from crop pixels to image pixels, float64."""
+        """Map ``(N, ..., 2)`` points, x then y, from crop pixels to image pixels, float64."""
         return _apply(_inverted(self.matrices), points_crop, "points_crop")
 
     def warp(self, image: Image | PIL.Image.Image) -> Image:
-        """Cut the crops out of the image.
+        """Return the pixels of the crops.
 
         Only the part of the image that a crop touches is read and copied. A crop that is not rotated is resized by
         a filter that widens as the image shrinks; a rotated one is shrunk first and then sampled bilinearly. The

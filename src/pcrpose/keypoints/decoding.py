@@ -1,4 +1,4 @@
-"""Where a heatmap's peak is: the highest cell, and five ways to find the place between the cells.
+"""Decoding of heatmaps: the highest cell, and five ways to refine it to a fraction of a cell.
 
 Everything is batched over ``(B, J, h, w)`` heatmaps, counts in cells, x then y, and asks the device for no value. After
 the search only a window round each peak is read. Windows stand in front, ``(P, Q, B, J)``: sums over them then run
@@ -28,7 +28,7 @@ class Peaks(NamedTuple):
 
     @property
     def xy(self) -> Tensor:
-        """``(B, J, 2)`` in the scores' type."""
+        """Columns and rows, ``(B, J, 2)`` in the scores' dtype."""
         return torch.stack([self.x, self.y], dim=-1).to(self.scores.dtype)
 
 
@@ -46,7 +46,7 @@ class _Parabola(NamedTuple):
         return self.dxx * self.dyy - self.dxy * self.dxy
 
     def step(self) -> Tensor:
-        """``(B, J, 2)`` from the cell to the parabola's extremum; 0 where it has none."""
+        """Return ``(B, J, 2)`` offsets from the cell to the parabola's extremum; 0 where it has none."""
         determinant = self.determinant
         flat = determinant == 0
         xy = [self.dxy * self.dy - self.dyy * self.dx, self.dxy * self.dx - self.dxx * self.dy]
@@ -64,7 +64,7 @@ def find_peaks(heatmaps: Tensor) -> Peaks:
 
 
 def _readable_by_numpy(values: Tensor) -> bool:
-    """Tell whether numpy may search the same memory, ten times faster than torch does on a CPU."""
+    """Return whether numpy may search the same memory, ten times faster than torch does on a CPU."""
     return (
         not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]  # public, but not typed
@@ -79,7 +79,7 @@ def _numpy_argmax(values: Tensor) -> Tensor:
 
 
 def quarter_step(heatmaps: Tensor, peaks: Peaks, *, published: bool) -> Tensor:
-    """Go a quarter of a cell towards the higher neighbor on each axis.
+    """Move a quarter of a cell towards the higher neighbor on each axis.
 
     Args:
         heatmaps: ``(B, J, h, w)``.
@@ -105,14 +105,14 @@ def quarter_step(heatmaps: Tensor, peaks: Peaks, *, published: bool) -> Tensor:
 
 
 def dark(heatmaps: Tensor, peaks: Peaks, kernel: int, *, published: bool) -> Tensor:
-    """Step to the extremum of the parabola that fits the blurred log-heatmap, differences two cells wide.
+    """Move to the extremum of the parabola that fits the blurred log-heatmap, differences two cells wide.
 
     Args:
         heatmaps: ``(B, J, h, w)``, at least 5 x 5 cells.
         peaks: of the same heatmaps.
         kernel: width of the blur in cells, odd.
         published: the rules of the published code: the map is taken as zero outside, a peak within two cells of the
-            border keeps its place and the step has no bound. Otherwise the differences are taken at the nearest cell
+            border keeps its position and the step has no bound. Otherwise the differences are taken at the nearest cell
             that has two neighbors each way, the blur narrows to what fits between them and the border, and the step
             is taken where the parabola has a maximum near the peak.
 
@@ -133,7 +133,7 @@ def dark(heatmaps: Tensor, peaks: Peaks, kernel: int, *, published: bool) -> Ten
 
 
 def udp(heatmaps: Tensor, peaks: Peaks, kernel: int, *, published: bool) -> Tensor:
-    """Step as `dark` does, with differences one cell wide.
+    """Move as `dark` does, with differences one cell wide.
 
     Args:
         heatmaps: ``(B, J, h, w)``, at least 3 x 3 cells.
@@ -162,7 +162,7 @@ def udp(heatmaps: Tensor, peaks: Peaks, kernel: int, *, published: bool) -> Tens
 
 
 def soft_argmax(heatmaps: Tensor, peaks: Peaks, kernel: int) -> Tensor:
-    """Take the mean place of a window round the peak, weighted by the positive part of the heatmap.
+    """Compute the mean position in a window round the peak, weighted by the positive part of the heatmap.
 
     The window is ``kernel`` cells wide, narrower on an axis where the border is nearer, down to the peak's own cell on
     the border, so that it stays centered. Differentiable with respect to the heatmaps.
@@ -189,7 +189,7 @@ def soft_argmax(heatmaps: Tensor, peaks: Peaks, kernel: int) -> Tensor:
 
 
 def _trusted_parabola(heatmaps: Tensor, peaks: Peaks, kernel: int, *, reach: int) -> Tensor:
-    """Ours: differences where the map has neighbors, and only a maximum near the peak counts."""
+    """Return our own offsets: differences where the map has neighbors, and only a maximum near the peak counts."""
     height, width = heatmaps.shape[-2:]
     x, y = peaks.x.clamp(reach, width - 1 - reach), peaks.y.clamp(reach, height - 1 - reach)
     parabola = _parabola(_log(_blurred(heatmaps, x, y, kernel, reach=reach, border="shrink")))
@@ -204,7 +204,7 @@ def _log(values: Tensor) -> Tensor:
 
 
 def _parabola(logs: Tensor) -> _Parabola:
-    """Differences at the center of ``(S, S, B, J)``; the second ones reach as far as the stencil does."""
+    """Compute differences at the center of ``(S, S, B, J)``; the second ones reach as far as the stencil does."""
     middle = len(logs) // 2
     low, high, last = middle - 1, middle + 1, 2 * middle
     row, column, here = logs[middle], logs[:, middle], logs[middle, middle]
@@ -256,19 +256,19 @@ def _blurred(heatmaps: Tensor, x: Tensor, y: Tensor, kernel: int, *, reach: int,
 
 
 def _taps(cells: Tensor, center: Tensor, length: int, kernel: int, *, reach: int, border: Border) -> Tensor:
-    """Weights of ``(P, B, J)`` cells in the blurred values at 2 reach + 1 cells round the center: ``(S, P, B, J)``."""
+    """Return ``(S, P, B, J)``: the weights of cells in the blurred values at 2 reach + 1 cells round the center."""
     half, center = kernel // 2, center.to(cells.dtype)
-    place = (center + torch.arange(-reach, reach + 1, device=center.device)[:, None, None])[:, None]
+    position = (center + torch.arange(-reach, reach + 1, device=center.device)[:, None, None])[:, None]
     if border == "reflect":
-        place = place.clamp(0, length - 1)
+        position = position.clamp(0, length - 1)
     if border == "shrink":
-        return _gaussian(cells - place, _room(center, length, half + reach) - reach)
-    weights = _gaussian(cells - place, half)
+        return _gaussian(cells - position, _room(center, length, half + reach) - reach)
+    weights = _gaussian(cells - position, half)
     if border == "zero":
         return weights
     before, after = -cells, 2 * (length - 1) - cells
-    weights = weights + torch.where(before < 0, _gaussian(before - place, half), 0)
-    weights = weights + torch.where(after > length - 1, _gaussian(after - place, half), 0)
+    weights = weights + torch.where(before < 0, _gaussian(before - position, half), 0)
+    weights = weights + torch.where(after > length - 1, _gaussian(after - position, half), 0)
     return weights / weights.sum(dim=1, keepdim=True)
 
 
@@ -282,13 +282,13 @@ def _within(distance: Tensor, half: Tensor | float) -> Tensor:
 
 
 def _gaussian(distance: Tensor, half: Tensor | float) -> Tensor:
-    """Bell of a kernel that ends at ``half`` cells, with OpenCV's choice of its sigma."""
+    """Return a Gaussian kernel that ends at ``half`` cells, with OpenCV's choice of its sigma."""
     sigma = 0.3 * (half - 1) + 0.8
     return torch.exp(distance * distance * (-0.5 / (sigma * sigma))) * _within(distance, half)
 
 
 def _blurred_maximum(heatmaps: Tensor, kernel: int) -> Tensor:
-    """Blur ``(B, J, h, w)`` heatmaps, zero outside, by `_blurred`'s taps and give the ``(B, J)`` maxima."""
+    """Blur ``(B, J, h, w)`` heatmaps, zero outside, by `_blurred`'s taps and return the ``(B, J)`` maxima."""
     blurred, half = _at_least_float32(heatmaps), kernel // 2
     taps = _gaussian(torch.arange(half + 1, device=blurred.device, dtype=blurred.dtype), half)
     for axis in (-2, -1):

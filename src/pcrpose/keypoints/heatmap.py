@@ -1,4 +1,4 @@
-"""Heatmaps: from keypoints to training targets, and from predicted heatmaps back to keypoints."""
+"""Heatmap codec: keypoints to training targets, and predicted heatmaps back to keypoints."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SMALLEST_MAP = 5  # cells; DARK's differences reach two cells each way
 
 @dataclass(frozen=True, kw_only=True)
 class HeatmapCodec:
-    """Keypoints of a crop to heatmaps and back.
+    """Encode the keypoints of a crop as heatmaps, and decode heatmaps.
 
     Attributes:
         input_size: of the crops, a multiple of the stride.
@@ -29,7 +29,7 @@ class HeatmapCodec:
             the Gaussian has a real-valued center, and a map without a peak still gives its highest cell with its low
             score. ``"edge"`` reproduces the published HRNet and Simple Baselines code: ``crop = stride * cell``,
             centers rounded to a cell, a window of 3 sigma, and (0, 0) where the maximum is not positive.
-        decoding: how to find the place between the cells; see `locate`.
+        decoding: how to refine the highest cell; see `locate`.
         blur_kernel: width in cells of the blur of ``"dark"`` and ``"udp"`` and of the window of ``"soft_argmax"``, odd.
 
     Raises:
@@ -63,7 +63,7 @@ class HeatmapCodec:
             raise ValueError(f"expected heatmaps of at least {_SMALLEST_MAP}x{_SMALLEST_MAP} cells, found {size}")
 
     def heatmap_size(self, stride: int | None = None) -> Size:
-        """Give the heatmaps' size in cells; raises ValueError if the stride does not divide the crop."""
+        """Return the heatmaps' size in cells; raises ValueError if the stride does not divide the crop."""
         step = self.stride if stride is None else stride
         size = self.input_size
         if not (isinstance(step, int) and step > 0) or size.width % step or size.height % step:
@@ -71,12 +71,12 @@ class HeatmapCodec:
         return Size(width=size.width // step, height=size.height // step)
 
     def to_heatmap(self, keypoints_crop: Tensor, stride: int | None = None) -> Tensor:
-        """Take ``(..., 2)`` points from crop pixels to cells."""
+        """Map ``(..., 2)`` points from crop pixels to cells."""
         step = self.stride if stride is None else stride
         return keypoints_crop / step if self.alignment == "edge" else (keypoints_crop + 0.5) / step - 0.5
 
     def to_crop(self, keypoints_heatmap: Tensor) -> Tensor:
-        """Take ``(..., 2)`` points from cells of `stride` to crop pixels."""
+        """Map ``(..., 2)`` points from cells of `stride` to crop pixels."""
         if self.alignment == "edge":
             return keypoints_heatmap * self.stride
         return (keypoints_heatmap + 0.5) * self.stride - 0.5
@@ -188,7 +188,7 @@ def _gaussians(centers: Tensor, length: int, sigma: float, reach: float) -> Tens
 
 
 def mirror_heatmaps(heatmaps: Tensor, flip_indices: Tensor | Indices, *, shift: bool = False) -> Tensor:
-    """Turn the heatmaps of a mirrored crop into heatmaps of the crop.
+    """Convert the heatmaps of a mirrored crop to heatmaps of the crop.
 
     Args:
         heatmaps: ``(B, J, h, w)`` float; not changed.

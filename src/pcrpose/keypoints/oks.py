@@ -1,4 +1,4 @@
-"""Object keypoint similarity, and what is decided with it: which poses are one person, and what a pose scores."""
+"""Object keypoint similarity (OKS), non-maximum suppression by it, and pose scores."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ def oks(
     labelled: ArrayLike | None = None,
     found: ArrayLike | None = None,
 ) -> Floats:
-    """Measure how alike every pose of one set is to every pose of another.
+    """Compute the OKS of every pose of one set with every pose of another.
 
     The mean over the keypoints that count of ``exp(-distance^2 / (2 * area * (2 * sigma)^2))``.
 
@@ -26,7 +26,7 @@ def oks(
         keypoints_a: ``(A, J, 2)`` float, x then y, image pixels; ground truth, where there is any.
         keypoints_b: ``(B, J, 2)`` float, x then y, image pixels.
         areas: ``(A,)`` float, areas of the **first** set, image pixels squared, positive.
-        sigmas: ``(J,)`` float, per-keypoint spread of the skeleton, no unit, positive.
+        sigmas: ``(J,)`` float, per-keypoint sigmas of the skeleton, no unit, positive.
         labelled: ``(A, J)`` bool, keypoints of the first set that count; all by default.
         found: ``(B, J)`` bool, keypoints of the second set that count; all by default.
 
@@ -76,7 +76,7 @@ def oks_nms(
         keypoints: ``(N, J, 2)`` float, x then y, image pixels, all of one image.
         scores: ``(N,)`` float, pose scores; any scale, larger is better.
         areas: ``(N,)`` float, areas of the (padded) boxes, image pixels squared, positive.
-        sigmas: ``(J,)`` float, per-keypoint spread of the skeleton, no unit.
+        sigmas: ``(J,)`` float, per-keypoint sigmas of the skeleton, no unit.
         threshold: similarity in ``[0, 1]``; a pose is dropped **above** it and stays at it.
         found: ``(N, J)`` bool; two poses are compared on the keypoints found of the *worse-scored* one. (The published
             code means to ask both, and by a slip asks only the second.)
@@ -85,7 +85,8 @@ def oks_nms(
         ``(M,)`` intp, ``M <= N``: indices of the kept poses, best score first; equal scores keep their input order.
 
     Raises:
-        ValueError: if a shape differs, a number is not finite, an area or sigma not positive, the threshold no OKS.
+        ValueError: if a shape differs, a number is not finite, an area or sigma is not positive, or the threshold is
+            not in ``[0, 1]``.
 
     Source:
         The published HRNet and Simple Baselines code: neither pose is ground truth, so the scale is their mean area.
@@ -199,7 +200,7 @@ def pose_scores(box_scores: ArrayLike, keypoint_scores: ArrayLike, *, threshold:
     """Rescore poses: the box's score times the mean score of the keypoints that were found.
 
     Scores are compared as float64: a float32 0.2, which is 0.2000000030, is above 0.2. So it was when the published
-    figures were made; numpy 2 compares in float32, and there the published code says no.
+    results were made; numpy 2 compares in float32, and there the published code says no.
 
     Args:
         box_scores: ``(N,)`` float, the detector's scores; 1 for boxes a person has drawn.
@@ -229,7 +230,7 @@ def pose_scores(box_scores: ArrayLike, keypoint_scores: ArrayLike, *, threshold:
 
 
 class _Candidates:
-    """Poses of any images, checked, to be compared pair by pair."""
+    """Validated poses of any images, to be compared pair by pair."""
 
     def __init__(
         self, keypoints: ArrayLike, scores: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, found: ArrayLike | None
@@ -241,7 +242,7 @@ class _Candidates:
         self.found = _mask(found, self.keypoints.shape[:2], "found")
 
     def similarities(self, better: Indices, worse: Indices) -> Floats:
-        """``(P,)`` and ``(P,)`` indices to the ``(P,)`` similarities of those pairs."""
+        """Compute the ``(P,)`` similarities of pairs given by ``(P,)`` and ``(P,)`` indices."""
         values = np.empty(len(better))
         step = max(1, _CHUNK // self.keypoints[:1].size) if len(better) else 1
         for start in range(0, len(better), step):
@@ -254,7 +255,7 @@ class _Candidates:
 
 
 def _similarity(offsets: Floats, scales: Floats, variances: Floats, counted: Bools | None) -> Floats:
-    """``(..., J, 2)`` offsets and ``(...)`` areas to ``(...)`` similarities; works inside ``offsets``."""
+    """Compute ``(...)`` similarities from ``(..., J, 2)`` offsets and ``(...)`` areas; overwrites ``offsets``."""
     with np.errstate(over="ignore"):  # infinitely far is far
         offsets *= offsets
         exponents = offsets[..., 0] + offsets[..., 1]
@@ -266,10 +267,10 @@ def _similarity(offsets: Floats, scales: Floats, variances: Floats, counted: Boo
 
 
 def _variances(sigmas: ArrayLike) -> Floats:
-    spread = as_floats(sigmas, shape=(None,), name="sigmas")
-    if not (len(spread) and np.isfinite(spread).all() and (spread > 0).all()):
-        raise ValueError(f"sigmas: expected positive numbers, found {spread.tolist()}")
-    return np.square(2 * spread)
+    values = as_floats(sigmas, shape=(None,), name="sigmas")
+    if not (len(values) and np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(f"sigmas: expected positive numbers, found {values.tolist()}")
+    return np.square(2 * values)
 
 
 def _points(keypoints: ArrayLike, variances: Floats, name: str) -> Floats:

@@ -1,4 +1,4 @@
-"""The persons found in one image: what a predictor returns and everything else takes."""
+"""Poses: the persons of one image, as a predictor returns them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -78,7 +78,7 @@ class Poses:
 
     @classmethod
     def empty(cls, skeleton: Skeleton = COCO_17) -> "Poses":
-        """Make the result for an image without persons."""
+        """Build the result of an image without persons."""
         none = np.zeros(0)
         return cls(
             keypoints=none, keypoint_scores=none, boxes_xyxy=none, box_scores=none, pose_scores=none, skeleton=skeleton
@@ -91,7 +91,7 @@ class Poses:
         return f"Poses({len(self)} of {self.skeleton.name}, pose_scores={self.pose_scores.round(2).tolist()})"
 
     def __getitem__(self, index: Selection) -> "Poses":
-        """Select persons; the answer is always `Poses`, for one index of length one."""
+        """Select persons; the result is always `Poses`, for one index of length one."""
         chosen = np.atleast_1d(np.arange(len(self))[index])
         probabilities = self.keypoint_probabilities
         return Poses(
@@ -120,7 +120,7 @@ class Poses:
         return draw_poses(image, self, threshold=threshold, boxes=boxes, scores=scores, line_width=line_width)
 
     def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:
-        """Write as the COCO server takes results: one dict a person.
+        """Return results as the COCO server takes them: one dict per person.
 
         Args:
             image_id: the image's id in the annotation file.
@@ -142,14 +142,14 @@ class Poses:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Write everything, the skeleton too, as plain lists for JSON; raises ValueError if a number is not finite."""
+        """Return everything, the skeleton too, as plain lists for JSON; raises ValueError if a number is not finite."""
         self._check_finite(*self._arrays())
         arrays = {name: None if array is None else array.tolist() for name, array in self._arrays().items()}
         return {"skeleton": self.skeleton.to_dict(), **arrays}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Poses":
-        """Rebuild exactly what `to_dict` wrote; raises ValueError for a missing or unknown key or a wrong shape."""
+        """Build from what `to_dict` returned; raises ValueError for a missing or unknown key or a wrong shape."""
         expected = {field.name for field in fields(cls)}
         if set(values) != expected:
             raise ValueError(f"Poses: expected the keys {sorted(expected)}, found {sorted(values)}")

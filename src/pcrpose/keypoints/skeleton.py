@@ -1,4 +1,4 @@
-"""Which keypoints a person has, how they mirror, how they are joined and how precisely they are annotated."""
+"""Skeletons: names of keypoints, flip pairs, bones and sigmas."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Skeleton:
         flip_pairs: pairs that change places in a mirrored image, each keypoint in at most one pair;
             given as names or as indices, kept as indices.
         bones: pairs to join when drawing; names or indices, kept as indices.
-        sigmas: ``(J,)`` float64, positive: the annotation spread of OKS, in units of ``sqrt(area)``; read-only.
+        sigmas: ``(J,)`` float64, positive: the per-keypoint constants of OKS, in units of ``sqrt(area)``; read-only.
 
     Raises:
         ValueError: if names repeat, a pair names no keypoint, a keypoint is paired twice or with itself,
@@ -47,7 +47,7 @@ class Skeleton:
         bones: Iterable[tuple[int | str, int | str]],
         sigmas: Iterable[float],
     ) -> None:
-        """Check and store; see the class."""
+        """Validate and store; see the class."""
         names = tuple(keypoints)
         if not names or len(set(names)) != len(names):
             raise ValueError(f"skeleton {name!r}: expected different keypoint names, found {list(names)}")
@@ -77,7 +77,7 @@ class Skeleton:
         return array
 
     def index(self, keypoint: int | str) -> int:
-        """Turn a name or an index into an index; raises ValueError for one that does not exist."""
+        """Return the index of a name or an index; raises ValueError for one that does not exist."""
         if isinstance(keypoint, str):
             if keypoint not in self.keypoints:
                 raise ValueError(f"skeleton {self.name!r} has no keypoint {keypoint!r}; it has {list(self.keypoints)}")
@@ -88,7 +88,7 @@ class Skeleton:
 
     @property
     def num_keypoints(self) -> int:
-        """J, how many keypoints there are."""
+        """J, the number of keypoints."""
         return len(self.keypoints)
 
     @property
@@ -119,7 +119,7 @@ class Skeleton:
         return converted
 
     def to_dict(self) -> dict[str, Any]:
-        """Write as plain lists, for JSON."""
+        """Return plain lists, for JSON."""
         return {
             "name": self.name,
             "keypoints": list(self.keypoints),
@@ -130,7 +130,7 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Skeleton":
-        """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key."""
+        """Build from what `to_dict` returned; raises ValueError for a missing or unknown key."""
         fields = {"name", "keypoints", "flip_pairs", "bones", "sigmas"}
         if set(values) != fields:
             raise ValueError(f"skeleton: expected the keys {sorted(fields)}, found {sorted(values)}")
@@ -184,7 +184,7 @@ COCO_17 = Skeleton(
         *_TRUNK_BONES,
         *_LIMB_BONES,
     ),
-    # COCO publishes the spread of its annotators; the evaluation uses exactly these.
+    # COCO publishes the deviation of its annotators; the evaluation uses exactly these.
     (
         *(0.026, 0.025, 0.025, 0.035, 0.035),
         *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),

@@ -1,4 +1,4 @@
-"""The pixels of a crop: filled from the part of an image that it touches, and from nothing else of it."""
+"""Warping: the pixels of a crop, computed from the part of the image that it touches."""
 
 import math
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _SLACK = 1e-6  # pixels; rounding noise must not decide which whole pixels are t
 
 
 def fill_crop(image: Image | PIL.Image.Image, matrix: Floats, crop: Image, *, antialias: bool) -> None:
-    """Cut one crop out of an image.
+    """Compute the pixels of one crop.
 
     Args:
         image: ``(H, W, 3)`` uint8, or a PIL image of mode RGB; not empty.
@@ -42,7 +42,7 @@ class _Axis(NamedTuple):
 
 
 def _axis(zoom: float, offset: float, length: int, image: int) -> _Axis | None:
-    """Lay one axis out; ``zoom`` is positive, ``offset`` the crop position of image pixel 0."""
+    """Compute the layout of one axis; ``zoom`` is positive, ``offset`` the crop position of image pixel 0."""
     step = 1 / zoom
     start = (-0.5 - offset) * step + 0.5  # from here on positions count from the image's edge
     reach = max(step, 1.0)  # half-width of the filter

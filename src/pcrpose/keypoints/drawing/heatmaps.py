@@ -1,4 +1,4 @@
-"""Lay heatmaps on the image they belong to: what a model believes, and where."""
+"""Drawing of heatmaps over their image."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ RAMP: tuple[Color, ...] = (
 )
 
 _WEAK = 0.2  # where no value is higher, nothing was found, and nothing shall look as if it were
-_SHEER = 0.25  # share of the highest value below which the overlay lets more of the image through
+_SHEER = 0.25  # fraction of the highest value below which the overlay lets more of the image through
 
 
 def draw_heatmaps(
@@ -37,9 +37,9 @@ def draw_heatmaps(
     keypoint: int | None = None,
     alignment: "Alignment" = "center",
 ) -> PIL.Image.Image:
-    """Lay the heatmaps of one crop on a copy of its image, from dark violet over red to bright yellow.
+    """Draw the heatmaps of one crop on a copy of its image, from dark violet over red to bright yellow.
 
-    Shown is the highest of the J values at each place. The highest value of all J maps is brightest, or 0.2 where
+    Shown is the highest of the J values at each pixel. The highest value of all J maps is brightest, or 0.2 where
     none reaches that; values near zero and below leave the image as it is. The result can be drawn on again: with
     the next person's heatmaps, or with poses.
 
@@ -71,9 +71,9 @@ def draw_heatmaps(
     shown = (maps.max(axis=0) if keypoint is None else maps[keypoint]) / max(float(maps.max()), _WEAK)
     canvas = PIL.Image.fromarray(open_canvas(image))
     to_cells = _to_cells(crop, shown.shape, alignment)
-    place = _touched(crop, canvas.size)
-    if place[0] < place[2] and place[1] < place[3]:
-        _lay(canvas, shown, to_cells, place, opacity)
+    region = _touched(crop, canvas.size)
+    if region[0] < region[2] and region[1] < region[3]:
+        _lay(canvas, shown, to_cells, region, opacity)
     return canvas
 
 
@@ -87,7 +87,7 @@ def _to_cells(crop: "Crops", shape: tuple[int, ...], alignment: "Alignment") -> 
 
 
 def _touched(crop: "Crops", canvas: tuple[int, int]) -> tuple[int, int, int, int]:
-    """First column and row, and one past the last ones, of the rectangle of the image that the crop touches."""
+    """Return first column and row, and one past the last, of the rectangle of the image that the crop touches."""
     right, bottom = crop.size.width - 0.5, crop.size.height - 0.5
     corners = crop.inverse([[[-0.5, -0.5], [right, -0.5], [-0.5, bottom], [right, bottom]]])[0]
     low = np.clip(np.floor(corners.min(axis=0)), 0, canvas).astype(int).tolist()
@@ -96,10 +96,10 @@ def _touched(crop: "Crops", canvas: tuple[int, int]) -> tuple[int, int, int, int
 
 
 def _lay(
-    canvas: PIL.Image.Image, shown: Floats, to_cells: Floats, place: tuple[int, int, int, int], opacity: float
+    canvas: PIL.Image.Image, shown: Floats, to_cells: Floats, region: tuple[int, int, int, int], opacity: float
 ) -> None:
-    """Resample the values, at most 1, to the pixels of ``place`` and paste their colors."""
-    left, top, right, bottom = place
+    """Resample the values, at most 1, to the pixels of ``region`` and paste their colors."""
+    left, top, right, bottom = region
     # Pillow counts from pixels' corners, in the image as in the cells.
     offset = to_cells[:, :2] @ np.array([left - 0.5, top - 0.5]) + to_cells[:, 2] + 0.5
     matrix = np.concatenate([to_cells[:, :2], offset[:, None]], axis=1).flatten().tolist()

@@ -1,4 +1,4 @@
-"""Draw poses on an image: smooth limbs in colors that everybody can tell apart."""
+"""Drawing of poses: anti-aliased limbs in colors that are safe for every kind of color vision."""
 
 import math
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def draw_poses(
         threshold: keypoints scoring at most this are drawn faint, where they are, and carry no bones.
         boxes: draw each person's box too.
         scores: write each person's pose score above its box, or inside it where the image ends.
-        line_width: of the bones, pixels; by default a share of the person's size.
+        line_width: of the bones, pixels; by default a fraction of the person's size.
 
     Returns:
         A new RGB image, upright, of the same size.
@@ -85,12 +85,12 @@ def draw_poses(
 
 
 def _zoom(canvas: Image) -> float:
-    """How much larger than a screen shows the image is: what is smallest on it grows with it."""
+    """Return how much larger than a screen shows the image is: what is smallest on it grows with it."""
     return float(max(1.0, min(canvas.shape[:2]) / _SCREEN))
 
 
 def _line_width(keypoints: Floats, box_xyxy: Floats, canvas: Image) -> float:
-    """Take a share of the person's size: of the keypoints found, or of a part of the box where few are."""
+    """Return a fraction of the person's size: of the keypoints found, or of a part of the box where few are."""
     height, width = canvas.shape[:2]
     sizes = [0.0]
     for places, weight in ((keypoints, 1.0), (box_xyxy.reshape(2, 2), 0.6)):
@@ -132,12 +132,12 @@ def _strokes(keypoints: Floats, solid: Bools, skeleton: "Skeleton", radius: floa
 
 
 def _discs(
-    place: Floats, radii: tuple[float, ...], colors: tuple[Color, ...], opacity: float = 1.0
+    center: Floats, radii: tuple[float, ...], colors: tuple[Color, ...], opacity: float = 1.0
 ) -> Iterator[Stroke]:
     """Lay discs on each other, the outline's first."""
     for radius, color in zip(radii, colors, strict=True):
         strength = opacity * (_OUTLINE if color == DARK else 1.0)
-        yield Stroke(start=place, end=place, radius=radius, color=color, opacity=strength)
+        yield Stroke(start=center, end=center, radius=radius, color=color, opacity=strength)
 
 
 def _box_strokes(box_xyxy: Floats, radius: float, own: Color) -> Iterator[Stroke]:

@@ -20,7 +20,7 @@ _BAND = 64  # rows blended at once: a long slanted stroke never needs its whole 
 
 @dataclass(frozen=True, kw_only=True)
 class Stroke:
-    """A line with round ends; from a place to itself it is a disc.
+    """A line with round ends; from a point to itself it is a disc.
 
     Attributes:
         start: ``(2,)`` float, x then y, finite, pixels of the canvas or beyond.
@@ -81,28 +81,28 @@ def blend(canvas: Image, stroke: Stroke) -> None:
 
 
 def _span(positions: Floats, reach: float, limit: int) -> tuple[int, int]:
-    """First and one past the last pixel within ``reach`` of positions along an axis of ``limit`` pixels."""
+    """Return the first and one past the last pixel within ``reach`` of positions along an axis of ``limit`` pixels."""
     low, high = np.clip([positions.min() - reach, positions.max() + reach + 1], 0, limit)
     return int(np.floor(low)), int(np.ceil(high))
 
 
 def _between(ends: Floats, top: float, bottom: float) -> Floats:
-    """Positions in x of the ends of the part of a line that lies between two rows."""
+    """Return the positions in x of the ends of the part of a line that lies between two rows."""
     (_, start_y), (_, end_y) = ends
     rise = end_y - start_y
-    shares = np.array([0.0, 1.0]) if rise == 0 else np.clip((np.array([top, bottom]) - start_y) / rise, 0.0, 1.0)
-    positions: Floats = ends[0, 0] + shares * (ends[1, 0] - ends[0, 0])
+    fractions = np.array([0.0, 1.0]) if rise == 0 else np.clip((np.array([top, bottom]) - start_y) / rise, 0.0, 1.0)
+    positions: Floats = ends[0, 0] + fractions * (ends[1, 0] - ends[0, 0])
     return positions
 
 
 def _coverage(ends: Floats, radius: float, rows: slice, columns: slice) -> Floats:
-    """How much of each pixel of a region the stroke covers, 0 to 1, by the distance of its center."""
+    """Compute how much of each pixel of a region the stroke covers, 0 to 1, by the distance of its center."""
     y, x = np.ogrid[rows, columns]
     from_start_x, from_start_y = x - ends[0, 0], y - ends[0, 1]
     along = ends[1] - ends[0]
     length = float(along @ along)
-    share = (from_start_x * along[0] + from_start_y * along[1]) / length if length else np.zeros((1, 1))
-    share = np.clip(share, 0.0, 1.0)
-    distance = np.hypot(from_start_x - share * along[0], from_start_y - share * along[1])
+    fraction = (from_start_x * along[0] + from_start_y * along[1]) / length if length else np.zeros((1, 1))
+    fraction = np.clip(fraction, 0.0, 1.0)
+    distance = np.hypot(from_start_x - fraction * along[0], from_start_y - fraction * along[1])
     cover: Floats = np.clip(radius + 0.5 - distance, 0.0, 1.0)
     return cover
