@@ -14,15 +14,13 @@ a camera. One thread a process; all contestants of a table take turns, round by 
 
 import argparse
 import json
-import logging
 import os
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,6 +42,7 @@ from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.engine.batches import BatchStream, PartSampler, whole_batches
+from pcrpose.training.events import Event, Step
 from pcrpose.training.trainer import Trainer
 
 SMALL, LARGE = Size(width=144, height=192), Size(width=192, height=256)
@@ -287,7 +286,7 @@ def network(name: str, size: Size) -> PoseModel[Any]:
 def training_waits(
     model: PoseModel[Any], dataset: KeypointDataset, folder: Path, *, batch: int, workers: int, steps: int
 ) -> float:
-    """Train a few steps, and read what the log says of the second half."""
+    """Train a few steps, and return the waiting of the second half."""
     gaussian = model.config.heatmaps == "gaussian"
     config = TrainConfig(
         epochs=1,
@@ -298,24 +297,15 @@ def training_waits(
         log_every_steps=steps // 2,
         checkpoint_every_steps=steps + 1,
     )
-    with tempfile.TemporaryDirectory(dir=folder) as output, told() as lines:
-        Trainer(model, dataset, output, config).train()
-    return float(lines[1]["data_wait"])
+    waits: list[float] = []
 
+    def note(event: Event) -> None:
+        if isinstance(event, Step):
+            waits.append(event.data_wait)
 
-@contextmanager
-def told() -> Iterator[list[dict[str, float]]]:
-    """Collect the figures of a training's log lines."""
-    lines: list[dict[str, float]] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.args) if isinstance(record.args, dict) else None  # type: ignore[method-assign]
-    logger = logging.getLogger("pcrpose.training.trainer")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(handler)
+    with tempfile.TemporaryDirectory(dir=folder) as output:
+        Trainer(model, dataset, output, config, on_event=note).train()
+    return waits[1]
 
 
 def take_turns(names: Iterable[str], contestants: dict[Any, Measurement], rounds: int) -> list[Row]:

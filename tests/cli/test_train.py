@@ -102,7 +102,6 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Planned]:
         return trainers[-1]
 
     monkeypatch.setattr(train, "Trainer", build)
-    monkeypatch.setattr(train, "short_lines", lambda _: torch.no_grad())
     return trainers
 
 

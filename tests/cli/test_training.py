@@ -1,7 +1,6 @@
 """What every form of ``pcrpose train`` needs: model and schedule beforehand, what to say afterwards."""
 
 import json
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from pcrpose.cli.training import (
     prepare_model,
     refuse_other_length,
     say_result,
-    short_lines,
     steps_done,
 )
 from pcrpose.data.readers.coco import read_coco
@@ -22,8 +20,7 @@ from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
 from pcrpose.models.pcr import PCR, PCRConfig
-from pcrpose.training.engine.processes import Processes
-from pcrpose.training.trainer import Trainer
+from pcrpose.training.engine.distributed import Processes
 
 FACE = Skeleton("face", ["chin", "right_eye", "left_eye"], [(2, 1)], [], [0.04] * 3)
 CONFIG = PCRConfig(
@@ -60,28 +57,6 @@ def test_small_data_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.Monkey
 
     assert fit_memory([data])
     assert not fit_memory([data, data])
-
-
-def test_short_lines(caplog: pytest.LogCaptureFixture) -> None:
-    """The trainer's figures become a line for people, other messages and other loggers stay as they are."""
-    trainer, other = logging.getLogger(Trainer.__module__), logging.getLogger("pcrpose.models")
-    figures = {"step": 50, "loss": 2.34567, "learning_rate": 0.0005}
-    with caplog.at_level(logging.INFO, "pcrpose"):
-        with short_lines(400):
-            trainer.info("%s", figures)
-            trainer.info("going on from step %d of %d", 50, 400)
-            other.info("%s", figures)
-        with short_lines():
-            trainer.info("%s", figures)
-        trainer.info("%s", figures)
-
-    assert caplog.messages == [
-        "step 50 of 400: loss 2.35, learning rate 0.0005",
-        "going on from step 50 of 400",
-        str(figures),
-        "step 50: loss 2.35, learning rate 0.0005",
-        str(figures),
-    ]
 
 
 def stopped(folder: Path, *, step: int, epochs: int, best: float | None = None) -> None:

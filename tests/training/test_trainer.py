@@ -87,8 +87,8 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
 
     after_step = Trainer._after_step
 
-    def cut(self: Trainer, done: int, loss: Tensor) -> None:
-        after_step(self, done, loss)
+    def cut(self: Trainer, done: int, outcome: Any) -> None:  # noqa: ANN401 - private
+        after_step(self, done, outcome)
         if done == 5:
             raise InterruptedRunError
 
@@ -269,10 +269,10 @@ def test_a_weight_that_is_not_finite_is_never_saved(
     """When the weights break between two log lines, the checkpoint before stays the last."""
     after_step = Trainer._after_step
 
-    def breaking(self: Trainer, done: int, loss: Tensor) -> None:
+    def breaking(self: Trainer, done: int, outcome: Any) -> None:  # noqa: ANN401 - private
         if done == 3:
             torch.nn.init.constant_(self.model.heads[0].weight, float("nan"))
-        after_step(self, done, loss)
+        after_step(self, done, outcome)
 
     monkeypatch.setattr(Trainer, "_after_step", breaking)
 
@@ -289,10 +289,10 @@ def test_a_broken_model_is_never_the_best(
     """A model whose weights broke is not exported, even where its validation gives a finite figure."""
     after_step = Trainer._after_step
 
-    def breaking(self: Trainer, done: int, loss: Tensor) -> None:
+    def breaking(self: Trainer, done: int, outcome: Any) -> None:  # noqa: ANN401 - private
         if done == 3:
             torch.nn.init.constant_(self.average.tensors["heads.0.weight"], float("nan"))
-        after_step(self, done, loss)
+        after_step(self, done, outcome)
 
     monkeypatch.setattr(Trainer, "_after_step", breaking)
 

@@ -33,7 +33,7 @@ from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training import trainer as trainer_module
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.engine.processes import ProcessError, Processes, start_accelerator
+from pcrpose.training.engine.distributed import ProcessError, Processes, start_accelerator
 from pcrpose.training.trainer import Trainer
 from pcrpose.training.validation import CocoValidation
 

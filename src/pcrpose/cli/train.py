@@ -20,7 +20,6 @@ from pcrpose.cli.training import (
     prepare_model,
     refuse_other_length,
     say_result,
-    short_lines,
     steps_done,
     warn_of_errors,
 )
@@ -162,8 +161,7 @@ def _fine_tune(options: argparse.Namespace) -> None:
     measure = None if options.val is None else average_precision(options.val[0], options.val[1], model.config.skeleton)
     trainer = Trainer(model, people, options.out, config, validate=measure)
     before = steps_done(options.out)
-    with short_lines(trainer.total_steps):
-        trainer.train()
+    trainer.train()
     finished = 0 < before == trainer.total_steps
     told = f"{config.epochs} of {config.epochs} epochs" if finished else None
     say_result(options.out, finished=told, val=options.val and options.val[0])

@@ -21,7 +21,6 @@ from pcrpose.cli.training import (
     prepare_config,
     refuse_other_length,
     say_result,
-    short_lines,
     steps_done,
 )
 from pcrpose.data.augment import Augmentation
@@ -166,18 +165,17 @@ def train_recipe(options: argparse.Namespace) -> None:
     validate = None if options.val is None else average_precision(options.val[0], options.val[1], plan[-1].skeleton)
     base, later = _schedules(options, plan, sources, config, epochs)
     before = steps_done(folders[-1])
-    with short_lines():
-        final = run_recipe(
-            recipe,
-            sources,
-            config,
-            options.out,
-            base=base,
-            fine_tune=later,
-            initial_encoder=options.encoder,
-            initial_model=None if options.network else options.start or MODEL,
-            validate=validate,
-        )
+    final = run_recipe(
+        recipe,
+        sources,
+        config,
+        options.out,
+        base=base,
+        fine_tune=later,
+        initial_encoder=options.encoder,
+        initial_model=None if options.network else options.start or MODEL,
+        validate=validate,
+    )
     finished = 0 < before == steps_done(final.parent)
     told = f"{len(plan)} of {len(plan)} stages, {' + '.join(map(str, epochs))} epochs" if finished else None
     say_result(final.parent, finished=told, val=options.val and options.val[0])

@@ -1,10 +1,9 @@
 """What every form of ``pcrpose train`` needs: model, schedule and validation beforehand, and what to say afterwards."""
 
 import argparse
-import contextlib
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.replace_skeleton import replace_skeleton
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.engine.processes import Processes
-from pcrpose.training.engine.record import RECORD_FILE
-from pcrpose.training.trainer import Trainer
+from pcrpose.training.engine.distributed import Processes
+from pcrpose.training.engine.run import RECORD_FILE
 from pcrpose.training.validation import CocoValidation
 
 logger = logging.getLogger(__name__)
@@ -143,27 +141,6 @@ def fine_tuning(options: argparse.Namespace, samples: int, model: PoseConfig) ->
         validate_every_epochs=max(1, epochs // VALIDATIONS),
         log_every_steps=max(1, steps // LOG_LINES),
     )
-
-
-@contextlib.contextmanager
-def short_lines(total_steps: int | None = None) -> Iterator[None]:
-    """Let the figures that the trainer logs read ``step 50 of 400: loss 2.31``; the total where it is known."""
-    total = "" if total_steps is None else f" of {total_steps}"
-
-    def shorten(record: logging.LogRecord) -> bool:
-        if isinstance(record.args, Mapping) and "step" in record.args:
-            figures = {**record.args}
-            step = figures.pop("step")
-            told = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items())
-            record.msg, record.args = f"step {step}{total}: {told}", ()
-        return True
-
-    trainer = logging.getLogger(Trainer.__module__)
-    trainer.addFilter(shorten)
-    try:
-        yield
-    finally:
-        trainer.removeFilter(shorten)
 
 
 def steps_done(folder: Path) -> int:

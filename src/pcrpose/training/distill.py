@@ -12,7 +12,7 @@ from pcrpose.models.loss import squared_error
 from pcrpose.models.pose_config import HeatmapKind, PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.engine.precision import autocast
+from pcrpose.training.engine.step import autocast
 
 
 class Teacher:

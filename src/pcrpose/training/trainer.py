@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +26,21 @@ from pcrpose.training.config import TrainConfig
 from pcrpose.training.distill import Teacher
 from pcrpose.training.ema import WeightAverage
 from pcrpose.training.engine.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
-from pcrpose.training.engine.examples import draw_examples
-from pcrpose.training.engine.faults import plain_errors
-from pcrpose.training.engine.lock import locked
+from pcrpose.training.engine.distributed import Processes, start_accelerator, synchronize_statistics
 from pcrpose.training.engine.log import RunLog
-from pcrpose.training.engine.precision import autocast, loss_scaler
-from pcrpose.training.engine.processes import Processes, start_accelerator, synchronize_statistics
-from pcrpose.training.engine.record import check_record, write_record
-from pcrpose.training.engine.shares import build_loss, loss_shares
-from pcrpose.training.engine.watch import BATCH_FILE, LossWatch, first_not_finite, write_not_finite
+from pcrpose.training.engine.run import check_record, locked, plain_errors, write_record
+from pcrpose.training.engine.sample_grid import draw_examples
+from pcrpose.training.engine.step import (
+    BATCH_FILE,
+    LossWatch,
+    autocast,
+    build_loss,
+    first_not_finite,
+    loss_scaler,
+    loss_shares,
+    write_not_finite,
+)
+from pcrpose.training.events import Event, Saved, Step, Validated
 from pcrpose.training.optimizer import build_optimizer, freeze, freeze_statistics
 from pcrpose.training.schedule import rate_factor
 
@@ -43,10 +49,17 @@ logger = logging.getLogger(__name__)
 Validate = Callable[[PoseModel[Any]], float]
 
 
+class _Outcome(NamedTuple):
+    """The loss of a step in this process, and a batch with its heatmaps where somebody wants to see them."""
+
+    loss: Tensor
+    shown: tuple[Batch, Tensor] | None = None
+
+
 class Trainer:
     """Train a model on a data set, in a folder from which an interrupted run goes on.
 
-    The folder holds ``last`` (checkpoint), ``best`` (highest validation figure, averaged weights), ``final`` (averaged
+    The folder holds ``last`` (checkpoint), ``best`` (highest validation metric, averaged weights), ``final`` (averaged
     weights after the last step), ``log.jsonl`` and ``train_config.json``. Several processes, as ``accelerate launch``
     starts them, share every batch; the first one writes, and all have to see the folder.
 
@@ -55,10 +68,12 @@ class Trainer:
         dataset: yields items of the model's input size and skeleton.
         output_dir: made if it is missing; a checkpoint there is continued.
         config: see `TrainConfig`.
-        validate: called in every process with the averaged model in evaluation mode; larger is better. What it gives
-            the first process counts. `CocoValidation` shares the images among the processes.
+        validate: called in every process with the averaged model in evaluation mode; larger is better. What it returns
+            in the first process counts. `CocoValidation` shares the images among the processes.
         teacher: a trained model whose heatmaps are learnt beside the labels, on unlabelled persons too; see `Teacher`
             and ``teacher_weight``. It is copied. A run goes on only with the teacher it began with.
+        on_event: called in the first process with every `Step` that is logged, `Validated` and `Saved`. What it raises
+            stops the run.
 
     Raises:
         ImportError: without the ``train`` extra, or without TensorBoard where it is asked for.
@@ -72,10 +87,11 @@ class Trainer:
         model: PoseModel[Any],
         dataset: KeypointDataset | MixedDataset,
         output_dir: str | Path,
-        config: TrainConfig,
+        config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
         *,
         validate: Validate | None = None,
         teacher: PoseModel[Any] | None = None,
+        on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self.loss = build_loss(model.config, config)
         check_crops_fit(model, dataset)
@@ -87,6 +103,7 @@ class Trainer:
         self.output_dir = Path(output_dir)
         self.dataset = dataset
         self.validate = validate
+        self.on_event = on_event
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.teacher = None if teacher is None else Teacher(teacher, model.config, config, device)
         if config.sync_batch_norm:
@@ -114,13 +131,13 @@ class Trainer:
         )
         self._watch = LossWatch()
         self._looks_always = device.type == "cpu" and count == 1  # elsewhere looking is waiting
-        self._shown: tuple[Batch, Tensor] | None = None
 
     def train(self) -> Path:
         """Train to the end, from the last checkpoint if there is one.
 
         Returns:
-            The folder with the final averaged weights, ready for ``from_pretrained``.
+            The folder ``final`` with the averaged weights after the last step, ready for ``from_pretrained``. With
+            ``validate``, ``best`` beside it holds those of the highest metric.
 
         Raises:
             FloatingPointError: if the loss or a weight is found not to be finite; no such weight is ever saved, and
@@ -145,13 +162,13 @@ class Trainer:
             for step, parts in self.batches.steps(self.progress.step):
                 self._take_step(network, step, parts)
             self._save()
-            self.processes.first(lambda: self._export("final"))
+            self._export("final")
         return self.output_dir / "final"
 
     def _take_step(self, network: nn.Module, step: int, parts: list[Batch]) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(step) * group["rate"]
-        loss = self._backward(network, parts)
+        outcome = self._backward(network, parts)
         norm: Tensor | None = None
         if self.config.max_grad_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -163,11 +180,11 @@ class Trainer:
         self.progress = replace(self.progress, step=step + 1)
         samples = tuple(int(index) for batch in parts for index in batch["index"])
         # the scaler looks for overflow and skips such a step
-        self._watch.add(step + 1, samples, loss=loss, gradient=None if self.scaler.is_enabled() else norm)
-        self._after_step(step + 1, loss)
+        self._watch.add(step + 1, samples, loss=outcome.loss, gradient=None if self.scaler.is_enabled() else norm)
+        self._after_step(step + 1, outcome)
 
-    def _backward(self, network: nn.Module, parts: list[Batch]) -> Tensor:
-        """Add up the gradients of the parts of a step; the mean over processes of what it gives is the batch's loss."""
+    def _backward(self, network: nn.Module, parts: list[Batch]) -> _Outcome:
+        """Add up the gradients of the parts of a step; the mean of the losses over processes is the batch's."""
         total = torch.zeros((), device=self.accelerator.device)
         shares = loss_shares(self.loss, parts, self.processes)
         for place, (batch, share) in enumerate(zip(parts, shares, strict=True)):
@@ -184,11 +201,9 @@ class Trainer:
                     loss = loss + taught / len(parts)
                 self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call] # torch leaves it bare
             total += loss.detach()
-        if self.log.wants_images:
-            self._shown = parts[-1], output.final.detach()
-        return total
+        return _Outcome(total, (parts[-1], output.final.detach()) if self.log.wants_images else None)
 
-    def _after_step(self, done: int, loss: Tensor) -> None:
+    def _after_step(self, done: int, outcome: _Outcome) -> None:
         """Log, validate and save where the step says so."""
         last = done == self.total_steps
         epoch, position = divmod(done, self.steps_per_epoch)
@@ -197,13 +212,21 @@ class Trainer:
         validates = position == 0 and (epoch % self.config.validate_every_epochs == 0 or last)
         value: float | None = None
         if logs or saves or validates or self._looks_always:
-            value = self._checked(loss)
+            value = self._checked(outcome.loss)
         if logs and value is not None:
-            figures = {"step": done, "loss": value, "learning_rate": self._learning_rate(done - 1)}
-            if self.progress.validation is not None:
-                figures["last_validation"] = self.progress.validation
-            self._log(figures, data_wait=self.batches.wait.share())
+            event = Step(
+                step=done,
+                total_steps=self.total_steps,
+                loss=value,
+                learning_rate=self._learning_rate(done - 1),
+                data_wait=self.batches.wait.share(),
+                last_validation=self.progress.validation,
+            )
+            self.log.write(event)
+            self._report(event)
         if validates:
+            if outcome.shown is not None:
+                self.log.image(done, draw_examples(self.model, *outcome.shown))
             self._validate(done)
             self.batches.wait.share()  # the time it took is none of the training's
         if saves:
@@ -211,7 +234,7 @@ class Trainer:
         self.log.show(done, value)
 
     def _checked(self, loss: Tensor) -> float:
-        """Give the loss of the whole batch, or stop at the first step since the last look that was not finite."""
+        """Return the loss of the whole batch, or stop at the first step since the last look that was not finite."""
         reports = self.processes.gather((float(loss), self._watch.check()))
         found = first_not_finite(found for _, found in reports)
         if found is None:
@@ -224,21 +247,22 @@ class Trainer:
         )
 
     def _validate(self, done: int) -> None:
-        if self._shown is not None:
-            self.log.image(done, draw_examples(self.model, *self._shown))
         if self.validate is None:
             return
         measure = self.validate
         self.processes.together(self._require_finite)
         self.processes.copy_from_first(self.average.tensors.values())  # batch norms differ between processes
-        figure = self.processes.together(lambda: measure(self.averaged_model()))[0]
-        if not math.isfinite(figure):
-            raise ValueError(f"validate: expected a finite figure, found {figure}")
-        self._log({"step": done, "validation": figure})
-        self.progress = replace(self.progress, validation=figure)
-        if self.progress.best is None or figure >= self.progress.best:  # of equals the later one
-            self.progress = replace(self.progress, best=figure)
-            self.processes.first(lambda: self._export("best"))
+        metric = self.processes.together(lambda: measure(self.averaged_model()))[0]
+        if not math.isfinite(metric):
+            raise ValueError(f"validate: expected a finite metric, found {metric}")
+        is_best = self.progress.best is None or metric >= self.progress.best  # of equals the later one
+        event = Validated(step=done, total_steps=self.total_steps, metric=metric, is_best=is_best)
+        self.log.write(event)
+        self.progress = replace(self.progress, validation=metric)
+        if is_best:
+            self.progress = replace(self.progress, best=metric)
+            self._export("best")
+        self._report(event)
 
     def averaged_model(self) -> PoseModel[Any]:
         """Copy the model with the averaged weights, in evaluation mode."""
@@ -277,10 +301,16 @@ class Trainer:
             write_record(self.output_dir, self.config, self.dataset, teacher=sha256)
         self.log.open(self.progress)
 
-    def _log(self, values: dict[str, float], *, data_wait: float | None = None) -> None:
-        self.log.write(values, data_wait=data_wait)
-        if self.processes.rank == 0:
-            logger.info("%s", values if data_wait is None else {**values, "data_wait": round(data_wait, 3)})
+    def _report(self, event: Event) -> None:
+        """Log an event and hand it on, in the first process."""
+
+        def tell() -> None:
+            if not isinstance(event, Saved):
+                logger.info("%s", event)
+            if self.on_event is not None:
+                self.on_event(event)
+
+        self.processes.first(tell)
 
     def _require_finite(self) -> None:
         """Stop before a broken weight reaches a file: the model's, its statistics' or the average's."""
@@ -299,7 +329,16 @@ class Trainer:
             save_checkpoint(self.output_dir / "last", self.model, self.optimizer, self.average, self.progress)
 
         self.processes.first(write)
+        self._report_saved("last")
 
     def _export(self, name: str) -> None:
-        with replace_folder(self.output_dir / name) as folder:
-            self.averaged_model().save_pretrained(folder)
+        def write() -> None:
+            with replace_folder(self.output_dir / name) as folder:
+                self.averaged_model().save_pretrained(folder)
+
+        self.processes.first(write)
+        self._report_saved(name)
+
+    def _report_saved(self, name: str) -> None:
+        step, folder = self.progress.step, self.output_dir / name
+        self._report(Saved(step=step, total_steps=self.total_steps, folder=folder))

@@ -13,7 +13,7 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.detections import Detections
 from pcrpose.models.pose_model import PoseModel
-from pcrpose.training.engine.processes import Processes
+from pcrpose.training.engine.distributed import Processes
 
 Rows = list[dict[str, Any]]
 

@@ -1,8 +1,10 @@
-"""What a run tells: a file that can be cut back, TensorBoard if it is there."""
+"""The log of a run: file, TensorBoard, progress bar."""
 
+import io
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +17,9 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.models.pcr import PCR
 from pcrpose.training.checkpoint import Progress
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.engine.log import RunLog
+from pcrpose.training.engine import log as module
+from pcrpose.training.engine.log import ProgressLine, RunLog
+from pcrpose.training.events import Event, Step
 from pcrpose.training.trainer import Trainer
 
 
@@ -55,15 +59,20 @@ def writers(monkeypatch: pytest.MonkeyPatch) -> list[FakeWriter]:
     return made
 
 
+def step(number: int, loss: float) -> Step:
+    """Return the event of a step."""
+    return Step(step=number, total_steps=9, loss=loss, learning_rate=0.1, data_wait=0.0)
+
+
 def test_the_log_is_cut_back(tmp_path: Path) -> None:
     """What was written after the checkpoint goes."""
     log = RunLog(tmp_path, total_steps=9, batch_size=2)
     log.open(Progress())
-    log.write({"step": 1, "loss": 2.0})
+    log.write(step(1, 2.0))
     size = log.size
-    log.write({"step": 2, "loss": 1.0})
+    log.write(step(2, 1.0))
     log.open(Progress(step=1, log_bytes=size))
-    log.write({"step": 2, "loss": 0.5})
+    log.write(step(2, 0.5))
 
     assert [json.loads(line)["loss"] for line in log.path.read_text().splitlines()] == [2.0, 0.5]
 
@@ -75,24 +84,26 @@ def test_waiting_is_told_but_not_kept(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The log line has the share, 0 to 1; the file holds only what the same run gives again."""
-    trainer = Trainer(model, dataset, tmp_path, make_config())
+    """The event has the fraction, 0 to 1; the file holds only what the same run gives again."""
+    told: list[Event] = []
+    trainer = Trainer(model, dataset, tmp_path, make_config(), on_event=told.append)
     with caplog.at_level(logging.INFO):
         trainer.train()
 
-    told = [record.args for record in caplog.records if isinstance(record.args, dict)]
-    assert [values["step"] for values in told] == [1, 2, 3]
-    assert all(0 < values["data_wait"] < 1 for values in told)  # crops are made in this process: that is all waiting
+    steps = [event for event in told if isinstance(event, Step)]
+    assert [event.step for event in steps] == [1, 2, 3]
+    assert all(0 < event.data_wait < 1 for event in steps)  # crops are made in this process: that is all waiting
+    assert [str(event) for event in steps] == [line for line in caplog.messages if line.startswith("step ")]
     assert "data_wait" not in (tmp_path / "log.jsonl").read_text()
     assert trainer.log.line is not None
-    assert trainer.log.line.data_wait == pytest.approx(told[-1]["data_wait"], abs=1e-3)
+    assert trainer.log.line.data_wait == pytest.approx(steps[-1].data_wait)
 
 
 def test_only_the_first_process_writes(tmp_path: Path) -> None:
     """The others leave no file."""
     log = RunLog(tmp_path, total_steps=9, batch_size=2, tensorboard=True, active=False)
     log.open(Progress())
-    log.write({"step": 1, "loss": 2.0})
+    log.write(step(1, 2.0))
     log.show(1, 2.0)
     log.close()
     assert list(tmp_path.iterdir()) == []
@@ -141,3 +152,69 @@ def test_a_logged_loss_carries_the_last_validation(
     trainer = Trainer(model, dataset, tmp_path, config, validate=lambda _: 0.0)
     trainer.train()
     assert trainer.progress.validation == 0.5
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Stand for stderr, wide enough, refreshed at every step; pytest sets its own between fixtures and the test."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(module, "_REFRESH_SECONDS", 0)
+    return stream
+
+
+def test_the_bar_says_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step, loss, validation, speed and waiting; the bar begins at the step from which the run goes on."""
+    stream = terminal(monkeypatch)
+    line = ProgressLine(100, 32)
+    line.show(40)
+    begun = stream.getvalue()
+    line.loss, line.validation, line.data_wait = 2.3456789, 0.4123, 0.024
+    line.show(44)
+    line.show(45)
+    shown = stream.getvalue().split("\r")[-1]
+    line.close()
+
+    assert "40/100" in begun
+    assert "loss" not in begun
+    assert "45/100" in shown
+    assert "loss 2.346, validation 0.412, " in shown
+    assert "persons/s, 2% waiting" in shown
+
+
+def test_the_bar_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while, so that something else can be written there, and at the end for good."""
+    stream = terminal(monkeypatch)
+    line = ProgressLine(3, 1)
+    line.clear()
+    line.show(0)
+    for leave in (line.clear, line.close):
+        line.show(1)
+        leave()
+
+        assert stream.getvalue().endswith("\r")
+        assert stream.getvalue().split("\r")[-2].strip() == ""
+    line.close()
+    assert "\n" not in stream.getvalue()
+
+
+def test_nothing_is_written_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file or a pipe gets log lines instead; and there is no thread of a bar."""
+    line = ProgressLine(1, 1)
+    threads = threading.active_count()
+    line.show(0)
+    line.loss = 1.0
+    line.show(1)
+    line.clear()
+    line.close()
+
+    assert capsys.readouterr().err == ""
+    assert threading.active_count() == threads

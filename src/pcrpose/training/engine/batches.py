@@ -1,8 +1,10 @@
-"""What each optimizer step sees: batches, cut into parts, in which broken images are replaced."""
+"""Batches: what each optimizer step sees, cut into parts, with broken images replaced; and the wait for them."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +17,6 @@ from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.engine.waiting import DataWait
-from pcrpose.training.engine.watch import describe_sample
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ Batch = dict[str, Tensor]
 REPLACEMENTS = 8  # images in a row that may be broken
 LISTED = 10  # broken images that an error names; the log has them all
 _STREAM = 1  # keeps these random numbers apart from those of crops
+
+
+T = TypeVar("T")
 
 
 class Broken(NamedTuple):
@@ -242,3 +245,54 @@ def check_crops_fit(model: PoseModel[Any], dataset: KeypointDataset | MixedDatas
             wanted, given = getattr(model.config, what), getattr(part, what)
             if wanted != given:
                 raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
+
+
+class DataWait:
+    """The share of the time that was spent waiting for the next of some values.
+
+    On a GPU the network may still be at work while Python waits, so there the share is an upper bound.
+
+    Args:
+        clock: gives seconds, from any beginning.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begun: float | None = None
+        self._waited = 0.0
+
+    def watch(self, values: Iterable[T]) -> Iterator[T]:
+        """Hand the values on, and count the time until each of them is there."""
+        self._begun, self._waited = self._clock(), 0.0
+        source = iter(values)
+        while True:
+            asked = self._clock()
+            try:
+                value = next(source)
+            except StopIteration:
+                return
+            finally:
+                self._waited += self._clock() - asked
+            yield value
+
+    def share(self) -> float:
+        """Tell the share since the last call, or since `watch` began; 0 to 1."""
+        now, waited = self._clock(), self._waited
+        elapsed = 0.0 if self._begun is None else now - self._begun
+        self._begun, self._waited = now, 0.0
+        return waited / elapsed if elapsed > 0 else 0.0
+
+
+def describe_sample(dataset: KeypointDataset | MixedDataset, index: int) -> dict[str, Any]:
+    """Name a sample by its index, image and annotation, for people and for JSON."""
+    part, within = dataset, index
+    if isinstance(part, MixedDataset):
+        place, within = part.locate(index)
+        part = part.datasets[place]
+    sample = part.samples[within]
+    return {
+        "index": index,
+        "image": str(sample.image) if isinstance(sample.image, Path) else None,
+        "image_id": sample.image_id,
+        "annotation_id": sample.annotation_id,
+    }

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pcrpose.models.pcr import PCR
-from pcrpose.training.engine.processes import ProcessError, Processes, start_accelerator, synchronize_statistics
+from pcrpose.training.engine.distributed import ProcessError, Processes, start_accelerator, synchronize_statistics
 
 
 class Pair(Processes):

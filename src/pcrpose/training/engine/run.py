@@ -1,16 +1,25 @@
-"""What a run's folder says about the run: its configuration, against which a resumed one is held."""
+"""A run's folder: its lock, the record that a resumed run has to match, and errors in one line."""
 
+import contextlib
+import errno
 import hashlib
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.files.atomic import write_text
 from pcrpose.files.json import read_object
+from pcrpose.files.lock import FolderLock
+from pcrpose.training.checkpoint import find_checkpoint, read_progress
 from pcrpose.training.config import TrainConfig, renamed
+from pcrpose.training.engine.distributed import Processes
 
 RECORD_FILE = "train_config.json"
 # what does not change the result, and may change when a run goes on
@@ -22,6 +31,32 @@ FREE = (
     "max_broken_images",
     "tensorboard",
 )
+
+logger = logging.getLogger(__name__)
+
+_WORKER = "DataLoader worker"  # how PyTorch's messages about them begin
+_FULL = f"os error {errno.ENOSPC}"  # how safetensors, which has errors of its own, names a full disk
+
+
+@contextlib.contextmanager
+def locked(folder: Path, processes: Processes) -> Iterator[None]:
+    """Make a folder if need be, and keep other trainings out of it.
+
+    Raises:
+        FolderInUseError: if another process holds the folder; in the other processes of this run as a `ProcessError`.
+    """
+    lock = FolderLock(folder)
+
+    def take() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+
+    processes.first(take)
+    try:
+        yield
+    finally:
+        if processes.rank == 0:
+            lock.release()
 
 
 def write_record(
@@ -88,3 +123,40 @@ def _digest(part: KeypointDataset) -> str:
         for values in (sample.box_xyxy, sample.keypoints, sample.visibility):
             hashed.update(values.tobytes())
     return hashed.hexdigest()
+
+
+@contextlib.contextmanager
+def plain_errors(last: Path) -> Iterator[None]:
+    """Raise known troubles of a training as one clear error that says what is left of it; so does Ctrl-C, in the log.
+
+    Args:
+        last: folder of the checkpoint.
+
+    Raises:
+        ChildProcessError: if a process that prepares crops died.
+        OSError: with ``ENOSPC`` if the disk is full.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.warning("stopped; %s", _left(last))
+        raise
+    except RuntimeError as error:
+        if _WORKER not in str(error):
+            raise
+        raise ChildProcessError(
+            "a process that prepares crops died, often for want of memory: lower num_workers or do without "
+            f"cached images; {_left(last)} ({str(error).splitlines()[0]})"
+        ) from None
+    except (OSError, SafetensorError) as error:
+        full = _FULL in str(error) if isinstance(error, SafetensorError) else error.errno == errno.ENOSPC
+        if not full:
+            raise
+        raise OSError(errno.ENOSPC, f"the disk is full; {_left(last)}", str(last.parent)) from error
+
+
+def _left(last: Path) -> str:
+    found = find_checkpoint(last)
+    if found is None:
+        return "no checkpoint was written yet, so the same run begins anew"
+    return f"the checkpoint of step {read_progress(found).step} is kept, and the same run goes on from it"

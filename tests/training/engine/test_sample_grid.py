@@ -8,7 +8,7 @@ from torch import Tensor
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.keypoints.arrays import Image
 from pcrpose.models.pcr import PCR
-from pcrpose.training.engine.examples import GAP, draw_examples
+from pcrpose.training.engine.sample_grid import GAP, draw_examples
 
 FACTOR = 3  # crops are 96 pixels high
 HEIGHT, WIDTH = FACTOR * 96 + GAP, FACTOR * 64 + GAP
