@@ -310,8 +310,8 @@ def test_ctrl_c_says_what_is_left(
     """Before the first checkpoint nothing, afterwards the step from which the run goes on."""
     after_step = Trainer._after_step
 
-    def stopped(self: Trainer, done: int, loss: Tensor) -> None:
-        after_step(self, done, loss)
+    def stopped(self: Trainer, done: int, outcome: Any) -> None:  # noqa: ANN401 - private
+        after_step(self, done, outcome)
         if done == 2:
             raise KeyboardInterrupt
 
@@ -333,11 +333,11 @@ def test_a_device_is_asked_only_now_and_then(
     trainer._looks_always = False  # as where looking is waiting, which tests have not
     after_step, seen = Trainer._after_step, list[int]()
 
-    def spoilt(self: Trainer, done: int, loss: Tensor) -> None:
+    def spoilt(self: Trainer, done: int, outcome: Any) -> None:  # noqa: ANN401 - private
         if done == 2:
             self._watch.add(2, (5, 6), loss=torch.tensor(float("nan")))
         seen.append(done)
-        after_step(self, done, loss)
+        after_step(self, done, outcome)
 
     monkeypatch.setattr(Trainer, "_after_step", spoilt)
 

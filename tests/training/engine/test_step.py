@@ -3,11 +3,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
-from torch import Tensor
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
@@ -69,8 +68,8 @@ def test_a_scaled_run_goes_on_to_the_same_end(
     whole = Trainer(make_model(), dataset, tmp_path / "whole", config).train()
     after_step = Trainer._after_step
 
-    def cut(self: Trainer, done: int, loss: Tensor) -> None:
-        after_step(self, done, loss)
+    def cut(self: Trainer, done: int, outcome: Any) -> None:
+        after_step(self, done, outcome)
         if done == 1:
             raise KeyboardInterrupt
 
