@@ -187,7 +187,7 @@ def test_detector(label: Command, photos: Path, monkeypatch: pytest.MonkeyPatch)
         def __call__(self, _: object) -> tuple[list[list[float]], list[float]]:
             return [[10, 10, 70, 110]], [0.8]
 
-    monkeypatch.setattr("pcrpose.cli.persons.YoloxDetector", Detector)
+    monkeypatch.setattr("pcrpose.cli.shared.inputs.YoloxDetector", Detector)
 
     assert label(photos, "--recursive", "--detector", "model.onnx", "--out", "pseudo.json", *ALWAYS) == 0
     names = [path.as_posix() for path in read_coco("pseudo.json", "photos").image_paths.values()]

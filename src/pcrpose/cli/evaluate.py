@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from typing import get_args
 
-from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
 from pcrpose.cli.progress import ProgressLine
-from pcrpose.cli.targets import new_file
+from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
+from pcrpose.cli.shared.results import new_file
 from pcrpose.data.readers.coco import read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--score-threshold",
-        type=share,
+        type=fraction,
         default=0.05,
         metavar="S",
         help="leave out what --detector scores below it (%(default)s)",

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.options import at_least, existing_file, path, share
 from pcrpose.cli.progress import counted
-from pcrpose.cli.targets import new_file, new_folder
+from pcrpose.cli.shared.options import at_least, existing_file, fraction, path
+from pcrpose.cli.shared.results import new_file, new_folder
 from pcrpose.data.readers.coco import read_detections
 from pcrpose.data.readers.negatives import Negative, NegativesFile, with_verdicts, write_negatives
 from pcrpose.data.readers.person_boxes import PersonBoxes
@@ -48,11 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     rules = parser.add_argument_group("rules")
     rules.add_argument(
-        "--min-score", type=share, default=_RULES.min_score, metavar="S", help="least score (%(default)s)"
+        "--min-score", type=fraction, default=_RULES.min_score, metavar="S", help="least score (%(default)s)"
     )
     rules.add_argument(
         "--max-intersection",
-        type=share,
+        type=fraction,
         default=_RULES.max_intersection,
         metavar="S",
         help="largest share of a box that one person may cover (%(default)s: no touching at all)",
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     rules.add_argument(
         "--duplicate-iou",
-        type=share,
+        type=fraction,
         default=_RULES.duplicate_iou,
         metavar="S",
         help="leave out boxes that share this much with a better-scored one (%(default)s)",

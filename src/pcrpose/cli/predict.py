@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.image_files import ImageFile, find_images
-from pcrpose.cli.options import add_model_options, existing_file, load_models, share
-from pcrpose.cli.outputs import FORMATS, SETTINGS_NAME, ResultsFolder
-from pcrpose.cli.persons import WHOLE_IMAGE, Persons, box, find_persons
 from pcrpose.cli.progress import ProgressLine, counted
-from pcrpose.cli.targets import new_folder
+from pcrpose.cli.shared.inputs import WHOLE_IMAGE, ImageFile, Persons, box, find_images, find_persons
+from pcrpose.cli.shared.options import add_model_options, existing_file, fraction, load_models
+from pcrpose.cli.shared.results import FORMATS, SETTINGS_NAME, ResultsFolder, new_folder
 from pcrpose.data.images import ImageError, image_size, open_image
 from pcrpose.files.digest import short_file_digest
 from pcrpose.inference.predictor import PosePredictor
@@ -63,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--score-threshold",
-        type=share,
+        type=fraction,
         default=0.3,
         metavar="S",
         help="leave out what the detector scores below it (%(default)s)",
@@ -81,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", dest="format", action="store_const", const="none", help="JSON only, no drawings: --format none"
     )
     results.add_argument(
-        "--threshold", type=share, default=0.2, metavar="S", help="draw keypoints below it faintly (%(default)s)"
+        "--threshold", type=fraction, default=0.2, metavar="S", help="draw keypoints below it faintly (%(default)s)"
     )
     results.add_argument("--draw-boxes", action="store_true", help="draw the persons' boxes too")
     results.add_argument("--draw-scores", action="store_true", help="write the scores beside the persons too")

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.image_files import ImageFile, find_images
-from pcrpose.cli.options import add_model_options, at_least, existing_file, load_models, path, share
-from pcrpose.cli.persons import find_persons
 from pcrpose.cli.progress import ProgressLine, counted
-from pcrpose.cli.targets import new_file
+from pcrpose.cli.shared.inputs import ImageFile, find_images, find_persons
+from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
+from pcrpose.cli.shared.results import new_file
 from pcrpose.data.doctor.check_images import image_files
 from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages
 from pcrpose.data.readers.coco_file import AnnotationFile
@@ -75,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     boxes.add_argument(
         "--score-threshold",
-        type=share,
+        type=fraction,
         default=BOX_THRESHOLD,
         metavar="S",
         help="leave out boxes that the detector scores below it (%(default)s)",
@@ -118,7 +117,9 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=S",
         help="another threshold for one keypoint; can be given several times",
     )
-    group.add_argument("--keep-share", type=share, metavar="P", help="keep this share of each keypoint instead, 0 to 1")
+    group.add_argument(
+        "--keep-share", type=fraction, metavar="P", help="keep this share of each keypoint instead, 0 to 1"
+    )
     group.add_argument(
         "--min-keypoints",
         type=at_least(1),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pcrpose.cli.options import path
+from pcrpose.cli.shared.options import path
 from pcrpose.cli.training import fit_memory, warn_of_errors
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.coco import read_coco

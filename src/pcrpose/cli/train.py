@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import torch
 
-from pcrpose.cli.options import MODEL, at_least, existing_file, path
-from pcrpose.cli.targets import new_folder
+from pcrpose.cli.shared.options import MODEL, at_least, existing_file, path
+from pcrpose.cli.shared.results import new_folder
 from pcrpose.cli.train_recipe import add_recipe_arguments, train_recipe
 from pcrpose.cli.training import (
     COLOR_JITTER,

@@ -8,8 +8,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pcrpose.cli.options import MODEL, at_least, path
 from pcrpose.cli.recipe_data import RecipeData
+from pcrpose.cli.shared.options import MODEL, at_least, path
 from pcrpose.cli.training import (
     COLOR_JITTER,
     EPOCHS,

@@ -1,5 +1,6 @@
-"""The folder of results: what is there already, whose it is, and what is written when."""
+"""Results of commands: where they may be written, and the folder that holds those of many images."""
 
+import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 import PIL.Image
 
-from pcrpose.cli.image_files import ImageFile
+from pcrpose.cli.shared.inputs import ImageFile
 from pcrpose.files.atomic import write_text, write_whole
 from pcrpose.files.digest import short_text_digest
 from pcrpose.keypoints.boxes import Size
@@ -147,3 +148,28 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def new_file(text: str) -> Path:
+    """Read the path of a file to write, which may be there already; ``~`` is the home folder."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: expected the name of a file to write, found a folder")
+    _check_place(path.parent, text)
+    return path
+
+
+def new_folder(text: str) -> Path:
+    """Read the path of a folder to write into, which is made if it is missing; ``~`` is the home folder."""
+    path = Path(text).expanduser()
+    _check_place(path, text)
+    return path
+
+
+def _check_place(folder: Path, text: str) -> None:
+    """Refuse a folder that is none, or that cannot be made or written into."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: expected a folder to write into, found the file {there}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{text}: nothing can be written into {there}")

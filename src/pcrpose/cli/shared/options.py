@@ -91,7 +91,7 @@ def at_least(least: int) -> Callable[[str], int]:
     return whole_number
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """Read a number from 0 to 1."""
     try:
         number = float(text)

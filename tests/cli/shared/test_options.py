@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pcrpose.cli.options import add_model_options, at_least, device, existing_file, load_models, path, share
+from pcrpose.cli.shared.options import add_model_options, at_least, device, existing_file, fraction, load_models, path
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.models.pcr import PCR
 
@@ -14,7 +14,7 @@ from pcrpose.models.pcr import PCR
 def test_values() -> None:
     """What fits is read."""
     assert at_least(1)("12") == 12
-    assert [share(text) for text in ("0", "0.25", "1")] == [0, 0.25, 1]
+    assert [fraction(text) for text in ("0", "0.25", "1")] == [0, 0.25, 1]
     assert device("cpu") == torch.device("cpu")
 
 
@@ -26,10 +26,10 @@ def test_no_whole_number(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-0.1", "1.1", "nan", "half"])
-def test_no_share(text: str) -> None:
+def test_no_fraction(text: str) -> None:
     """Anything but a number from 0 to 1 is refused."""
     with pytest.raises(argparse.ArgumentTypeError, match=f"from 0 to 1, found '{text}'"):
-        share(text)
+        fraction(text)
 
 
 @pytest.mark.parametrize(
