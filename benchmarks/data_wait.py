@@ -31,11 +31,12 @@ import torch
 from contact_sheets import written_whole
 
 from pcrpose.data.augment import Augmentation, CropWindow
-from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.dataset import Cache, KeypointDataset
 from pcrpose.data.images import REDUCTIONS, decode_image, open_image
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.boxes import Size, windows
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR, PCRConfig
@@ -48,6 +49,7 @@ from pcrpose.training.trainer import Trainer
 SMALL, LARGE = Size(width=144, height=192), Size(width=192, height=256)
 AUGMENTATION = Augmentation(color_jitter=0.2)
 SIZES = (SMALL, LARGE)
+CACHES: dict[str, Cache] = {"whole": "none", "cached": "decoded", "reduced": "reduced"}
 PADDING, BATCHES = 1.25, 6  # of windows; that a measurement takes
 BATCH = {"640 pixels": 32, "12 megapixels": 8}
 ENLARGED, WIDE, GRAIN = 12, 4032, 6.0  # images, pixels, deviation in gray levels
@@ -171,11 +173,9 @@ def people(samples: list[Sample], size: Size, how: str) -> KeypointDataset:
     made = KeypointDataset(
         samples,
         source_skeleton=COCO_17,
-        input_size=size,
-        padding=PADDING,
+        crop=CropSpec(input_size=size, padding=PADDING),
         augmentation=AUGMENTATION,
-        cache_images=how == "cached",
-        reduce_jpegs=how == "reduced",
+        cache=CACHES[how],
     )
     if how == "cached":
         made.preload()
@@ -200,12 +200,12 @@ def stages(images: dict[str, list[Sample]], rounds: int) -> list[Row]:
 
 def stages_of(dataset: KeypointDataset, index: int) -> list[float]:
     """Give the processor's seconds in each stage of one crop."""
-    sample, size = dataset.samples[index], dataset.input_size
+    sample, size = dataset.samples[index], dataset.crop.input_size
     rng = np.random.default_rng([dataset.seed, 0, index])
     is_upper = np.arange(17) < 11  # noqa: PLR2004 - COCO's first eleven
     window = AUGMENTATION.draw(window_of(sample, size), sample.keypoints, sample.labelled, is_upper=is_upper, rng=rng)
     crop = window.crop(size)
-    shrinks = window.extent[0] / size.width if dataset.reduce_jpegs else 1.0
+    shrinks = window.extent[0] / size.width if dataset.cache == "reduced" else 1.0
     reduction = max((reduction for reduction in REDUCTIONS if reduction <= shrinks), default=1)
     times = [time.process_time()]
     encoded = Path(str(sample.image)).read_bytes()

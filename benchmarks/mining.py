@@ -354,9 +354,7 @@ def crops(samples: Sequence[Sample], model: PoseModel[Any]) -> KeypointDataset:
     return KeypointDataset(
         samples,
         source_skeleton=skeleton,
-        input_size=model.config.input_size,
-        padding=model.config.padding,
-        alignment=model.config.alignment,
+        crop=model.config.crop_spec,
         augmentation=Augmentation(rotation=30.0, color_jitter=0.2),
     )
 

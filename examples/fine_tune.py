@@ -34,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     people = KeypointDataset(
         data.samples,
         source_skeleton=data.skeleton,
-        input_size=model.config.input_size,
-        padding=model.config.padding,
-        alignment=model.config.alignment,
+        crop=model.config.crop_spec,
         augmentation=Augmentation(color_jitter=0.2),
     )
     config = TrainConfig(

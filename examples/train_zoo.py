@@ -142,11 +142,9 @@ def coco_persons(coco: Path, run: Run) -> MixedDataset:
             [sample for sample in source.samples if sample.image_id not in left_out],
             source_skeleton=source.skeleton,
             skeleton=run.model.skeleton,
-            input_size=run.model.input_size,
-            padding=run.model.padding,
-            blackout=run.model.blackout,
+            crop=run.model.crop_spec,
             augmentation=run.augmentation,
-            cache_images=True,
+            cache="decoded",
         )
         people.preload()  # worker processes share what is decoded before they start
         parts.append(people)

@@ -48,8 +48,7 @@ def test_what_is_read(check: Check) -> None:
     assert {letter: len(part) for letter, part in persons.items()} == {"U": 2, "C": 3}
     assert {letter: len(source.samples) for letter, source in sources.items()} == {"U": 2, "H": 1, "C": 3}
     assert {letter: source.per_epoch for letter, source in sources.items()} == {"U": 5, "H": None, "C": None}
-    assert sources["C"].cache_images
-    assert not sources["C"].reduce_jpegs
+    assert sources["C"].cache == "decoded"
 
 
 def test_a_home_folder(check: Check, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,13 +192,13 @@ def test_options_reach_the_training(drawn: list[str], start: Path, tmp_path: Pat
     assert (config.freeze_statistics, config.schedule) == (True, "cosine")
     assert (config.validate_every_epochs, config.log_every_steps, config.warmup_steps) == (4, 2, 4)
     assert trainer.model.config == replace(CONFIG, input_size=Size(width=96, height=128))
-    assert trainer.dataset.input_size == trainer.model.config.input_size
+    assert trainer.dataset.crop == trainer.model.config.crop_spec
     assert (trainer.dataset.seed, len(trainer.dataset)) == (5, 8)
     assert trainer.dataset.augmentation is not None
     assert trainer.dataset.augmentation.mirror_probability == 0
     assert trainer.validate is None
     assert trainer.output_dir == tmp_path / "run"
-    assert not trainer.dataset.reduce_jpegs
+    assert trainer.dataset.cache == "decoded"
 
 
 def test_large_images_are_decoded_smaller(
@@ -207,8 +207,8 @@ def test_large_images_are_decoded_smaller(
     """Asked for, and then they are not kept in memory whole."""
     assert main(["train", *drawn, "--start", str(start), "--out", str(tmp_path / "run"), "--reduce-jpegs"]) == 0
 
-    assert planned[0].dataset.reduce_jpegs
-    with pytest.raises(ValueError, match="cache_images"):
+    assert planned[0].dataset.cache == "reduced"
+    with pytest.raises(ValueError, match="expected a data set built with cache='decoded', found 'reduced'"):
         planned[0].dataset.preload()
 
 

@@ -165,7 +165,7 @@ def test_a_pretrained_model_is_trained_on_as_by_one_file(train: Command, start: 
     sources = call["sources"]
     assert list(sources) == ["C", "H", "U"]
     assert [len(source.samples) for source in sources.values()] == [8, 3, 8]
-    assert [source.cache_images for source in sources.values()] == [True, False, True]
+    assert [source.cache for source in sources.values()] == ["decoded", "none", "decoded"]
     assert all(sample.is_background for sample in sources["H"].samples)
     for source in sources.values():
         assert (source.augmentation.mirror_probability, source.augmentation.color_jitter) == (0, 0.2)
@@ -176,7 +176,7 @@ def test_large_images_are_decoded_smaller(train: Command, asked: list[Asked]) ->
     assert train("CHU->CH", "--reduce-jpegs") == 0
 
     sources = asked[0]["sources"].values()
-    assert [(source.reduce_jpegs, source.cache_images) for source in sources] == [(True, False)] * 3
+    assert [source.cache for source in sources] == ["reduced"] * 3
 
 
 def test_a_network_of_the_paper_is_trained_as_its_baselines(train: Command, asked: list[Asked]) -> None:

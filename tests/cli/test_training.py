@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pcrpose.cli.training import (
-    fit_memory,
+    choose_cache,
     loss_for,
     prepare_config,
     prepare_model,
@@ -55,8 +55,9 @@ def test_small_data_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.Monkey
     data = read_coco(content, tmp_path)
     monkeypatch.setattr("pcrpose.cli.training.CACHED_BYTES", 3 * 2 * 100 * 50)
 
-    assert fit_memory([data])
-    assert not fit_memory([data, data])
+    assert choose_cache([data], reduce_jpegs=False) == "decoded"
+    assert choose_cache([data, data], reduce_jpegs=False) == "none"
+    assert choose_cache([data], reduce_jpegs=True) == "reduced"
 
 
 def stopped(folder: Path, *, step: int, epochs: int, best: float | None = None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.data.augment import Augmentation, CropWindow, half_body, upper_body
@@ -218,9 +218,66 @@ def test_recolor() -> None:
     np.testing.assert_array_equal(Augmentation(color_jitter=0.9).recolor(crop, middle), crop)
 
 
+def erased(keypoints: Floats, seed: int = 0, **options: Any) -> Bools:  # noqa: ANN401 - of an augmentation
+    """Which pixels of a gray crop of 60 x 80 pixels were changed."""
+    crop = np.full((80, 60, 3), 128, dtype=np.uint8)
+    augmentation = Augmentation(**{"erase_probability": 1.0, **options})
+    changed: Bools = (augmentation.erase(crop, keypoints, np.random.default_rng(seed)) != crop).any(axis=2)
+    assert (crop == 128).all()
+    return changed
+
+
+@given(seed=st.integers(0, 2**32))
+@example(seed=0)
+def test_an_erased_rectangle_covers_a_keypoint(seed: int) -> None:
+    """It lies over one that is in the crop, is as large as asked, and neither long nor thin."""
+    changed = erased(np.array([[30.0, 40.0], [-5.0, 10.0]]), seed, erase_area=(0.02, 0.1))
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+
+    assert rows.min() - 1 <= 40 <= rows.max() + 1
+    assert columns.min() - 1 <= 30 <= columns.max() + 1
+    assert 0.5 * 0.02 * 4800 <= width * height <= 1.3 * 0.1 * 4800
+    assert 0.4 <= width / height <= 2.5
+
+
+def test_erased_areas_and_kinds() -> None:
+    """Their area is spread evenly between the two fractions; about half are noise, half of one color."""
+    crop = np.full((80, 60, 3), 128, dtype=np.uint8)
+    augmentation = Augmentation(erase_probability=1.0, erase_area=(0.05, 0.15))
+    middle = np.array([[30.0, 40.0]])
+    crops = [augmentation.erase(crop, middle, np.random.default_rng(seed)) for seed in range(400)]
+    changed = [crop[(crop != 128).any(axis=2)] for crop in crops]
+
+    assert np.mean([len(pixels) / 4800 for pixels in changed]) == pytest.approx(0.1, abs=0.01)
+    assert np.mean([len(np.unique(pixels, axis=0)) == 1 for pixels in changed]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_where_no_keypoint_is_seen_anything_is_erased() -> None:
+    """In crops of nobody, and where all labelled keypoints are outside, it may lie anywhere in the crop."""
+    for keypoints in (np.zeros((0, 2)), np.array([[-1.0, 3.0], [60.0, 3.0], [3.0, 79.5]])):
+        together = np.sum([erased(keypoints, seed) for seed in range(200)], axis=0)
+        assert together.min() > 0
+
+
+def test_erasing_is_as_frequent_as_asked() -> None:
+    """A quarter of the crops; switched off, the very crop comes back and nothing is drawn."""
+    crop, rng = np.zeros((8, 6, 3), dtype=np.uint8), np.random.default_rng(0)
+    state = rng.bit_generator.state
+    changed = [erased(np.array([[30.0, 40.0]]), seed, erase_probability=0.25).any() for seed in range(1000)]
+
+    assert Augmentation().erase(crop, np.zeros((0, 2)), rng) is crop
+    assert rng.bit_generator.state == state
+    assert np.mean(changed) == pytest.approx(0.25, abs=0.04)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"erase_probability": 1.1}, "erase_probability: expected a number from 0 to 1"),
+        ({"erase_area": (0.0, 0.1)}, r"erase_area: expected two fractions above 0, .*, found \(0.0, 0.1\)"),
+        ({"erase_area": (0.2, 0.1)}, "erase_area"),
+        ({"erase_area": (0.2, 1.1)}, "erase_area"),
         ({"mirror_probability": 1.5}, "mirror_probability: expected a number from 0 to 1, found 1.5"),
         ({"rotation_probability": -0.1}, "rotation_probability"),
         ({"half_body_probability": float("nan")}, "half_body_probability"),
@@ -230,7 +287,7 @@ def test_recolor() -> None:
         ({"half_body_padding": 0.5}, "half_body_padding: expected at least 1, found 0.5"),
     ],
 )
-def test_wrong_options_are_refused(options: dict[str, float], message: str) -> None:
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     """A value outside its range is named."""
     with pytest.raises(ValueError, match=message):
-        Augmentation(**options)  # type: ignore[arg-type]
+        Augmentation(**options)

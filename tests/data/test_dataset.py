@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
 
 SIZE = Size(width=24, height=32)
+CROP = CropSpec(input_size=SIZE)
 WIDE = Augmentation(rotation_probability=1.0, color_jitter=0.2)
 
 
@@ -44,7 +47,7 @@ def sample(skeleton: Skeleton = COCO_17, seed: int = 0, **fields: Any) -> Sample
 def dataset(samples: Sequence[Sample] | None = None, **options: Any) -> KeypointDataset:  # noqa: ANN401 - of a dataset
     """A small data set of COCO persons."""
     chosen = [sample(seed=seed) for seed in range(5)] if samples is None else samples
-    values: dict[str, Any] = {"source_skeleton": COCO_17, "input_size": SIZE}
+    values: dict[str, Any] = {"source_skeleton": COCO_17, "crop": CROP}
     return KeypointDataset(chosen, **(values | options))
 
 
@@ -83,7 +86,7 @@ def test_the_box_fills_the_crop_as_configured() -> None:
     keypoints = np.zeros((17, 2))
     keypoints[0], keypoints[1], keypoints[2] = (25, 30), (10, 10), (40, 50)
 
-    item = dataset([sample(box_xyxy=box, keypoints=keypoints)], padding=1.25)[0]
+    item = dataset([sample(box_xyxy=box, keypoints=keypoints)])[0]
 
     expected = [[11.5, 15.5], [11.5 - 15 * 24 / 37.5, 15.5 - 20 * 32 / 50], [11.5 + 9.6, 15.5 + 12.8]]
     np.testing.assert_allclose(item["keypoints_crop"][:3].numpy(), expected, atol=1e-5)
@@ -105,7 +108,9 @@ def test_keypoints_stay_on_their_pixels() -> None:
         keypoints[joint], visibility[joint] = (x, y), 2
     box = np.array([50.0, 60.0, 110.0, 150.0])
     person = sample(image=image, keypoints=keypoints, visibility=visibility, box_xyxy=box)
-    turned = dataset([person], input_size=Size(width=96, height=128), augmentation=Augmentation(scale=0.1))
+    turned = dataset(
+        [person], crop=CropSpec(input_size=Size(width=96, height=128)), augmentation=Augmentation(scale=0.1)
+    )
 
     seen = set()
     rows, columns = torch.meshgrid(torch.arange(128.0), torch.arange(96.0), indexing="ij")
@@ -133,6 +138,21 @@ def test_an_item_is_a_function_of_seed_epoch_and_index() -> None:
     assert not same(one[SampleKey(2, 1)], other[SampleKey(2, 1)])
 
 
+def test_erasing_changes_nothing_else() -> None:
+    """Windows, colors and keypoints are those without it; so is a crop in which nothing is erased."""
+    plain, erasing = (dataset(augmentation=replace(WIDE, erase_probability=p)) for p in (0.0, 0.5))
+    same_pixels = []
+    for epoch in range(6):
+        for index in range(5):
+            ours, theirs = erasing[SampleKey(epoch, index)], plain[SampleKey(epoch, index)]
+            assert torch.equal(ours["keypoints_crop"], theirs["keypoints_crop"])
+            assert torch.equal(ours["keypoint_weights"], theirs["keypoint_weights"])
+            changed = (ours["crop"] != theirs["crop"]).any(dim=0)
+            assert float(changed.float().mean()) < 0.25
+            same_pixels.append(not changed.any())
+    assert {True, False} == set(same_pixels)
+
+
 def test_background_samples() -> None:
     """Where nobody is, every keypoint is known to be absent: all weights one, and the crop is flagged."""
     nobody = sample(is_background=True, visibility=np.zeros(17, dtype=int))
@@ -149,8 +169,8 @@ def test_skeletons_are_matched_by_name(order: list[int], extra: int, kept: int) 
     names = [AIC_14.keypoints[place] for place in order][:kept] + [f"extra_{number}" for number in range(extra)]
     target = Skeleton("shuffled", names, [], [], [1.0] * len(names))
     person = sample(AIC_14, visibility=np.full(14, 2))
-    options = {"source_skeleton": AIC_14, "input_size": SIZE}
-    direct = KeypointDataset([person], source_skeleton=AIC_14, input_size=SIZE)[0]
+    options = {"source_skeleton": AIC_14, "crop": CROP}
+    direct = KeypointDataset([person], source_skeleton=AIC_14, crop=CROP)[0]
     mapped = KeypointDataset([person], skeleton=target, **options)[0]  # type: ignore[arg-type]
 
     assert mapped["keypoint_weights"].tolist() == [1.0] * kept + [0.0] * extra
@@ -160,7 +180,7 @@ def test_skeletons_are_matched_by_name(order: list[int], extra: int, kept: int) 
 def test_mirroring_after_mapping_keeps_sides() -> None:
     """A mirrored Leeds person has its left limbs under COCO's left names, face points never labelled."""
     person = sample(LSP_14, visibility=np.full(14, 2))
-    options: dict[str, Any] = {"source_skeleton": LSP_14, "skeleton": COCO_17, "input_size": SIZE}
+    options: dict[str, Any] = {"source_skeleton": LSP_14, "skeleton": COCO_17, "crop": CROP}
     still = dict.fromkeys(("scale", "rotation", "half_body_probability"), 0.0)
     plain = KeypointDataset([person], **options)[0]
     mirrored = KeypointDataset([person], augmentation=Augmentation(mirror_probability=1.0, **still), **options)[0]  # type: ignore[arg-type]
@@ -175,7 +195,7 @@ def test_mirroring_after_mapping_keeps_sides() -> None:
 def test_images_are_opened_and_cached(tmp_path: Path) -> None:
     """Files and arrays give the same crops; with a cache an image is read once, and pickling leaves it behind."""
     files = on_disk(tmp_path)
-    cached = dataset(files, cache_images=True)
+    cached = dataset(files, cache="decoded")
     assert all(same(dataset(files)[index], dataset()[index]) for index in range(5))
     cached.preload()
     for index in range(5):
@@ -184,7 +204,7 @@ def test_images_are_opened_and_cached(tmp_path: Path) -> None:
     assert all(same(cached[index], dataset()[index]) for index in range(5))
     with pytest.raises(ImageError, match=r"0\.png: no such image file"):
         pickle.loads(pickle.dumps(cached))[0]  # noqa: S301 - our own bytes
-    with pytest.raises(ValueError, match="expected a data set built with cache_images=True"):
+    with pytest.raises(ValueError, match="expected a data set built with cache='decoded', found 'none'"):
         dataset(files).preload()
 
 
@@ -215,7 +235,7 @@ def test_wrong_data_sets_are_refused() -> None:
     with pytest.raises(ValueError, match="COCO_17 and stick have no keypoint name in common"):
         dataset(skeleton=stick)
     with pytest.raises(ValueError, match="expected data sets of one skeleton and one kind of crop, found"):
-        MixedDataset([dataset(), dataset(input_size=Size(width=48, height=64))])
+        MixedDataset([dataset(), dataset(crop=CropSpec(input_size=Size(width=48, height=64)))])
     with pytest.raises(ValueError, match="expected data sets of one skeleton"):
         MixedDataset([dataset(), dataset([sample(LSP_14)], source_skeleton=LSP_14)])
     with pytest.raises(ValueError, match=r"expected data sets of one skeleton and one kind of crop, found \[\]"):
@@ -249,7 +269,7 @@ def test_mixture() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # Python 3.12 says so of every fork
 def test_worker_processes_change_nothing(method: str, tmp_path: Path) -> None:
     """Batches from worker processes, forked or spawned, are those of the main process."""
-    mixed = MixedDataset([dataset(on_disk(tmp_path), augmentation=WIDE, cache_images=True), dataset(augmentation=WIDE)])
+    mixed = MixedDataset([dataset(on_disk(tmp_path), augmentation=WIDE, cache="decoded"), dataset(augmentation=WIDE)])
 
     def batches(**options: Any) -> list[dict[str, torch.Tensor]]:  # noqa: ANN401 - of a loader
         sampler = EpochSampler(mixed.sizes, batch_size=4)

@@ -20,6 +20,7 @@ from pcrpose.data.sampler import SampleKey
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17
 
 SIZE = Size(width=24, height=32)
@@ -45,7 +46,7 @@ def persons(image: Path | Image, count: int = 1, box: tuple[float, ...] = PERSON
 
 def dataset(samples: list[Sample], **options: Any) -> KeypointDataset:  # noqa: ANN401 - of a dataset
     """A data set of COCO persons."""
-    return KeypointDataset(samples, source_skeleton=COCO_17, **{"input_size": SIZE, **options})
+    return KeypointDataset(samples, source_skeleton=COCO_17, **{"crop": CropSpec(input_size=SIZE), **options})
 
 
 def gentle(path: Path) -> Path:
@@ -87,7 +88,7 @@ def test_samples_share_a_image_in_memory(turned: bool) -> None:  # noqa: FBT001 
 def test_cached_images_are_not_sent_or_copied(tmp_path: Path) -> None:
     """Twenty persons of a cached image keep one array of it; a worker process gets none."""
     PIL.Image.new("RGB", (800, 900)).save(tmp_path / "one.png")
-    people = dataset(persons(tmp_path / "one.png", 20), cache_images=True)
+    people = dataset(persons(tmp_path / "one.png", 20), cache="decoded")
     tracemalloc.start()
     try:
         people.preload()
@@ -107,7 +108,7 @@ def test_reduced_jpegs_give_the_same_persons(augmentation: Augmentation | None, 
     """Keypoints and weights are the very same; a pixel's color is, but for a few gray levels."""
     people = persons(gentle(tmp_path / "person.jpg"), 4)
     whole = dataset(people, augmentation=augmentation)
-    reduced = dataset(people, augmentation=augmentation, reduce_jpegs=True)
+    reduced = dataset(people, augmentation=augmentation, cache="reduced")
 
     differences = []
     for index in reversed(range(4)):
@@ -122,7 +123,7 @@ def test_reduced_jpegs_give_the_same_persons(augmentation: Augmentation | None, 
 def test_a_reduced_image_is_as_fine_as_the_crop(high: float, wide: float) -> None:
     """It is reduced as far as that goes, and no further."""
     nowhere = np.zeros((1, 1, 3), dtype=np.uint8)
-    people = dataset(persons(nowhere, box=(0.0, 0.0, wide, high)), reduce_jpegs=True)
+    people = dataset(persons(nowhere, box=(0.0, 0.0, wide, high)), cache="reduced")
     window = CropWindow(*(values[0] for values in people._windows))
     shrinks = window.extent[1] / SIZE.height
 
@@ -140,12 +141,17 @@ def test_nothing_else_is_reduced(tmp_path: Path) -> None:
         image.save(tmp_path / "person.png")
         pixels = np.array(image)
     people = [*persons(tmp_path / "person.png", 3), *persons(pixels, 3), *persons(jpeg, 3, box=SMALL)]
-    whole, reduced = (dataset(people, augmentation=TURNED, reduce_jpegs=reduce) for reduce in (False, True))
+    whole, reduced = (dataset(people, augmentation=TURNED, cache=cache) for cache in ("none", "reduced"))
     assert all(torch.equal(whole[index]["crop"], reduced[index]["crop"]) for index in range(9))
 
 
-@pytest.mark.parametrize("options", [{"cache_images": True}, {"alignment": "edge"}])
-def test_what_needs_whole_images_is_not_reduced(options: dict[str, Any]) -> None:
-    """A cache holds whole images, and published crops are made from them."""
-    with pytest.raises(ValueError, match=r"expected reduce_jpegs or .*, found both"):
-        dataset([], reduce_jpegs=True, **options)
+def test_published_crops_are_not_reduced() -> None:
+    """They are made from whole images."""
+    with pytest.raises(ValueError, match="expected cache='reduced' or alignment='edge', found both"):
+        dataset([], cache="reduced", crop=CropSpec(input_size=SIZE, alignment="edge"))
+
+
+def test_an_unknown_cache_is_refused() -> None:
+    """The message lists what there is."""
+    with pytest.raises(ValueError, match=r"cache: expected one of \['none', 'decoded', 'reduced'\], found True"):
+        dataset([], cache=True)

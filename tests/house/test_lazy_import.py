@@ -54,7 +54,7 @@ from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.training.config import TrainConfig
 model = pcrpose.PCR(pcrpose.PCRConfig(encoder="resnet_nano", channels=(32, 32, 32)))
 people = SyntheticPoses(count=1).samples()
-dataset = KeypointDataset(people, source_skeleton=pcrpose.COCO_17, input_size=model.config.input_size)
+dataset = KeypointDataset(people, source_skeleton=pcrpose.COCO_17, crop=model.config.crop_spec)
 try:
     pcrpose.Trainer(model, dataset, tempfile.gettempdir(), TrainConfig(batch_size=1))
 except ImportError as error:

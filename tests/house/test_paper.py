@@ -161,7 +161,7 @@ def test_no_weight_decay(tmp_path: Path) -> None:
     """The 1e-4 of the published configurations never reaches Adam; applied, it ruins training."""
     config = PCRConfig(encoder="resnet_nano", channels=(4, 4, 4), input_size=Size(width=64, height=64))
     people = SyntheticPoses(count=1).samples()
-    dataset = KeypointDataset(people, source_skeleton=COCO_17, input_size=config.input_size)
+    dataset = KeypointDataset(people, source_skeleton=COCO_17, crop=config.crop_spec)
     trainer = Trainer(PCR(config), dataset, tmp_path, TrainConfig(batch_size=1))
 
     assert isinstance(trainer.optimizer, torch.optim.Adam)

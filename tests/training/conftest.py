@@ -9,6 +9,7 @@ from pcrpose.data.augment import Augmentation
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.pcr import PCR
 from pcrpose.training.config import TrainConfig
@@ -26,7 +27,10 @@ def model(make_model: Callable[[], PCR]) -> PCR:
 def dataset() -> KeypointDataset:
     """Draw 24 people."""
     return KeypointDataset(
-        SyntheticPoses(count=24).samples(), source_skeleton=COCO_17, input_size=SIZE, augmentation=Augmentation()
+        SyntheticPoses(count=24).samples(),
+        source_skeleton=COCO_17,
+        crop=CropSpec(input_size=SIZE),
+        augmentation=Augmentation(),
     )
 
 

@@ -14,6 +14,7 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.samples import Sample
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
 from pcrpose.training.config import TrainConfig
@@ -47,7 +48,7 @@ def sharp(make_model: MakeModel) -> PCR:
 
 def crops_of(samples: list[Sample], size: Size) -> KeypointDataset:
     """Crop every box as it stands."""
-    return KeypointDataset(samples, source_skeleton=COCO_17, input_size=size)
+    return KeypointDataset(samples, source_skeleton=COCO_17, crop=CropSpec(input_size=size))
 
 
 def probabilities(logits: torch.Tensor) -> torch.Tensor:

@@ -325,14 +325,14 @@ def test_images_are_opened_once(
     """Where they are to be kept in memory, before the stage begins; what an epoch takes is told in words."""
     kept: list[int] = []
     monkeypatch.setattr(KeypointDataset, "preload", lambda self: kept.append(len(self)))
-    some = {"C": replace(sources["C"], cache_images=True), "U": sources["U"]}
+    some = {"C": replace(sources["C"], cache="decoded"), "U": sources["U"]}
 
     with caplog.at_level("INFO", "pcrpose.training.run_recipe"):
         run_recipe(Recipe.parse("CU"), some, MODEL, tmp_path, base=BASE)
 
     assert kept == [8]
-    with pytest.raises(ValueError, match="expected reduce_jpegs or cache_images, found both"):
-        run_recipe(Recipe.parse("C"), {"C": replace(some["C"], reduce_jpegs=True)}, MODEL, tmp_path / "b", base=BASE)
+    with pytest.raises(ValueError, match=r"cache: expected one of .*, found 'whole'"):
+        run_recipe(Recipe.parse("C"), {"C": replace(some["C"], cache="whole")}, MODEL, tmp_path / "b", base=BASE)  # type: ignore[arg-type]
     assert "CU: stage 1 of 1, samples of an epoch: 8 of 8 from C, 4 of 8 from U" in caplog.messages
 
 

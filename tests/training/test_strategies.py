@@ -96,7 +96,7 @@ def test_all_strategies(
 def _train() -> Path:
     """Train the first model, from scratch on drawn people."""
     torch.manual_seed(1)
-    people = KeypointDataset(PEOPLE.samples(), source_skeleton=COCO_17, input_size=MODEL.input_size, augmentation=MILD)
+    people = KeypointDataset(PEOPLE.samples(), source_skeleton=COCO_17, crop=MODEL.crop_spec, augmentation=MILD)
     return Trainer(PCR(MODEL), people, "first", CONFIG).train()
 
 

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_a_run_leaves_model_log_and_checkpoint(model: PCR, dataset: KeypointData
 def test_one_batch_can_be_learnt_by_heart(model: PCR, tmp_path: Path) -> None:
     """Without augmentation a tiny network finds the keypoints of the images it was trained on."""
     samples = SyntheticPoses(count=8).samples()
-    dataset = KeypointDataset(samples, source_skeleton=COCO_17, input_size=model.config.input_size)
+    dataset = KeypointDataset(samples, source_skeleton=COCO_17, crop=model.config.crop_spec)
     config = changed(epochs=150, learning_rate=3e-3, ema_decay=0.0, checkpoint_every_steps=1000)
 
     trained = PCR.from_pretrained(Trainer(model, dataset, tmp_path, config).train())
@@ -243,13 +244,17 @@ def test_a_configuration_checks_itself(name: str, value: object) -> None:
         changed(**{name: value})
 
 
-@pytest.mark.parametrize("what", ["padding", "alignment", "input_size", "keypoints"])
+@pytest.mark.parametrize("what", ["padding", "alignment", "input_size", "blackout", "keypoints"])
 def test_crops_that_are_not_the_models_are_refused(model: PCR, tmp_path: Path, what: str) -> None:
     """A model is not trained on crops that it will not see when it predicts."""
-    options: dict[str, Any] = {"source_skeleton": COCO_17, "input_size": model.config.input_size}
-    other = {"padding": 2.0, "alignment": "edge", "input_size": Size(width=32, height=32), "skeleton": LSP_14}
-    name = "skeleton" if what == "keypoints" else what
-    dataset = KeypointDataset(SyntheticPoses(count=8).samples(), **{**options, name: other[name]})
+    others = {"padding": 2.0, "alignment": "edge", "input_size": Size(width=32, height=32), "blackout": 1.5}
+    other: dict[str, Any] = {what: others[what]} if what in others else {}
+    dataset = KeypointDataset(
+        SyntheticPoses(count=8).samples(),
+        source_skeleton=COCO_17,
+        skeleton=LSP_14 if what == "keypoints" else None,
+        crop=replace(model.config.crop_spec, **other),
+    )
 
     with pytest.raises(ValueError, match=what):
         Trainer(model, dataset, tmp_path, CONFIG)
@@ -341,6 +346,6 @@ def test_training_on_a_written_data_set(model: PCR, tmp_path: Path) -> None:
 
     annotations = write_coco(tmp_path / "data", count=8)
     source = read_coco(annotations, annotations.parent / "images")
-    dataset = KeypointDataset(source.samples, source_skeleton=source.skeleton, input_size=model.config.input_size)
+    dataset = KeypointDataset(source.samples, source_skeleton=source.skeleton, crop=model.config.crop_spec)
 
     assert Trainer(model, dataset, tmp_path / "run", changed(epochs=1)).train().is_dir()

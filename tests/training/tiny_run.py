@@ -65,7 +65,7 @@ def build(folder: Path, config: TrainConfig, *, samples: list[Sample] | None = N
     people = KeypointDataset(
         samples or SyntheticPoses(count=16).samples(),
         source_skeleton=COCO_17,
-        input_size=CONFIG.input_size,
+        crop=CONFIG.crop_spec,
         augmentation=Augmentation(),
     )
     return Trainer(model, people, folder, config, validate=weight_sum)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from pcrpose.cli.shared.options import path
-from pcrpose.cli.training import fit_memory, warn_of_errors
+from pcrpose.cli.training import choose_cache, warn_of_errors
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
@@ -121,7 +121,7 @@ class RecipeData:
 
     def sources(self, persons: Mapping[str, AnnotatedPersons], augmentation: Augmentation) -> dict[str, Source]:
         """Make of persons, and of the negatives if there are, what a recipe runs on."""
-        cached = fit_memory(persons.values()) and not self.reduce_jpegs
+        cache = choose_cache(persons.values(), reduce_jpegs=self.reduce_jpegs)
         skeletons = {letter: part.skeleton for letter, part in persons.items()} | {NEGATIVES: COCO_17}
         samples = {letter: part.samples for letter, part in persons.items()}
         if NEGATIVES in self.files:
@@ -132,8 +132,7 @@ class RecipeData:
                 skeleton=skeletons[letter],
                 per_epoch=self.per_epoch.get(letter),
                 augmentation=augmentation,
-                cache_images=cached and letter != NEGATIVES,
-                reduce_jpegs=self.reduce_jpegs,
+                cache="none" if cache == "decoded" and letter == NEGATIVES else cache,
             )
             for letter in self.files
         }

@@ -15,8 +15,8 @@ from pcrpose.cli.training import (
     EPOCHS,
     average_precision,
     check_val,
+    choose_cache,
     fine_tuning,
-    fit_memory,
     prepare_model,
     refuse_other_length,
     say_result,
@@ -172,7 +172,6 @@ def _crops(data: AnnotatedPersons, model: PoseModel[Any], options: argparse.Name
         samples=data.samples,
         skeleton=data.skeleton,
         augmentation=Augmentation(mirror_probability=0.5 if options.mirror else 0.0, color_jitter=COLOR_JITTER),
-        cache_images=fit_memory([data]) and not options.reduce_jpegs,
-        reduce_jpegs=options.reduce_jpegs,
+        cache=choose_cache([data], reduce_jpegs=options.reduce_jpegs),
     )
     return people.crops(model.config, seed=options.seed)

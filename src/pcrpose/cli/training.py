@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pcrpose.data.dataset import Cache
 from pcrpose.data.doctor.examine import examine
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
@@ -104,13 +105,20 @@ def warn_of_errors(
         logger.warning('these are errors; better fix the file before a long training: "%s" says how', command)
 
 
-def fit_memory(data: Iterable[AnnotatedPersons]) -> bool:
-    """Tell whether the images of all these persons, decoded, are few enough to be kept in memory."""
+def choose_cache(data: Iterable[AnnotatedPersons], *, reduce_jpegs: bool) -> Cache:
+    """Return how images are decoded: kept in memory, unless they are too many or to be decoded at a part of their size.
+
+    Args:
+        data: all persons of the run.
+        reduce_jpegs: whether the command asks for ``"reduced"``.
+    """
+    if reduce_jpegs:
+        return "reduced"
     pixels = 0
     for part in data:
         used = {sample.image_id for sample in part.samples}
         pixels += sum(part.image_sizes[image_id].width * part.image_sizes[image_id].height for image_id in used)
-    return 3 * pixels <= CACHED_BYTES
+    return "decoded" if 3 * pixels <= CACHED_BYTES else "none"
 
 
 def fine_tuning(options: argparse.Namespace, samples: int, model: PoseConfig) -> TrainConfig:

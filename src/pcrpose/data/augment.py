@@ -1,4 +1,4 @@
-"""Random windows for training: scale, rotation, mirroring, half bodies, and a mild change of colors."""
+"""Augmentation of training crops: scale, rotation, mirroring, half bodies, colors and erased rectangles."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -61,14 +61,17 @@ class Augmentation:
     Attributes:
         scale: the window is multiplied by ``1 + scale * normal``, clipped to ``1 - scale .. 1 + scale``.
         rotation: degrees; ``rotation * normal``, clipped to twice that either way.
-        rotation_probability: share of windows that are rotated.
-        mirror_probability: share of windows that are mirrored.
-        half_body_probability: share of the eligible persons of whom only one half is cropped.
+        rotation_probability: fraction of windows that are rotated.
+        mirror_probability: fraction of windows that are mirrored.
+        half_body_probability: fraction of the eligible persons of whom only one half is cropped.
         half_body_above: persons with more labelled keypoints than this are eligible.
-        half_body_padding: padding of such a window, in the place of the data set's.
-        box_jitter: share of its length by which each side of the box moves that a blackout leaves visible, at most,
+        half_body_padding: padding of such a window, instead of the data set's.
+        box_jitter: fraction of its length by which each side of the box moves that a blackout leaves visible, at most,
             either way; a detector's boxes are not the annotated ones.
         color_jitter: strength in ``[0, 1)`` of random brightness, gamma and color cast; 0 is off.
+        erase_probability: fraction of crops in which a rectangle is erased, as if something stood before the person;
+            keypoints under it stay labelled. 0 is off.
+        erase_area: least and largest fraction of the crop's area that is erased.
 
     Raises:
         ValueError: if a value is outside its range.
@@ -83,14 +86,19 @@ class Augmentation:
     half_body_padding: float = 1.5
     box_jitter: float = 0.0
     color_jitter: float = 0.0
+    erase_probability: float = 0.0
+    erase_area: tuple[float, float] = (0.02, 0.15)
 
     def __post_init__(self) -> None:
-        for name in ("rotation_probability", "mirror_probability", "half_body_probability"):
+        for name in ("rotation_probability", "mirror_probability", "half_body_probability", "erase_probability"):
             fraction(name, getattr(self, name))
         for name in ("scale", "box_jitter", "color_jitter"):
             fraction(name, getattr(self, name), one=False)
         for name, least in (("rotation", 0), ("half_body_above", 0), ("half_body_padding", 1)):
             at_least(name, getattr(self, name), least)
+        smallest, largest = self.erase_area
+        if not 0 < smallest <= largest <= 1:
+            raise ValueError(f"erase_area: expected two fractions above 0, the smaller first, found {self.erase_area}")
 
     def draw(
         self, window: CropWindow, keypoints: Floats, labelled: Bools, *, is_upper: Bools, rng: Randomness
@@ -155,6 +163,39 @@ class Augmentation:
         for channel, row in enumerate(table.T):
             recolored[..., channel] = np.take(row, crop[..., channel])
         return recolored
+
+    def erase(self, crop: Image, labelled_crop: Floats, rng: np.random.Generator) -> Image:
+        """Fill a rectangle with noise or with one color; returns ``crop`` itself, and draws nothing, when switched off.
+
+        The rectangle covers one labelled keypoint that lies in the crop; where none does, its center lies anywhere.
+        What of it is outside the crop is cut off.
+
+        Args:
+            crop: ``(H, W, 3)`` uint8; not modified.
+            labelled_crop: ``(L, 2)`` float, the labelled keypoints, x then y, crop pixels; may be empty.
+            rng: of all draws.
+
+        Source:
+            Random erasing (Zhong et al., "Random Erasing Data Augmentation", AAAI 2020); that the rectangle covers a
+            keypoint, its aspect ratio of 1/2 to 2 and the choice between noise and one color are ours.
+        """
+        if not self.erase_probability or rng.random() >= self.erase_probability:
+            return crop
+        height, width = crop.shape[:2]
+        area = rng.uniform(*self.erase_area) * width * height
+        aspect = 2.0 ** rng.uniform(-1, 1)
+        extent = np.array([np.sqrt(area * aspect), np.sqrt(area / aspect)])
+        inside = labelled_crop[((labelled_crop >= 0) & (labelled_crop <= (width - 1, height - 1))).all(axis=1)]
+        if len(inside):
+            center = inside[rng.integers(len(inside))] + extent * rng.uniform(-0.5, 0.5, 2)
+        else:
+            center = rng.uniform(0, (width - 1, height - 1))
+        left, top = np.clip(np.ceil(center - extent / 2).astype(int), 0, (width, height))
+        right, bottom = np.clip(np.floor(center + extent / 2).astype(int) + 1, 0, (width, height))
+        fill = (bottom - top, right - left, 3) if rng.random() < 0.5 else (3,)  # noqa: PLR2004 - noise or one color
+        erased = crop.copy()
+        erased[top:bottom, left:right] = rng.integers(0, 256, fill, dtype=np.uint8)
+        return erased
 
 
 def upper_body(skeleton: Skeleton) -> Bools:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.dataset import Cache, KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.samples import Sample
 from pcrpose.files.json import read_object
@@ -43,8 +43,7 @@ class Source:
         per_epoch: how many of them an epoch takes, in turn; more than there are repeats some. By default all once, and
             of the hard negatives (H) one to eight persons, which is ours.
         augmentation: None shows every box as it stands.
-        cache_images: open every image before a stage begins and keep it in memory, decoded.
-        reduce_jpegs: decode large JPEG files at a part of their size, see `KeypointDataset`; not with ``cache_images``.
+        cache: see `KeypointDataset`; with ``"decoded"`` every image is opened before a stage begins.
 
     Raises:
         ValueError: if there is no sample, or an epoch would take none.
@@ -54,8 +53,7 @@ class Source:
     skeleton: Skeleton
     per_epoch: int | None = None
     augmentation: Augmentation | None = Augmentation()  # noqa: RUF009 - frozen
-    cache_images: bool = False
-    reduce_jpegs: bool = False
+    cache: Cache = "none"
 
     def __post_init__(self) -> None:
         if not len(self.samples):
@@ -64,7 +62,7 @@ class Source:
             raise ValueError(f"per_epoch: expected at least 1 or None, found {self.per_epoch}")
 
     def crops(self, model: PoseConfig, *, seed: int = 0) -> KeypointDataset:
-        """Make the crops that a model is trained on; with ``cache_images`` the images are opened now.
+        """Make the crops that a model is trained on; with ``cache="decoded"`` the images are opened now.
 
         Args:
             model: configuration of the model; it says which keypoints and what kind of crop.
@@ -82,16 +80,12 @@ class Source:
             samples,
             source_skeleton=skeleton,
             skeleton=model.skeleton,
-            input_size=model.input_size,
-            padding=model.padding,
-            alignment=model.alignment,
-            blackout=model.blackout,
+            crop=model.crop_spec,
             augmentation=self.augmentation,
             seed=seed,
-            cache_images=self.cache_images,
-            reduce_jpegs=self.reduce_jpegs,
+            cache=self.cache,
         )
-        if self.cache_images:
+        if self.cache == "decoded":
             crops.preload()  # worker processes share what is decoded before they start
         return crops
 

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.dataset import CropDataset
 from pcrpose.files.atomic import replace_folder
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.checkpoint import (
@@ -85,7 +84,7 @@ class Trainer:
     def __init__(
         self,
         model: PoseModel[Any],
-        dataset: KeypointDataset | MixedDataset,
+        dataset: CropDataset,
         output_dir: str | Path,
         config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
         *,

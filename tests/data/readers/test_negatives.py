@@ -13,6 +13,7 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.readers.negatives import Negative, NegativesFile, read_negatives, with_verdicts, write_negatives
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 
 TREE = Negative(image_id=7, file_name="a/7.jpg", bbox=(1.5, 2.0, 30.25, 60.0), score=0.75)
@@ -90,7 +91,7 @@ def test_crops_of_negatives_teach_every_keypoint(tmp_path: Path) -> None:
     write_negatives(tmp_path / "n.json", [corner], {})
     samples = read_negatives(tmp_path / "n.json", annotations.parent / "images")
 
-    item = KeypointDataset(samples, source_skeleton=COCO_17, input_size=Size(width=48, height=64))[0]
+    item = KeypointDataset(samples, source_skeleton=COCO_17, crop=CropSpec(input_size=Size(width=48, height=64)))[0]
 
     assert item["is_background"]
     assert item["keypoint_weights"].tolist() == [1.0] * 17

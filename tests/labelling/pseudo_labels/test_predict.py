@@ -310,6 +310,6 @@ def test_from_images_to_training_samples(make_model: Callable[[], PCR], tmp_path
     labelled = np.sum([sample.labelled for sample in labels.samples], axis=0)
     assert labelled.tolist() == [made["keypoints"][name]["kept"] for name in COCO_17.keypoints]
     dataset = KeypointDataset(
-        labels.samples, source_skeleton=COCO_17, input_size=make_model().config.input_size, augmentation=None
+        labels.samples, source_skeleton=COCO_17, crop=make_model().config.crop_spec, augmentation=None
     )
     assert dataset[0]["keypoint_weights"].tolist() == labels.samples[0].labelled.tolist()

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from pcrpose.data.dataset import Item, KeypointDataset
+from pcrpose.data.dataset import CropDataset, Item, KeypointDataset
 from pcrpose.data.images import ImageError
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.engine.batches import (
     Batch,
@@ -43,18 +44,21 @@ def on_disk(tmp_path: Path) -> KeypointDataset:
     paths[0].unlink()
     paths[1].write_bytes(paths[1].read_bytes()[:500])
     return KeypointDataset(
-        source.samples, source_skeleton=source.skeleton, input_size=Size(width=64, height=96), cache_images=True
+        source.samples,
+        source_skeleton=source.skeleton,
+        crop=CropSpec(input_size=Size(width=64, height=96)),
+        cache="decoded",
     )
 
 
-def stream(dataset: KeypointDataset | MixedDataset, config: TrainConfig) -> BatchStream:
+def stream(dataset: CropDataset, config: TrainConfig) -> BatchStream:
     """Give the batches of one process."""
     return BatchStream(
         dataset, PartSampler(whole_batches(dataset, config), parts=config.gradient_accumulation_steps), config, CPU
     )
 
 
-def indices(dataset: KeypointDataset | MixedDataset, config: TrainConfig, first: int = 0) -> list[list[int]]:
+def indices(dataset: CropDataset, config: TrainConfig, first: int = 0) -> list[list[int]]:
     """List the samples of every step."""
     steps = stream(dataset, config).steps(first)
     return [[int(index) for part in parts for index in part["index"]] for _, parts in steps]
@@ -140,7 +144,7 @@ def replace_missing(dataset: KeypointDataset) -> KeypointDataset:
     return KeypointDataset(
         [*samples, *dataset.samples[2:]],
         source_skeleton=dataset.source_skeleton,
-        input_size=dataset.input_size,
+        crop=dataset.crop,
     )
 
 
@@ -172,7 +176,7 @@ class FaultyDataset(KeypointDataset):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_raising_data_set_is_one_line(dataset: KeypointDataset, make_config: MakeConfig, workers: int) -> None:
     """The error names the sample and the cause, without the worker's traceback."""
-    faulty = FaultyDataset(dataset.samples, source_skeleton=dataset.skeleton, input_size=dataset.input_size)
+    faulty = FaultyDataset(dataset.samples, source_skeleton=dataset.skeleton, crop=dataset.crop)
 
     with pytest.raises(SampleError, match=r"^image 3 \(sample 3\): KeyError: 'color'$") as raised:
         indices(faulty, make_config(num_workers=workers))

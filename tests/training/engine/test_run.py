@@ -23,6 +23,7 @@ from pcrpose.data.sampler import SampleKey
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.files.lock import HOLDER_FILE, LOCK_FILE, FolderInUseError, FolderLock
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import HeatmapOutput
@@ -68,7 +69,9 @@ def drawn(count: int, **options: Any) -> KeypointDataset:  # noqa: ANN401 - of t
     """Make crops of drawn people."""
     given = {"augmentation": Augmentation(), **options}
     samples = SyntheticPoses(count=count).samples()
-    return KeypointDataset(samples, source_skeleton=COCO_17, input_size=Size(width=32, height=64), **given)
+    return KeypointDataset(
+        samples, source_skeleton=COCO_17, crop=CropSpec(input_size=Size(width=32, height=64)), **given
+    )
 
 
 def test_what_decides_nothing_may_change(tmp_path: Path) -> None:
@@ -86,7 +89,7 @@ def test_what_decides_nothing_may_change(tmp_path: Path) -> None:
     ("other", "told"),
     [
         ({"seed": 3}, "part 2: seed 0 then, 3 now"),
-        ({"reduce_jpegs": True}, "part 2: reduce_jpegs False then, True now"),
+        ({"cache": "reduced"}, "part 2: reduce_jpegs False then, True now"),
         ({"augmentation": None}, "part 2: scale 0.35 then, None now"),
         ({"augmentation": Augmentation(scale=0.2)}, "part 2: scale 0.35 then, 0.2 now"),
     ],
@@ -122,13 +125,28 @@ def test_a_changed_visibility_is_other_data(tmp_path: Path) -> None:
     visibility[seen] = 1
     other = [replace(sample, visibility=visibility) if sample is samples[3] else sample for sample in samples]
     people, changed = (
-        KeypointDataset(part, source_skeleton=COCO_17, input_size=Size(width=32, height=64))
+        KeypointDataset(part, source_skeleton=COCO_17, crop=CropSpec(input_size=Size(width=32, height=64)))
         for part in (samples, other)
     )
     write_record(tmp_path, CONFIG, people)
 
     with pytest.raises(ValueError, match="part 1: annotations"):
         check_record(tmp_path, CONFIG, changed)
+
+
+def test_what_an_augmentation_could_not_do_yet_is_off(tmp_path: Path) -> None:
+    """A run that began before an option was there goes on without it, and not with it."""
+    both = MixedDataset([drawn(5), drawn(6, augmentation=None)])
+    write_record(tmp_path, CONFIG, both)
+    record = json.loads((tmp_path / RECORD_FILE).read_text())
+    before = {name: value for name, value in record.items() if "box_jitter" not in name and "erase" not in name}
+    assert len(before) == len(record) - 3
+    (tmp_path / RECORD_FILE).write_text(json.dumps(before))
+
+    check_record(tmp_path, CONFIG, both)
+    other = MixedDataset([drawn(5, augmentation=Augmentation(erase_probability=0.5)), drawn(6, augmentation=None)])
+    with pytest.raises(ValueError, match=r"part 1: erase_probability 0.0 then, 0.5 now"):
+        check_record(tmp_path, CONFIG, other)
 
 
 def test_other_people_are_another_run(tmp_path: Path) -> None:
@@ -138,14 +156,14 @@ def test_other_people_are_another_run(tmp_path: Path) -> None:
         [replace(s, image=folder / f"{s.image_id}.png") for s in people.samples()] for folder in (Path("a"), Path("b"))
     )
     crops = [
-        KeypointDataset(samples, source_skeleton=COCO_17, input_size=Size(width=32, height=64))
+        KeypointDataset(samples, source_skeleton=COCO_17, crop=CropSpec(input_size=Size(width=32, height=64)))
         for samples in (here, there)
     ]
     write_record(tmp_path, CONFIG, crops[0])
     check_record(tmp_path, CONFIG, crops[1])
 
     moved = [replace(here[0], keypoints=here[0].keypoints + 1), *here[1:]]
-    other = KeypointDataset(moved, source_skeleton=COCO_17, input_size=Size(width=32, height=64))
+    other = KeypointDataset(moved, source_skeleton=COCO_17, crop=CropSpec(input_size=Size(width=32, height=64)))
     with pytest.raises(ValueError, match=r"part 1: annotations [0-9a-f]+ then, [0-9a-f]+ now"):
         check_record(tmp_path, CONFIG, other)
 
@@ -199,7 +217,7 @@ def test_a_dead_worker_is_one_clear_error(
     model: PCR, dataset: KeypointDataset, make_config: MakeConfig, tmp_path: Path
 ) -> None:
     """The error says what died, what to try and what is left; the folder is free again."""
-    dying = DyingDataset(dataset.samples, source_skeleton=dataset.skeleton, input_size=dataset.input_size)
+    dying = DyingDataset(dataset.samples, source_skeleton=dataset.skeleton, crop=dataset.crop)
 
     with pytest.raises(ChildProcessError, match=r"lower num_workers .*step|no checkpoint") as raised:
         Trainer(model, dying, tmp_path, make_config(num_workers=1)).train()

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from pcrpose.data.dataset import Item, KeypointDataset
+from pcrpose.data.dataset import CropDataset, Item
 from pcrpose.data.images import ImageError
-from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
@@ -56,7 +55,7 @@ class ReplacingDataset(Dataset[Loaded]):
     Which one is a function of the epoch and the sample, so neither workers nor a restart change it.
     """
 
-    def __init__(self, dataset: KeypointDataset | MixedDataset) -> None:
+    def __init__(self, dataset: CropDataset) -> None:
         self.dataset = dataset
 
     def __getitem__(self, key: SampleKey) -> Loaded:
@@ -73,10 +72,8 @@ class ReplacingDataset(Dataset[Loaded]):
 
     def _candidates(self, key: SampleKey) -> Iterator[int]:
         yield key.index
-        first, size = 0, len(self.dataset)
-        if isinstance(self.dataset, MixedDataset):
-            place, within = self.dataset.locate(key.index)
-            first, size = key.index - within, self.dataset.sizes[place]
+        part, within = self.dataset.locate(key.index)
+        first, size = key.index - within, self.dataset.sizes[part]
         random = np.random.default_rng([key.epoch, key.index, _STREAM])
         others = random.choice(size, min(size, REPLACEMENTS), replace=False)
         yield from (first + int(other) for other in others if first + other != key.index)
@@ -150,7 +147,7 @@ class BatchStream:
 
     def __init__(
         self,
-        dataset: KeypointDataset | MixedDataset,
+        dataset: CropDataset,
         sampler: PartSampler,
         config: TrainConfig,
         device: torch.device,
@@ -202,7 +199,7 @@ class BatchStream:
             )
 
 
-def _place(dataset: KeypointDataset | MixedDataset, index: int) -> str:
+def _place(dataset: CropDataset, index: int) -> str:
     """Name a sample for people who have files, not indices."""
     facts = describe_sample(dataset, index)
     image = facts["image"] or f"image {facts['image_id']}"
@@ -222,10 +219,10 @@ def collate(loaded: Sequence[Loaded]) -> "tuple[Batch, list[Broken]] | Failure":
     return batch, broken
 
 
-def whole_batches(dataset: KeypointDataset | MixedDataset, config: TrainConfig) -> EpochSampler:
+def whole_batches(dataset: CropDataset, config: TrainConfig) -> EpochSampler:
     """Give the order of samples and the batches that an optimizer step sees in all."""
     return EpochSampler(
-        dataset.sizes if isinstance(dataset, MixedDataset) else (len(dataset),),
+        dataset.sizes,
         batch_size=config.batch_size,
         quotas=config.quotas,
         seed=config.seed,
@@ -233,18 +230,13 @@ def whole_batches(dataset: KeypointDataset | MixedDataset, config: TrainConfig) 
     )
 
 
-def check_crops_fit(model: PoseModel[Any], dataset: KeypointDataset | MixedDataset) -> None:
-    """Refuse crops that the model will not see when it predicts; raises ValueError."""
-    for part in dataset.datasets if isinstance(dataset, MixedDataset) else (dataset,):
-        expected = (model.config.skeleton.keypoints, model.config.input_size, model.config.alignment)
-        found = (part.skeleton.keypoints, part.input_size, part.alignment)
-        for what, wanted, given in zip(("keypoints", "input_size", "alignment"), expected, found, strict=True):
-            if wanted != given:
-                raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
-        for what in ("padding", "blackout"):
-            wanted, given = getattr(model.config, what), getattr(part, what)
-            if wanted != given:
-                raise ValueError(f"data set: expected the model's {what} {wanted}, found {given}")
+def check_crops_fit(model: PoseModel[Any], dataset: CropDataset) -> None:
+    """Raise ValueError for crops that the model will not see when it predicts; it names what differs."""
+    expected = {"keypoints": model.config.skeleton.keypoints, **vars(model.config.crop_spec)}
+    found = {"keypoints": dataset.skeleton.keypoints, **vars(dataset.crop)}
+    for what, wanted in expected.items():
+        if found[what] != wanted:
+            raise ValueError(f"data set: expected the model's {what} {wanted}, found {found[what]}")
 
 
 class DataWait:
@@ -283,13 +275,10 @@ class DataWait:
         return waited / elapsed if elapsed > 0 else 0.0
 
 
-def describe_sample(dataset: KeypointDataset | MixedDataset, index: int) -> dict[str, Any]:
+def describe_sample(dataset: CropDataset, index: int) -> dict[str, Any]:
     """Name a sample by its index, image and annotation, for people and for JSON."""
-    part, within = dataset, index
-    if isinstance(part, MixedDataset):
-        place, within = part.locate(index)
-        part = part.datasets[place]
-    sample = part.samples[within]
+    part, within = dataset.locate(index)
+    sample = dataset.parts[part].samples[within]
     return {
         "index": index,
         "image": str(sample.image) if isinstance(sample.image, Path) else None,

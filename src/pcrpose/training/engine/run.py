@@ -5,15 +5,15 @@ import errno
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.augment import Augmentation
+from pcrpose.data.dataset import CropDataset, KeypointDataset
 from pcrpose.files.atomic import write_text
 from pcrpose.files.json import read_object
 from pcrpose.files.lock import FolderLock
@@ -59,9 +59,7 @@ def locked(folder: Path, processes: Processes) -> Iterator[None]:
             lock.release()
 
 
-def write_record(
-    folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset, *, teacher: str | None = None
-) -> None:
+def write_record(folder: Path, config: TrainConfig, dataset: CropDataset, *, teacher: str | None = None) -> None:
     """Write how a run is trained, how many samples each of its data sets has, and how they become crops.
 
     Args:
@@ -73,9 +71,7 @@ def write_record(
     write_text(folder / RECORD_FILE, _text(config, dataset, teacher))
 
 
-def check_record(
-    folder: Path, config: TrainConfig, dataset: KeypointDataset | MixedDataset, *, teacher: str | None = None
-) -> None:
+def check_record(folder: Path, config: TrainConfig, dataset: CropDataset, *, teacher: str | None = None) -> None:
     """Refuse to go on with a run under another configuration; fields that are newer than the run have their defaults.
 
     Raises:
@@ -85,7 +81,9 @@ def check_record(
     now = json.loads(_text(config, dataset, teacher))
     noted = renamed(read_object(folder / RECORD_FILE))
     defaults = json.loads(json.dumps(asdict(TrainConfig())))
-    if not any(name.startswith("part ") for name in noted):
+    if any(name.startswith("part ") for name in noted):
+        defaults |= _newer_augmentation(noted, dataset)
+    else:
         defaults = {**now, **defaults}
     before = {**defaults, **noted}
     changed = [
@@ -99,20 +97,26 @@ def check_record(
         )
 
 
-def _text(config: TrainConfig, dataset: KeypointDataset | MixedDataset, teacher: str | None) -> str:
-    parts = dataset.datasets if isinstance(dataset, MixedDataset) else (dataset,)
-    facts: dict[str, Any] = {**asdict(config), "samples": [len(part) for part in parts]}
+def _text(config: TrainConfig, dataset: CropDataset, teacher: str | None) -> str:
+    facts: dict[str, Any] = {**asdict(config), "samples": list(dataset.sizes)}
     if teacher is not None:
         facts["teacher"] = teacher
-    for number, part in enumerate(parts, start=1):
+    for number, part in enumerate(dataset.parts, start=1):
         facts |= {f"part {number}: {name}": fact for name, fact in _crops(part).items()}
     return json.dumps(facts, indent=2)
+
+
+def _newer_augmentation(noted: Mapping[str, Any], dataset: CropDataset) -> dict[str, Any]:
+    """Return the defaults of what an augmentation could not do yet when a run began."""
+    fields = json.loads(json.dumps(asdict(Augmentation())))
+    augmented = [number for number in range(1, len(dataset.parts) + 1) if f"part {number}: scale" in noted]
+    return {f"part {number}: {name}": value for number in augmented for name, value in fields.items()}
 
 
 def _crops(part: KeypointDataset) -> dict[str, Any]:
     """Say what decides which crops there are, but for what the model's configuration decides."""
     augmentation = {"augmentation": None} if part.augmentation is None else asdict(part.augmentation)
-    return {"annotations": _digest(part), "seed": part.seed, "reduce_jpegs": part.reduce_jpegs, **augmentation}
+    return {"annotations": _digest(part), "seed": part.seed, "reduce_jpegs": part.cache == "reduced", **augmentation}
 
 
 def _digest(part: KeypointDataset) -> str:

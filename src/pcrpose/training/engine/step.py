@@ -9,8 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.dataset import CropDataset
 from pcrpose.files.atomic import write_text
 from pcrpose.models.loss import PoseLoss
 from pcrpose.models.pose_config import PoseConfig
@@ -136,7 +135,7 @@ def first_not_finite(found: Iterable[NotFinite | None]) -> NotFinite | None:
     return first._replace(samples=tuple(index for one in broken if one.step == first.step for index in one.samples))
 
 
-def write_not_finite(path: Path, found: NotFinite, dataset: KeypointDataset | MixedDataset) -> None:
+def write_not_finite(path: Path, found: NotFinite, dataset: CropDataset) -> None:
     """Write which samples a step saw."""
     content = {
         "step": found.step,
