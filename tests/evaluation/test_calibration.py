@@ -1,4 +1,4 @@
-"""The person score: a probability that is right, and an area under the curve as it is defined."""
+"""The person score is a calibrated probability, and the area under the curve is what it is defined to be."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_the_map_that_made_the_data_is_found() -> None:
 
 
 def test_probabilities_are_shares() -> None:
-    """Of the boxes with a probability near p, a share of p are persons."""
+    """Of the boxes with a probability near p, a fraction p are persons."""
     scores, persons = drawn(8.0, -4.0)
     probability = fit_person_score(scores, persons)(scores)
 
@@ -57,7 +57,7 @@ def test_the_statistic_is_what_it_says(statistic: Statistic) -> None:
 
 
 def test_scores_that_part_the_kinds_give_a_finite_map() -> None:
-    """Where one number tells persons from negatives without a mistake, the slope does not run away."""
+    """Where one threshold separates persons from negatives without an error, the slope does not run away."""
     score = fit_person_score([[0.9], [0.8], [0.1], [0.2]], [True, True, False, False])
 
     assert np.isfinite([score.slope, score.intercept]).all()

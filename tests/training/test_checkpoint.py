@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,3 +158,25 @@ def test_another_models_checkpoint_is_refused(model: PCR, tmp_path: Path) -> Non
 
     with pytest.raises(ValueError, match="another configuration"):
         load_checkpoint(tmp_path / "last", other, torch.optim.Adam(other.parameters()), WeightAverage(other, 0.5))
+
+
+def test_what_says_that_a_checkpoint_is_whole_is_written_last(
+    model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the progress is written all other files have been flushed to the disk: a power cut leaves no empty ones."""
+    optimizer, average = stepped(model)
+    fsync, flushed = os.fsync, list[str]()
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        flushed.extend(name for name in names if os.path.samestat(os.fstat(descriptor), status(name)))
+
+    def status(name: str) -> os.stat_result:
+        parts = list((tmp_path / "last.new").glob(f".{name}.*.part")) or [tmp_path / "last.new" / name]
+        return parts[0].stat() if parts[0].exists() else Path(os.devnull).stat()
+
+    names = ("model.safetensors", "training.safetensors", "progress.json")
+    monkeypatch.setattr(os, "fsync", watched)
+    save_checkpoint(tmp_path / "last", model, optimizer, average, Progress(step=1))
+
+    assert flushed[:3] == list(names)

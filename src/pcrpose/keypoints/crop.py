@@ -3,7 +3,6 @@
 An integer is a pixel's center, in the image as in the crop.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from pcrpose.files.checks import one_of, positive
 from pcrpose.keypoints.arrays import Bools, Floats, Image, Indices, as_floats
 from pcrpose.keypoints.boxes import Size, check_boxes, grow_boxes, windows
 from pcrpose.keypoints.warp import fill_crop
@@ -45,11 +45,10 @@ class CropSpec:
     blackout: float | None = None
 
     def __post_init__(self) -> None:
-        if self.alignment not in get_args(Alignment):
-            raise ValueError(f"alignment: expected one of {get_args(Alignment)}, found {self.alignment!r}")
-        for name, factor in (("padding", self.padding), ("blackout", self.blackout)):
-            if factor is not None and not 0 < factor < math.inf:
-                raise ValueError(f"{name}: expected a positive number, found {factor!r}")
+        one_of("alignment", self.alignment, get_args(Alignment))
+        positive("padding", self.padding)
+        if self.blackout is not None:
+            positive("blackout", self.blackout)
 
     def windows(self, boxes_xyxy: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return the ``(N, 2)`` centers and extents of the windows round ``(N, 4)`` boxes, image pixels."""
@@ -119,8 +118,7 @@ class Crops:
         Raises:
             ValueError: if a box is not finite, empty or inverted, or ``padding`` is not positive.
         """
-        if not (math.isfinite(padding) and padding > 0):
-            raise ValueError(f"padding: expected a positive number, found {padding!r}")
+        positive("padding", padding)
         centers, extents = windows(check_boxes(boxes_xyxy), size.aspect, padding)
         return cls.from_windows(centers, extents, size, alignment=alignment)
 
@@ -152,8 +150,7 @@ class Crops:
         Raises:
             ValueError: if shapes differ, a number is not finite, an extent is not positive or the alignment unknown.
         """
-        if alignment not in get_args(Alignment):
-            raise ValueError(f"alignment: expected one of {get_args(Alignment)}, found {alignment!r}")
+        one_of("alignment", alignment, get_args(Alignment))
         center = as_floats(centers, shape=(None, 2), name="centers")
         extent = as_floats(extents, shape=(len(center), 2), name="extents") if len(center) else np.ones((0, 2))
         for index in np.flatnonzero(~(np.isfinite(extent) & (extent > 0)).all(axis=1))[:1]:

@@ -1,12 +1,12 @@
 """Measurements of a model, metrics with intervals, and the JSON file that keeps them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 from pcrpose.evaluation.bootstrap import METRICS, Interval
+from pcrpose.files.json import read_json
 
 SHOWN: Mapping[str, str] = {"AP": "ap", "AP50": "ap50", "AP75": "ap75", "AR": "ar"}  # column: name in CocoMetrics
 
@@ -67,6 +67,6 @@ def read_measurements(path: str | Path) -> tuple[Measurement, ...]:
         ValueError: if it is not JSON or holds no such list.
     """
     try:
-        return tuple(Measurement.from_dict(values) for values in json.loads(Path(path).read_bytes())["measurements"])
+        return tuple(Measurement.from_dict(values) for values in read_json(path)["measurements"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: expected JSON with a list of measurements, found {error!r}") from error

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pcrpose.files.atomic import interrupted_names, replace_folder, write_text
+from pcrpose.files.atomic import interrupted_names, replace_folder, write_text, write_whole
 from pcrpose.files.json import read_object
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.ema import WeightAverage
@@ -26,9 +26,9 @@ class Progress:
 
     Attributes:
         step: optimizer steps done.
-        best: the best validation figure so far, if any was measured.
+        best: the best validation metric so far, if any was measured.
         log_bytes: length of the log up to this step; what a crash wrote after it is cut off on resume.
-        validation: the last validation figure, if any was measured.
+        validation: the last validation metric, if any was measured.
         scaler: state of the loss scaler of ``"fp16"``.
     """
 
@@ -48,8 +48,9 @@ def save_checkpoint(
     contiguous = {name: tensor.detach().clone().contiguous() for name, tensor in training.items()}
     with replace_folder(folder) as fresh:
         model.save_pretrained(fresh)
-        save_file(contiguous, fresh / TRAINING_FILE)
-        write_text(fresh / PROGRESS_FILE, json.dumps(asdict(progress)))  # last: now it is whole
+        write_whole(fresh / TRAINING_FILE, lambda part: save_file(contiguous, part))
+        # last, when the others are on the disk: this one says that the checkpoint is whole
+        write_text(fresh / PROGRESS_FILE, json.dumps(asdict(progress)))
 
 
 def find_checkpoint(folder: Path) -> Path | None:
@@ -61,14 +62,14 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 
 def settle_checkpoint(folder: Path) -> None:
-    """Give what a crash between two renames has left its name, before the next save clears the way."""
+    """Rename what a crash between two renames has left to ``folder``, before the next save clears the way."""
     found = find_checkpoint(folder)
     if found is not None and found != folder:
         found.replace(folder)
 
 
 def load_checkpoint(folder: Path, model: PoseModel[Any], optimizer: Optimizer, average: WeightAverage) -> Progress:
-    """Put a saved run's weights, average and moments back.
+    """Load a saved run's weights, average and moments.
 
     Raises:
         ValueError: if the checkpoint is of a model with another configuration.
