@@ -8,7 +8,10 @@ import torch
 
 from pcrpose.cli import info
 from pcrpose.cli.main import main
+from pcrpose.keypoints.boxes import Size
 from pcrpose.models.load import load_model
+from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.zoo import ZOO, conditions
 
 
 def test_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +56,30 @@ def test_model(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["keypoints"] == "17 of COCO_17"
     assert facts["parameters"].startswith(f"{count:,} ")
     assert float(facts["GMACs"].split()[0]) > 0
+
+
+def test_pretrained_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """A model of the zoo comes with its recipe, its license and every metric with its interval."""
+    assert main(["info", "pcr-nano"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    entry = ZOO["pcr-nano"]
+    start = lines.index(f"{'recipe':<16} {entry.recipe}")
+    expected = [f"{'weights':<16} {entry.license}"]
+    for key, metrics in entry.metrics.items():
+        expected.append("{:<16} {}, boxes: {}".format("measured on", *conditions(key)))
+        expected += [f"{'  ' + name:<16} {metric}" for name, metric in metrics.items()]
+    assert lines[start + 1 :] == expected
+
+
+def test_what_is_blackened_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model that does not see beyond a box says how far beyond."""
+    config = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), input_size=Size(width=32, height=32), blackout=1.15)
+    PCR(config).save_pretrained(tmp_path)
+
+    assert main(["info", str(tmp_path)]) == 0
+
+    assert "boxes enlarged 1.25 times, black beyond 1.15 times\n" in capsys.readouterr().out
 
 
 def test_no_model(capsys: pytest.CaptureFixture[str]) -> None:

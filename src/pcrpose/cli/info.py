@@ -12,6 +12,7 @@ import torch
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_config import FINEST_STRIDE
+from pcrpose.models.zoo import ZOO, ZooEntry, conditions
 
 EPILOG = """\
 examples:
@@ -81,10 +82,22 @@ def _of_model(name: str) -> Iterator[tuple[str, str]]:
     cost = measure_cost(config)
     yield "architecture", type(model).__name__
     yield "encoder", str(config.encoder)
-    yield "input", f"{config.input_size} (height x width), boxes enlarged {config.padding:g} times"
+    black = "" if config.blackout is None else f", black beyond {config.blackout:g} times"
+    yield "input", f"{config.input_size} (height x width), boxes enlarged {config.padding:g} times{black}"
     yield "keypoints", f"{config.skeleton.num_keypoints} of {config.skeleton.name}"
     yield "", ", ".join(config.skeleton.keypoints)
     yield "parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.2f} M)"
     yield "GMACs", f"{cost.gmacs:.3f} per crop, twice that with its mirror image"
     yield "heatmaps", f"{config.heatmaps}, one cell for {FINEST_STRIDE} pixels, sigma {config.sigma:g} pixels"
     yield "alignment", config.alignment
+    if name in ZOO:
+        yield from _of_entry(ZOO[name])
+
+
+def _of_entry(entry: ZooEntry) -> Iterator[tuple[str, str]]:
+    yield "recipe", entry.recipe
+    yield "weights", entry.license
+    for key, metrics in entry.metrics.items():
+        yield "measured on", "{}, boxes: {}".format(*conditions(key))
+        for name, metric in metrics.items():
+            yield f"  {name}", str(metric)
