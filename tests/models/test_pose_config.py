@@ -30,6 +30,7 @@ common = {
     "alignment": st.sampled_from(["center", "edge"]),
     "heatmaps": st.sampled_from(["gaussian", "probability"]),
     "padding": positive,
+    "blackout": st.none() | positive,
 }
 widths = st.lists(st.integers(1, 100).map(lambda n: 4 * n), min_size=3, max_size=6).map(tuple)
 configs = st.one_of(
@@ -130,6 +131,8 @@ def test_unknown_keys_are_refused(kind: type[PoseConfig]) -> None:
         ({"padding": math.inf}, "padding: expected float, found inf"),
         ({"sigma": 0}, "sigma: expected a positive number, found 0"),
         ({"padding": -1.25}, r"padding: expected a positive number, found -1\.25"),
+        ({"blackout": 0}, "blackout: expected a positive number, found 0"),
+        ({"blackout": "1.15"}, r"blackout: expected float \| None, found '1\.15'"),
         ({"pixel_std": [0.2, 0.0, 0.2]}, r"pixel_std: expected a positive number, found 0\.0"),
         ({"pixel_std": [0.2, 0.2]}, r"pixel_std: expected tuple\[float, float, float\], found \(0\.2, 0\.2\)"),
         ({"pixel_mean": [0.2, 0.2, "0.2"]}, "pixel_mean: expected tuple"),

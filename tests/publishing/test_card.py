@@ -199,6 +199,15 @@ def test_what_a_card_must_say_is_asked_for(card: Card, measurement: Measurement)
             dataclasses.replace(card, **changes)
 
 
+def test_the_zoo_claims_what_was_measured_with_the_mirrored_crop(card: Card, measurement: Measurement) -> None:
+    """A row without it changes nothing, wherever it stands, and is not enough alone."""
+    plain = dataclasses.replace(measurement, flip=False, metrics={**measurement.metrics, "ap": 0.1})
+
+    assert dataclasses.replace(card, measurements=(measurement, plain)).entry == card.entry
+    with pytest.raises(ValueError, match=r"AP 0\.123 \(.*\) is not measured, found \{\}"):
+        dataclasses.replace(card, measurements=(plain,))
+
+
 def test_the_zoo_may_claim_only_what_is_measured(card: Card) -> None:
     """A license, metric or end of an interval that is not the card's is refused, and other boxes are other rows."""
     changes: list[tuple[dict[str, Any], str]] = [

@@ -97,6 +97,8 @@ def test_a_strided_depthwise_convolution_trains_in_single_precision() -> None:
         found = conv(half)
     found.float().sum().backward()
 
+    with torch.no_grad():
+        torch.testing.assert_close(expected, conv(features.float()))
     assert torch.equal(found, expected.bfloat16())
     assert exact.grad is not None
     assert half.grad is not None
