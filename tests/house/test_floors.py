@@ -110,6 +110,14 @@ def test_imports_go_down(every_arrow: list[Arrow]) -> None:
     assert [arrow for arrow in every_arrow if not arrow.allowed] == []
 
 
+def test_the_doctor_is_nobodys_dependency(every_arrow: list[Arrow]) -> None:
+    """What reads and trains knows nothing of what examines files; only commands call it."""
+    doctor = "pcrpose.data.doctor"
+    callers = {arrow.importer for arrow in every_arrow if arrow.imported.startswith(doctor)}
+
+    assert [name for name in callers if not name.startswith((doctor, "pcrpose.cli."))] == []
+
+
 def test_modules_do_not_wait_for_each_other(every_arrow: list[Arrow]) -> None:
     """Within a room, too, what runs at import time has an order."""
     graph: dict[str, set[str]] = {}

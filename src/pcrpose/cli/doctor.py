@@ -9,7 +9,7 @@ from pathlib import Path
 from pcrpose.data.doctor.examine import examine
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.findings import Finding
-from pcrpose.data.readers.skeleton_file import read_skeleton
+from pcrpose.data.readers.skeleton import read_skeleton
 
 EPILOG = """\
 examples:

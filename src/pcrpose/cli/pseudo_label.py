@@ -12,7 +12,6 @@ from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.shared.inputs import ImageFile, find_images, find_persons
 from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
 from pcrpose.cli.shared.results import new_file
-from pcrpose.data.doctor.check_images import image_files
 from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.files.digest import file_sha256
@@ -217,7 +216,7 @@ def _guarded(options: argparse.Namespace) -> GuardedImages | None:
         numbered = [(file.path.relative_to(place).as_posix(), file.path) for file in files]
     elif place.is_file() and len(folders) == 1:
         listed = AnnotationFile.read(place)
-        numbered = [(str(file.record["file_name"]), file.path) for file in image_files(listed.images, folders[0])]
+        numbered = [(str(file.record["file_name"]), file.path) for file in listed.image_files(folders[0])]
     else:
         raise ValueError(
             f"--never-in: expected a folder, or a file and its folder, found {' '.join(map(str, options.never_in))}"

@@ -13,7 +13,7 @@ from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.negatives import NegativesFile, read_negatives
-from pcrpose.data.readers.read_annotations import FORMATS, FileFormat, read_persons
+from pcrpose.data.readers.read_annotations import FORMATS, read_annotations
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
@@ -43,7 +43,7 @@ class RecipeData:
 
     files: Mapping[str, Path]
     folders: Mapping[str, Path]
-    formats: Mapping[str, FileFormat]
+    formats: Mapping[str, str]
     per_epoch: Mapping[str, int]
     verified_only: bool
     reduce_jpegs: bool
@@ -109,7 +109,7 @@ class RecipeData:
             file, images = self.files[letter], self.folders[letter]
             try:
                 if letter in ANY_FORMAT:
-                    found[letter] = read_persons(file, images, file_format=self.formats.get(letter), skeleton=own)
+                    found[letter] = read_annotations(file, images, file_format=self.formats.get(letter), skeleton=own)
                 else:
                     found[letter] = read_coco(file, images, skeleton=own)
             except ValueError as error:

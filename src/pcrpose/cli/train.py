@@ -26,7 +26,7 @@ from pcrpose.cli.training import (
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.readers.skeleton_file import read_skeleton
+from pcrpose.data.readers.skeleton import read_skeleton
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.load import load_model

@@ -25,7 +25,7 @@ from pcrpose.cli.training import (
 )
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.read_annotations import FORMATS
-from pcrpose.data.readers.skeleton_file import read_skeleton
+from pcrpose.data.readers.skeleton import read_skeleton
 from pcrpose.keypoints.skeleton import AIC_14
 from pcrpose.models.hub import find_folder, read_config
 from pcrpose.models.load import ARCHITECTURES

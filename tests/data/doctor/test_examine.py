@@ -15,7 +15,7 @@ from pcrpose.data.doctor.examine import examine
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.findings import Finding
-from pcrpose.data.readers.skeleton_file import read_skeleton
+from pcrpose.data.readers.skeleton import read_skeleton
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton
 

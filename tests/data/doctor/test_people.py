@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pcrpose.data.doctor.people import People, numbers
+from pcrpose.data.doctor.people import People
 from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.json_file import finite_numbers
 
 
 def people(width: float = 100, **fields: Any) -> People:  # noqa: ANN401 - JSON values
@@ -35,7 +36,7 @@ def test_what_is_no_number_leaves_a_gap(value: object) -> None:
     """Also an integer that no float can hold."""
     found = people(bbox=[1, 2, value, 40], area=value, keypoints=[9, value, 2])
 
-    assert numbers([1, value], 2) is None
+    assert finite_numbers([1, value], 2) is None
     assert all(np.isnan(array).all() for array in (found.boxes_xywh, found.areas, found.keypoints))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pcrpose.data.readers.coco import DEFAULT_SIGMA, read_coco, read_detections, select_centered, skeleton_of
+from pcrpose.data.readers.coco import DEFAULT_SIGMA, read_coco, read_detections, skeleton_of
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.boxes import Size, windows
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, CROWDPOSE_14, LSP_14, MPII_16, Skeleton
@@ -92,7 +92,6 @@ def test_empty_file() -> None:
     data = read_coco({"images": [], "annotations": [], "categories": CONTENT["categories"]}, "folder")
 
     assert len(data) == 0
-    assert select_centered(data, ASPECT).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -212,13 +211,6 @@ def test_reference_persons(golden: Callable[[str], Any], golden_file: Callable[[
     labelled = np.stack([sample.labelled for sample in data.samples])
     np.testing.assert_array_equal(keypoints, records["out_gt192_joints"])
     np.testing.assert_array_equal(labelled, records["out_gt192_vis"])
-
-
-def test_reference_selection(golden: Callable[[str], Any], golden_file: Callable[[str], Path]) -> None:
-    """The persons that the published option keeps."""
-    expected = golden("dataset_records")["out_gt192_select_data_index"]
-
-    assert select_centered(reference(golden_file), ASPECT).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.2])

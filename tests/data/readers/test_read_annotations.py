@@ -4,14 +4,14 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 from scipy.io import savemat
 
-from pcrpose.data.readers.read_annotations import FORMATS, FileFormat, read_persons
+from pcrpose.data.readers.read_annotations import FORMATS, AnnotationFormat, read_annotations
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.skeleton import (
     AIC_14,
@@ -69,13 +69,13 @@ def write(content: object, path: Path) -> Path:
     ],
 )
 def test_formats_are_recognized(
-    content: object, file_format: FileFormat, skeleton: Skeleton, folder: Path, caplog: pytest.LogCaptureFixture
+    content: object, file_format: str, skeleton: Skeleton, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The content decides, whatever the name; saying the format gives the same."""
     path = write(content, folder / "annotations.txt")
     with caplog.at_level(logging.INFO):
-        found = read_persons(path, folder)
-    named = read_persons(path, folder, file_format=file_format)
+        found = read_annotations(path, folder)
+    named = read_annotations(path, folder, file_format=file_format)
 
     assert caplog.messages[0] == f"{path}: read as {'coco' if content is CROWDPOSE else file_format}"
     assert found.skeleton is named.skeleton is skeleton
@@ -89,8 +89,8 @@ def test_coco(tmp_path: Path) -> None:
     path = write_coco(tmp_path, 2)
     sticks = Skeleton("other bones", COCO_17.keypoints, COCO_17.flip_pairs, [], COCO_17.sigmas)
 
-    assert read_persons(path, tmp_path / "images").skeleton is COCO_17
-    assert read_persons(path, tmp_path / "images", skeleton=sticks).skeleton is sticks
+    assert read_annotations(path, tmp_path / "images").skeleton is COCO_17
+    assert read_annotations(path, tmp_path / "images", skeleton=sticks).skeleton is sticks
 
 
 def test_a_skeleton_of_the_same_keypoints_is_taken(folder: Path) -> None:
@@ -98,14 +98,31 @@ def test_a_skeleton_of_the_same_keypoints_is_taken(folder: Path) -> None:
     path = write([AIC], folder / "aic.json")
     mine = Skeleton("mine", AIC_14.keypoints, AIC_14.flip_pairs, [], [0.1] * 14)
 
-    assert read_persons(path, folder, skeleton=mine).skeleton is mine
+    assert read_annotations(path, folder, skeleton=mine).skeleton is mine
     with pytest.raises(ValueError, match=r"aic\.json: expected the keypoints of COCO_17 \['nose', .*, found \['right_"):
-        read_persons(path, folder, skeleton=COCO_17)
+        read_annotations(path, folder, skeleton=COCO_17)
 
 
-def test_formats_are_named_once() -> None:
-    """The type and the list say the same."""
-    assert get_args(FileFormat) == FORMATS == ("coco", "aic", "lsp", "mpii", "crowdpose", "ochuman")
+def test_formats_are_rows_of_one_table() -> None:
+    """Every row has a reader, and what it implies or reads as keypoints; no two are recognized by the same."""
+    assert tuple(FORMATS) == ("coco", "aic", "lsp", "mpii", "crowdpose", "ochuman")
+    assert all(row.describes_skeleton or row.skeleton is not None for row in FORMATS.values())
+    known_by = [item for row in FORMATS.values() for item in row.names.items()]
+    assert len(known_by) == len(set(known_by)) == 6
+
+
+def test_a_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row is enough to be recognized, read, and named in messages."""
+    path = write([{"stickmen": 3}], folder / "sticks.json")
+    read = read_annotations(write([AIC], folder / "aic.json"), folder)
+    row = AnnotationFormat(read=lambda _source, _images: read, names={"list": ("stickmen",)}, skeleton=AIC_14)
+    monkeypatch.setattr("pcrpose.data.readers.read_annotations.FORMATS", {**FORMATS, "sticks": row})
+
+    assert read_annotations(path, folder) is read
+    with pytest.raises(ValueError, match=r"a list with .* or 'stickmen' \(sticks\), or a MATLAB"):
+        read_annotations(write([], folder / "x.json"), folder)
+    with pytest.raises(ValueError, match=r"expected one of .*, ochuman, sticks, found 'voc'"):
+        read_annotations(path, folder, file_format="voc")
 
 
 @pytest.mark.parametrize(
@@ -127,21 +144,21 @@ def test_unknown_formats_are_refused(content: Any, found: str, tmp_path: Path) -
     path = write(content, tmp_path / "x.json")
 
     with pytest.raises(ValueError, match=rf"x\.json: expected an object with 'images', .*\(lsp\).*; found {found}"):
-        read_persons(path, tmp_path)
+        read_annotations(path, tmp_path)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     """A MATLAB file of something else, text, a missing file, a format that does not exist."""
     savemat(tmp_path / "x.mat", {"landmarks": np.zeros(3)})
     with pytest.raises(ValueError, match=r"x\.mat: expected .*; found a MATLAB file with \['landmarks'\]"):
-        read_persons(tmp_path / "x.mat", tmp_path)
+        read_annotations(tmp_path / "x.mat", tmp_path)
     (tmp_path / "x.csv").write_text("a,b")
     with pytest.raises(ValueError, match=r"x\.csv: expected JSON, found"):
-        read_persons(tmp_path / "x.csv", tmp_path)
+        read_annotations(tmp_path / "x.csv", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"none\.json: no such annotation file"):
-        read_persons(tmp_path / "none.json", tmp_path)
+        read_annotations(tmp_path / "none.json", tmp_path)
     with pytest.raises(ValueError, match=r"file_format: expected one of coco, aic, .*, found 'voc'"):
-        read_persons(tmp_path / "x.mat", tmp_path, file_format="voc")  # type: ignore[arg-type]  # wrong on purpose
+        read_annotations(tmp_path / "x.mat", tmp_path, file_format="voc")
 
 
 def test_matlab_files_of_another_version(tmp_path: Path) -> None:
@@ -152,20 +169,20 @@ def test_matlab_files_of_another_version(tmp_path: Path) -> None:
 
     for name in ("joints.mat", "joints.bin"):
         with pytest.raises(ValueError, match=rf"{name}: expected a MATLAB file, .*; {asked}"):
-            read_persons(tmp_path / name, tmp_path, file_format="lsp")
-    formats: tuple[FileFormat | None, ...] = (None, "mpii")
+            read_annotations(tmp_path / name, tmp_path, file_format="lsp")
+    formats: tuple[str | None, ...] = (None, "mpii")
     for file_format in formats:
         with pytest.raises(ValueError, match=rf"joints\.mat: expected JSON, .*; if it is a MATLAB file: {asked}"):
-            read_persons(tmp_path / "joints.mat", tmp_path, file_format=file_format)
+            read_annotations(tmp_path / "joints.mat", tmp_path, file_format=file_format)
 
 
 @pytest.mark.parametrize("file_format", [None, "coco", "lsp"])
-def test_files_that_are_folders_or_missing(file_format: FileFormat | None, tmp_path: Path) -> None:
+def test_files_that_are_folders_or_missing(file_format: str | None, tmp_path: Path) -> None:
     """Whatever is expected, the message says which of the two it is."""
     with pytest.raises(IsADirectoryError, match="expected an annotation file, found a folder"):
-        read_persons(tmp_path, tmp_path, file_format=file_format)
+        read_annotations(tmp_path, tmp_path, file_format=file_format)
     with pytest.raises(FileNotFoundError, match="none: no such annotation file"):
-        read_persons(tmp_path / "none", tmp_path, file_format=file_format)
+        read_annotations(tmp_path / "none", tmp_path, file_format=file_format)
 
 
 @pytest.mark.parametrize(
@@ -180,11 +197,11 @@ def test_files_that_are_folders_or_missing(file_format: FileFormat | None, tmp_p
         (LSPET, "coco", "expected JSON, found"),
     ],
 )
-def test_a_wrong_format_is_refused(content: object, file_format: FileFormat, message: str, folder: Path) -> None:
+def test_a_wrong_format_is_refused(content: object, file_format: str, message: str, folder: Path) -> None:
     """A file of another format than the one that is said is an error with the file's name."""
     path = write(content, folder / "annotations.txt")
     with pytest.raises(ValueError, match=rf"annotations\.txt: {message}"):
-        read_persons(path, folder, file_format=file_format)
+        read_annotations(path, folder, file_format=file_format)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +218,7 @@ def test_a_wrong_format_is_refused(content: object, file_format: FileFormat, mes
 def test_real_files(file: str, skeleton: Skeleton, count: int, shared_data: Callable[[str], Path]) -> None:
     """Real annotation files of six data sets are read without being told what they are."""
     path = shared_data(f"samples/{file}")
-    data = read_persons(path, path.parent)
+    data = read_annotations(path, path.parent)
 
     assert data.skeleton is skeleton
     assert len(data) == count

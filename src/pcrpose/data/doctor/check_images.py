@@ -4,24 +4,16 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from pcrpose.data.images import ImageError, image_size, open_image
 from pcrpose.data.readers.coco import Record
-from pcrpose.data.readers.coco_file import AnnotationFile, Records
+from pcrpose.data.readers.coco_file import AnnotationFile, ImageFile
 from pcrpose.data.readers.findings import Findings, found
-from pcrpose.files.json import is_finite
+from pcrpose.data.readers.json_file import record_size
 from pcrpose.keypoints.boxes import Size
 
 _ENDINGS = (b"\xff\xd9", b"IEND")  # of a whole JPEG, of a whole PNG
 _TAIL_BYTES = 64
-
-
-class ImageFile(NamedTuple):
-    """An image's entry and where its file should be."""
-
-    record: Record
-    path: Path
 
 
 def check_images(file: AnnotationFile, images: Path | None) -> Findings:
@@ -38,26 +30,12 @@ def check_images(file: AnnotationFile, images: Path | None) -> Findings:
     do = "list each image once, with all its persons"
     yield from found("warning", "image_names", "images that are listed twice", do, _repeated(names))
     if images is not None:
-        yield from _check_files(image_files(file.images, images), images)
+        yield from _check_files(file.image_files(images), images)
 
 
 def name_of(image: Record) -> str:
     """Give what an image is called in messages."""
     return str(image.get("file_name", f"image {image.get('id', 'without id')}"))
-
-
-def image_files(entries: Records, images: Path) -> list[ImageFile]:
-    """Join the folder and the names, each file once."""
-    named = {str(image["file_name"]): image for image in entries if isinstance(image.get("file_name"), str)}
-    return [ImageFile(image, images / name) for name, image in named.items()]
-
-
-def record_size(image: Record) -> Size | None:
-    """Read an image's size from its entry; None where there is no usable one."""
-    width, height = image.get("width"), image.get("height")
-    if not all(is_finite(length) and length >= 1 and length == int(length) for length in (width, height)):
-        return None
-    return Size(width=int(width or 0), height=int(height or 0))
 
 
 def _missing_fields(image: Record) -> list[str]:
@@ -149,7 +127,7 @@ def check_shared(
     With both folders, files count that are the same byte by byte, whatever they are called. Without them names do.
     """
     if images is not None and other_images is not None:
-        shared = list(_same_bytes(image_files(file.images, images), image_files(other.images, other_images)))
+        shared = list(_same_bytes(file.image_files(images), other.image_files(other_images)))
         do = f"take them out of one; figures on images that were trained on say nothing ({other.name})"
         yield from found("error", "shared_images", "images that the other file has too", do, shared)
         return

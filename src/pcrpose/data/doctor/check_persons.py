@@ -4,9 +4,10 @@ from collections import Counter
 
 import numpy as np
 
-from pcrpose.data.doctor.people import BORDER, People, describe, key_of, numbers
+from pcrpose.data.doctor.people import BORDER, People, describe, key_of
 from pcrpose.data.readers.coco_file import AnnotationFile, Records
 from pcrpose.data.readers.findings import Findings, Severity, found
+from pcrpose.data.readers.json_file import finite_numbers
 
 SMALL = 32.0  # pixels: COCO labels no keypoints on persons of less than 32 x 32
 MANY_SMALL = 0.25
@@ -62,7 +63,7 @@ def _check_belonging(file: AnnotationFile) -> Findings:
 
 def _check_values(persons: Records, count: int) -> Findings:
     """Look at what has to be a list of so many numbers."""
-    odd = [person for person in persons if numbers(person.get("keypoints"), 3 * count) is None]
+    odd = [person for person in persons if finite_numbers(person.get("keypoints"), 3 * count) is None]
     lengths = Counter(len(values) if isinstance(values := person.get("keypoints"), list) else 0 for person in odd)
     common = lengths.most_common(1)[0][0] if odd else 0
     do = f"write x, y and visibility for each of {count} keypoints, {3 * count} numbers"
@@ -74,7 +75,7 @@ def _check_values(persons: Records, count: int) -> Findings:
         do += f", not {common}"
     where, total = [describe(person) for person in odd], len(persons)
     yield from found("error", "keypoint_values", "persons with wrong keypoints", do, where, total=total)
-    where = [describe(person) for person in persons if numbers(person.get("bbox"), 4) is None]
+    where = [describe(person) for person in persons if finite_numbers(person.get("bbox"), 4) is None]
     do = "write four finite numbers in 'bbox': left, top, width, height"
     yield from found("error", "boxes", "persons without a usable box", do, where, total=total)
 
@@ -100,7 +101,7 @@ def _check_labels(people: People, persons: Records) -> Findings:
     if worst == [3]:
         do += ": AI Challenger's 1 visible, 2 hidden, 3 not labelled"
     yield from people.tell("error", "visibility", "persons with other visibilities", do, strange.any(axis=1))
-    stated = np.array([(numbers([person.get("num_keypoints")], 1) or [np.nan])[0] for person in persons])
+    stated = np.array([(finite_numbers([person.get("num_keypoints")], 1) or [np.nan])[0] for person in persons])
     differing = read & ~np.isnan(stated) & ((stated > 0) != people.useful)
     do = "evaluation goes by it: count the labelled keypoints anew"
     yield from people.tell("error", "num_keypoints", "persons whose num_keypoints is wrong", do, differing)

@@ -6,10 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from pcrpose.data.doctor.check_images import name_of, record_size
+from pcrpose.data.doctor.check_images import name_of
 from pcrpose.data.readers.coco import Record
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.findings import Findings, Severity, found
+from pcrpose.data.readers.json_file import finite_numbers, record_size
 from pcrpose.files.json import is_finite
 from pcrpose.keypoints.arrays import Bools, Floats
 
@@ -43,9 +44,9 @@ class People:
         images = {key_of(image["id"]): image for image in file.images if "id" in image}
         of_persons = [images.get(key_of(person.get("image_id")), {}) for person in file.persons]
         sizes = [_extent(image) for image in of_persons]
-        rows = [numbers(person.get("keypoints"), count) or [math.nan] * count for person in file.persons]
-        boxes = [numbers(person.get("bbox"), 4) or [math.nan] * 4 for person in file.persons]
-        areas = [numbers([person.get("area")], 1) or [math.nan] for person in file.persons]
+        rows = [finite_numbers(person.get("keypoints"), count) or [math.nan] * count for person in file.persons]
+        boxes = [finite_numbers(person.get("bbox"), 4) or [math.nan] * 4 for person in file.persons]
+        areas = [finite_numbers([person.get("area")], 1) or [math.nan] for person in file.persons]
         return cls(
             names=tuple(
                 f"{describe(person)} in {name_of(image)}" if image else describe(person)
@@ -126,13 +127,6 @@ def _extent(image: Record) -> tuple[float, float]:
     if size is None or not is_finite(size.width) or not is_finite(size.height):
         return math.nan, math.nan
     return size.width, size.height
-
-
-def numbers(values: object, count: int) -> list[float] | None:
-    """Give back a list of so many finite numbers; None for anything else."""
-    if not isinstance(values, list) or len(values) != count or not all(is_finite(value) for value in values):
-        return None
-    return values
 
 
 def key_of(identity: object) -> tuple[bool, object]:

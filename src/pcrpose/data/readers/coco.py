@@ -9,8 +9,7 @@ import numpy as np
 from pcrpose.data.readers.json_file import JsonFile, image_size, load_json
 from pcrpose.data.samples import AnnotatedPersons, Sample, Visibilities
 from pcrpose.files.json import JsonObject, field, identifier, is_finite, number, numbers, records, text
-from pcrpose.keypoints.arrays import Indices
-from pcrpose.keypoints.boxes import Size, clip_boxes, windows, xywh_to_xyxy
+from pcrpose.keypoints.boxes import Size, clip_boxes, xywh_to_xyxy
 from pcrpose.keypoints.detections import Detections
 from pcrpose.keypoints.skeleton import CROWDPOSE_14, KNOWN_SKELETONS, Skeleton
 
@@ -21,7 +20,6 @@ DEFAULT_SIGMA = 0.07  # for skeletons that publish none: about the mean of COCO'
 
 # CrowdPose and its conversions have two names for the top of the head.
 _OTHER_NAMES = {(*CROWDPOSE_14.keypoints[:-2], head, "neck"): CROWDPOSE_14.keypoints for head in ("head", "top_head")}
-_CENTER_SPREAD = 0.2
 
 
 def read_coco(
@@ -96,31 +94,6 @@ def read_detections(
             boxes.setdefault(image_id, []).append(box)
             scores.setdefault(image_id, []).append(score)
     return {key: Detections(xywh_to_xyxy(boxes[key]), scores[key]) for key in boxes}
-
-
-def select_centered(dataset: AnnotatedPersons, aspect: float, padding: float = 1.25) -> Indices:
-    """Find the persons whose labelled keypoints lie around the middle of their box.
-
-    The Gaussian similarity of the two centers, measured in a fifth of the padded window, has to exceed a bar
-    that rises from 0.45 for one labelled keypoint to 0.65 for seventeen.
-
-    Returns:
-        ``(M,)`` intp, indices of ``dataset.samples``, ascending.
-
-    Source:
-        The SELECT_DATA option of the published Simple Baselines and HRNet data code, off in their configurations.
-    """
-    if not dataset.samples:
-        return np.zeros(0, dtype=np.intp)
-    centers, extents = windows([sample.box_xyxy for sample in dataset.samples], aspect, padding)
-    labelled = np.stack([sample.labelled for sample in dataset.samples])
-    count = labelled.sum(axis=1)
-    sums = np.stack([sample.keypoints[sample.labelled].sum(axis=0) for sample in dataset.samples])
-    offsets = sums / np.maximum(count, 1)[:, None] - centers
-    spread = 2 * _CENTER_SPREAD**2 * extents.prod(axis=1)
-    similarity = np.exp(-(offsets**2).sum(axis=1) / spread)
-    bar = 0.45 + 0.2 / 16 * (count - 1)
-    return np.flatnonzero((count > 0) & (similarity > bar))
 
 
 def skeleton_of(category: Record, where: str = "category") -> Skeleton:

@@ -1,11 +1,11 @@
-"""An annotation file as it is, however broken: what `read_coco` would refuse is noted, and reading goes on."""
+"""Lenient reading of COCO annotation files: what `read_coco` raises for becomes a finding, and reading goes on."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from pcrpose.data.readers.coco import PERSON, Record, skeleton_of
 from pcrpose.data.readers.findings import Finding, Findings, found
@@ -21,6 +21,13 @@ SECTIONS = {
 
 # Fields of the first entry; results of pose estimation may have a center, but not the name of an image.
 _OTHER_FORMS = {"AI Challenger's": {"keypoint_annotations"}, "MPII's": {"center", "image"}}
+
+
+class ImageFile(NamedTuple):
+    """An image's entry and where its file should be."""
+
+    record: Record
+    path: Path
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -110,6 +117,11 @@ class AnnotationFile:
             return len(names)
         lengths = Counter(len(_list(person, "keypoints")) for person in self.persons)
         return max(lengths, key=lengths.__getitem__) // 3 if lengths else 0
+
+    def image_files(self, images: Path) -> list[ImageFile]:
+        """Join the folder ``images`` and the names of the files, each file once."""
+        named = {str(image["file_name"]): image for image in self.images if isinstance(image.get("file_name"), str)}
+        return [ImageFile(image, images / name) for name, image in named.items()]
 
     def summary(self) -> str:
         """Count what is there, as ``12 images, 40 persons of 'racket' (5 keypoints)``."""

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, each thing in one line."""
+"""Findings: problems of an annotation file, one line each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

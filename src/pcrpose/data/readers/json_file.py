@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from pcrpose.files.json import JsonObject, number, read_json
+from pcrpose.files.json import JsonObject, is_finite, number, read_json
 from pcrpose.keypoints.boxes import Size
 
 
@@ -30,6 +30,21 @@ def load_json(source: JsonSource) -> JsonFile:
     if not isinstance(source, (str, Path)):
         return JsonFile("annotations", source)
     return JsonFile(str(source), read_json(source, what="annotation file"))
+
+
+def record_size(record: JsonObject) -> Size | None:
+    """Return ``width`` and ``height`` of an image's entry; None unless both are positive and whole."""
+    width, height = record.get("width"), record.get("height")
+    if not all(is_finite(length) and length >= 1 and length == int(length) for length in (width, height)):
+        return None
+    return Size(width=int(width or 0), height=int(height or 0))
+
+
+def finite_numbers(values: object, count: int) -> list[float] | None:
+    """Return a list of ``count`` finite numbers as it is; None for anything else."""
+    if not isinstance(values, list) or len(values) != count or not all(is_finite(value) for value in values):
+        return None
+    return values
 
 
 def image_size(record: JsonObject, where: str) -> Size:

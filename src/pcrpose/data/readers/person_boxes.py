@@ -1,4 +1,4 @@
-"""Where people are, for those who look for the places where nobody is."""
+"""Annotated person boxes per image, for hard-negative mining."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pcrpose.data.doctor.check_images import record_size
-from pcrpose.data.doctor.people import numbers
 from pcrpose.data.readers.coco import PERSON
 from pcrpose.data.readers.coco_file import AnnotationFile
+from pcrpose.data.readers.json_file import finite_numbers, record_size
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.boxes import Size, xywh_to_xyxy
 
@@ -46,10 +45,10 @@ class PersonBoxes:
         names: dict[int, str] = {}
         sizes: dict[int, Size] = {}
         complete: dict[int, object] = {}
-        for place, image in enumerate(file.images):
+        for index, image in enumerate(file.images):
             image_id, name, size = image.get("id"), image.get("file_name"), record_size(image)
             if not isinstance(image_id, int) or not isinstance(name, str) or size is None:
-                where = f"{file.name}: image at position {place}"
+                where = f"{file.name}: image at position {index}"
                 raise ValueError(f"{where}: expected an id, a file_name, a width and a height, found {image!r:.80}")
             names[image_id], sizes[image_id], complete[image_id] = name, size, image.get("annotations_complete")
         return cls(
@@ -72,11 +71,11 @@ def _check_whole(file: AnnotationFile) -> None:
 def _boxes(file: AnnotationFile, image_ids: set[int]) -> dict[int, Floats]:
     wanted = file.category.get("id", PERSON)
     boxes: dict[int, list[list[float]]] = {image_id: [] for image_id in image_ids}
-    for place, annotation in enumerate(file.annotations):
+    for index, annotation in enumerate(file.annotations):
         if annotation.get("category_id", wanted) != wanted:
             continue
-        where = f"{file.name}: annotation {annotation.get('id', f'at position {place}')}"
-        image_id, box = annotation.get("image_id"), numbers(annotation.get("bbox"), 4)
+        where = f"{file.name}: annotation {annotation.get('id', f'at position {index}')}"
+        image_id, box = annotation.get("image_id"), finite_numbers(annotation.get("bbox"), 4)
         if image_id not in boxes:
             raise ValueError(f"{where}: image_id {image_id!r:.40} is not among the {len(boxes)} images")
         if box is None:

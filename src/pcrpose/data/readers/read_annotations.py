@@ -1,9 +1,11 @@
-"""Persons of any annotation file this library can read."""
+"""The table of annotation formats, and the reader of any of them."""
 
 import logging
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias
 
 from pcrpose.data.readers.aic import read_aic
 from pcrpose.data.readers.coco import read_coco
@@ -13,34 +15,66 @@ from pcrpose.data.readers.mat_file import VERSIONS, is_mat, mat_variables
 from pcrpose.data.readers.mpii import read_mpii
 from pcrpose.data.readers.ochuman import read_ochuman
 from pcrpose.data.samples import AnnotatedPersons
-from pcrpose.keypoints.skeleton import CROWDPOSE_14, Skeleton
+from pcrpose.keypoints.skeleton import AIC_14, CROWDPOSE_14, LSP_14, MPII_16, OCHUMAN_19, Skeleton
 
-FileFormat: TypeAlias = Literal["coco", "aic", "lsp", "mpii", "crowdpose", "ochuman"]
+Container: TypeAlias = Literal["object", "list", "mat"]
 
 logger = logging.getLogger(__name__)
 
-FORMATS: tuple[FileFormat, ...] = get_args(FileFormat)
+_CONTAINERS: Mapping[Container, str] = {"object": "an object", "list": "a list", "mat": "a MATLAB file"}
 
-_VARIABLES: dict[str, FileFormat] = {"joints": "lsp", "RELEASE": "mpii"}
-_FIELDS: dict[str, FileFormat] = {"keypoint_annotations": "aic", "center": "mpii"}  # of the first entry of a list
-_SOUGHT = (
-    "an object with 'images', 'annotations' and 'categories' (coco, crowdpose) or 'keypoint_names' (ochuman), "
-    "a list with 'keypoint_annotations' (aic) or 'center' (mpii), "
-    "or a MATLAB file with 'joints' (lsp) or 'RELEASE' (mpii)"
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationFormat:
+    """How files of one format are recognized and read.
+
+    Attributes:
+        read: the reader: of the file or its content, and the folder of the images.
+        names: by which a file is recognized: fields of its object, fields of the first object in its list, or variables
+            of a MATLAB file; all of them have to be there. A format without any has to be asked for.
+        skeleton: of the keypoints, where the format implies it; None: the file describes it.
+        describes_skeleton: the file names its keypoints, so ``read`` takes a ``skeleton`` of the caller's.
+    """
+
+    read: Callable[..., AnnotatedPersons]
+    names: Mapping[Container, tuple[str, ...]] = field(default_factory=dict)
+    skeleton: Skeleton | None = None
+    describes_skeleton: bool = False
+
+
+# A new format is one file with its reader, and one row. The first row that recognizes a file reads it.
+FORMATS: Mapping[str, AnnotationFormat] = MappingProxyType(
+    {
+        "coco": AnnotationFormat(
+            read=read_coco,
+            names={"object": ("images", "annotations", "categories")},
+            describes_skeleton=True,
+        ),
+        "aic": AnnotationFormat(read=read_aic, names={"list": ("keypoint_annotations",)}, skeleton=AIC_14),
+        "lsp": AnnotationFormat(read=read_lsp, names={"mat": ("joints",)}, skeleton=LSP_14),
+        "mpii": AnnotationFormat(
+            read=read_mpii,
+            names={"list": ("center",), "mat": ("RELEASE",)},
+            skeleton=MPII_16,
+        ),
+        "crowdpose": AnnotationFormat(read=read_coco, skeleton=CROWDPOSE_14, describes_skeleton=True),
+        "ochuman": AnnotationFormat(read=read_ochuman, names={"object": ("keypoint_names",)}, skeleton=OCHUMAN_19),
+    }
 )
 
 
-def read_persons(
+def read_annotations(
     annotations: str | Path,
     images: str | Path,
     *,
-    file_format: FileFormat | None = None,
+    file_format: str | None = None,
     skeleton: Skeleton | None = None,
 ) -> AnnotatedPersons:
     """Read an annotation file of any of `FORMATS`.
 
-    What a reader leaves out and how it makes boxes is said by it: `read_coco` (``coco`` and ``crowdpose``), `read_aic`,
-    `read_lsp`, `read_mpii`, `read_ochuman`. Conversions to COCO's form are ``coco``, whatever the data set.
+    What is left out and where boxes come from is said by the reader of the format: `read_coco` (``coco`` and
+    ``crowdpose``), `read_aic`, `read_lsp`, `read_mpii`, `read_ochuman`. Conversions to COCO's form are ``coco``,
+    whatever the data set.
 
     Args:
         annotations: the file.
@@ -57,22 +91,23 @@ def read_persons(
     """
     if file_format is not None and file_format not in FORMATS:
         raise ValueError(f"file_format: expected one of {', '.join(FORMATS)}, found {file_format!r}")
-    source = annotations if file_format == "lsp" or is_mat(annotations) else _load_json(annotations)
+    always_mat = file_format is not None and FORMATS[file_format].names.keys() == {"mat"}
+    source = annotations if always_mat or is_mat(annotations) else _load_json(annotations)
     chosen = file_format or _recognize(source)
     logger.info("%s: read as %s", annotations, chosen)
-    match chosen:
-        case "coco" | "crowdpose":
-            own = CROWDPOSE_14 if chosen == "crowdpose" else None
-            return read_coco(load_json(source), images, skeleton=skeleton or own)
-        case "aic":
-            persons = read_aic(source, images)
-        case "lsp":
-            persons = read_lsp(annotations, images)
-        case "mpii":
-            persons = read_mpii(source, images)
-        case "ochuman":
-            persons = read_ochuman(source, images)
+    row = FORMATS[chosen]
+    if row.describes_skeleton:
+        return row.read(source, images, skeleton=skeleton or row.skeleton)
+    persons = row.read(source, images)
     return persons if skeleton is None else _with_skeleton(persons, skeleton, str(annotations))
+
+
+class _Contents(NamedTuple):
+    """What a file can be recognized by."""
+
+    container: Container
+    names: list[str]
+    seen: str
 
 
 def _load_json(path: str | Path) -> JsonFile:
@@ -84,27 +119,43 @@ def _load_json(path: str | Path) -> JsonFile:
         raise
 
 
-def _recognize(source: str | Path | JsonFile) -> FileFormat:
+def _recognize(source: str | Path | JsonFile) -> str:
+    container, found, seen = _contents(source)
+    names = set(found)
+    for name, row in FORMATS.items():
+        if container in row.names and names >= set(row.names[container]):
+            return name
+    where = source.name if isinstance(source, JsonFile) else source
+    raise ValueError(f"{where}: expected {_sought()}; found {seen}")
+
+
+def _contents(source: str | Path | JsonFile) -> _Contents:
     if not isinstance(source, JsonFile):
-        name, found = str(source), mat_variables(source)
-        formats = [_VARIABLES[variable] for variable in found if variable in _VARIABLES]
-        seen = f"a MATLAB file with {found}"
-    elif isinstance(source.content, list):
-        first = source.content[0] if source.content else None
+        variables = mat_variables(source)
+        return _Contents("mat", variables, f"a MATLAB file with {variables}")
+    content = source.content
+    if isinstance(content, list):
+        first = content[0] if content else None
         fields = sorted(first) if isinstance(first, dict) else []
-        formats = [_FIELDS[field] for field in fields if field in _FIELDS]
-        name, seen = (
-            source.name,
-            f"a list of objects with {fields}" if fields else f"a list that begins with {first!r:.80}",
-        )
-    else:
-        fields = sorted(source.content) if isinstance(source.content, dict) else []
-        formats = ["ochuman"] if "keypoint_names" in fields else []
-        formats += ["coco"] if {"images", "annotations", "categories"} <= set(fields) else []
-        name, seen = source.name, f"an object with {fields}" if fields else f"{source.content!r:.80}"
-    if not formats:
-        raise ValueError(f"{name}: expected {_SOUGHT}; found {seen}")
-    return formats[0]
+        seen = f"a list of objects with {fields}" if fields else f"a list that begins with {first!r:.80}"
+        return _Contents("list", fields, seen)
+    fields = sorted(content) if isinstance(content, dict) else []
+    return _Contents("object", fields, f"an object with {fields}" if fields else f"{content!r:.80}")
+
+
+def _sought() -> str:
+    """List what files are recognized by, as ``an object with 'images' (coco), or ...``."""
+    kinds = []
+    for container, words in _CONTAINERS.items():
+        rows = {name: row.names[container] for name, row in FORMATS.items() if container in row.names}
+        listed = (f"{_in_words(names)} ({name})" for name, names in rows.items())
+        kinds.append(f"{words} with {' or '.join(listed)}")
+    return f"{', '.join(kinds[:-1])}, or {kinds[-1]}"
+
+
+def _in_words(names: tuple[str, ...]) -> str:
+    *most, last = map(repr, names)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _with_skeleton(persons: AnnotatedPersons, skeleton: Skeleton, name: str) -> AnnotatedPersons:

@@ -1,4 +1,4 @@
-"""A skeleton in a JSON file of its own, for data whose annotation file does not say enough."""
+"""Skeletons in JSON files of their own, for data whose annotation files do not describe one."""
 
 from collections.abc import Mapping
 from pathlib import Path
