@@ -30,6 +30,7 @@ from pcrpose.data.images import open_image
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.negatives import NegativesFile, read_negatives
+from pcrpose.data.sampler import PERSONS_PER_NEGATIVE, background_quota
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval, paired_difference
 from pcrpose.evaluation.calibration import Statistic, area_under_roc, fit_person_score
@@ -39,7 +40,6 @@ from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.arrays import Bools, Floats, Indices
 from pcrpose.keypoints.oks import pose_scores
-from pcrpose.labelling.hard_negatives import background_quota
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
@@ -48,7 +48,7 @@ from pcrpose.training.trainer import Trainer
 NEGATIVES = Path(__file__).with_name("negatives_coco_subset.json")
 FALSE_POSE = 0.3  # a pose score, or a keypoint's, above it is taken for one that was found
 SHORT_SIDE, LEAST_SIDE = 256, 21  # of most images and of every box among the negatives; persons are made alike
-PERSONS_PER_NEGATIVE, BATCH = 8, 36  # a batch: 32 persons and 4 negatives, on average
+BATCH = 36  # 32 persons and 4 negatives, on average
 STATISTICS: tuple[Statistic, ...] = ("mean", "max")
 PAIRS = (("with negatives", "without negatives"), ("with negatives", "as it is"))
 
@@ -315,7 +315,7 @@ def trained_both_ways(
     usable = [sample for sample in coco.samples if sample.image_id not in spared]
     chosen = np.random.default_rng(options.seed).permutation(len(usable))[: options.persons]
     persons = [usable[index] for index in chosen]
-    share = background_quota(len(persons), PERSONS_PER_NEGATIVE)
+    share = background_quota(len(persons))
     trained, told = {}, {"persons": len(persons), "negatives_an_epoch": share, "epochs": options.epochs}
     for way, parts, quotas, batch in (
         ("without negatives", [persons], (len(persons),), BATCH * PERSONS_PER_NEGATIVE // (PERSONS_PER_NEGATIVE + 1)),

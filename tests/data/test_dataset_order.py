@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcrpose.data.sampler import EpochSampler
+from pcrpose.data.sampler import EpochSampler, background_quota
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=4)
 
@@ -105,3 +105,21 @@ def test_wrong_positions_are_refused() -> None:
         EpochSampler([3], batch_size=1).set_epoch(-1)
     with pytest.raises(ValueError, match="from 0 up, found 0 and -2"):
         EpochSampler([3], batch_size=1).set_epoch(0, first_batch=-2)
+
+
+@pytest.mark.parametrize(("persons", "ratio", "expected"), [(800, 8.0, 100), (100, 3.0, 33), (5, 8.0, 1), (9, 0.5, 18)])
+def test_the_ratio_becomes_a_quota(persons: int, ratio: float, expected: int) -> None:
+    """A sampler then shows so many negatives among the persons, however many there are."""
+    quota = background_quota(persons, ratio)
+
+    sampler = EpochSampler([persons, 7], batch_size=1, quotas=[persons, quota])
+
+    assert quota == expected
+    assert sum(key.index >= persons for (key,) in sampler) == expected
+
+
+@pytest.mark.parametrize(("persons", "ratio"), [(0, 8.0), (8, 0.0), (8, float("nan"))])
+def test_a_ratio_of_nothing_is_refused(persons: int, ratio: float) -> None:
+    """There are persons, and a share of negatives."""
+    with pytest.raises(ValueError, match="expected positive numbers"):
+        background_quota(persons, ratio)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pcrpose.data.readers.coco import read_detections
 from pcrpose.data.readers.negatives import NegativesFile
 from pcrpose.data.readers.person_boxes import PersonBoxes
-from pcrpose.data.sampler import EpochSampler
 from pcrpose.keypoints.boxes import Size, intersection_areas
 from pcrpose.keypoints.detections import Detections
 from pcrpose.labelling.hard_negatives import (
@@ -19,7 +18,6 @@ from pcrpose.labelling.hard_negatives import (
     MiningResult,
     MiningRules,
     Reason,
-    background_quota,
     mine_negatives,
 )
 
@@ -105,6 +103,16 @@ def test_some_intersection_can_be_allowed() -> None:
 
     assert mine_negatives(found, people(PERSON), MiningRules(max_intersection=0.5)).negatives
     assert not mine_negatives(found, people(PERSON), MiningRules(max_intersection=0.49)).negatives
+
+
+def test_what_several_persons_cover_is_not_added_up() -> None:
+    """Two persons who cover a half each cover a half, not all: the rule is about one person at a time."""
+    left, right = [0.0, 0.0, 20.0, 40.0], [20.0, 0.0, 40.0, 40.0]
+    found = {1: detected(([0.0, 0.0, 40.0, 40.0], 0.9))}
+
+    assert mine_negatives(found, people(left, right), MiningRules(max_intersection=0.5)).negatives
+    assert mine_negatives(found, people(left, right), MiningRules(max_intersection=0.99)).negatives
+    assert not mine_negatives(found, people(left, right), MiningRules(max_intersection=0.49)).negatives
 
 
 def test_scores_and_sides_have_least_values() -> None:
@@ -243,24 +251,6 @@ def test_rules_without_meaning_are_refused(name: str, value: float) -> None:
     """By name."""
     with pytest.raises(ValueError, match=f"{name}: expected .*, found {value}"):
         MiningRules(**{name: value})  # type: ignore[arg-type] # what is tested
-
-
-@pytest.mark.parametrize(("persons", "ratio", "expected"), [(800, 8.0, 100), (100, 3.0, 33), (5, 8.0, 1), (9, 0.5, 18)])
-def test_the_ratio_becomes_a_quota(persons: int, ratio: float, expected: int) -> None:
-    """A sampler then shows so many negatives among the persons, however many there are."""
-    quota = background_quota(persons, ratio)
-
-    sampler = EpochSampler([persons, 7], batch_size=1, quotas=[persons, quota])
-
-    assert quota == expected
-    assert sum(key.index >= persons for (key,) in sampler) == expected
-
-
-@pytest.mark.parametrize(("persons", "ratio"), [(0, 8.0), (8, 0.0), (8, float("nan"))])
-def test_a_ratio_of_nothing_is_refused(persons: int, ratio: float) -> None:
-    """There are persons, and a share of negatives."""
-    with pytest.raises(ValueError, match="expected positive numbers"):
-        background_quota(persons, ratio)
 
 
 def test_the_list_that_was_looked_at(shared_data: Callable[[str], Path]) -> None:

@@ -1,4 +1,4 @@
-"""The order in which samples come: a function of the seed and the epoch, which can be entered anywhere."""
+"""The order of samples, a function of the seed and the epoch that can be entered anywhere; and their quotas."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -8,9 +8,27 @@ from torch.utils.data import Sampler
 
 from pcrpose.keypoints.arrays import Indices
 
+PERSONS_PER_NEGATIVE = 8
+
+
+def background_quota(num_persons: int, persons_per_negative: float = PERSONS_PER_NEGATIVE) -> int:
+    """Return how many hard negatives an epoch of so many persons takes.
+
+    One negative to eight persons is ours. The sampler repeats or leaves out negatives until the number fits.
+
+    Raises:
+        ValueError: if a number is not positive.
+    """
+    if num_persons < 1 or not persons_per_negative > 0:
+        raise ValueError(
+            f"expected positive numbers of persons and of persons per negative, found {num_persons} and "
+            f"{persons_per_negative}"
+        )
+    return max(1, round(num_persons / persons_per_negative))
+
 
 class SampleKey(NamedTuple):
-    """Which sample, and the how-manieth time it is seen."""
+    """A sample index and its epoch."""
 
     epoch: int
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a key
@@ -25,8 +43,8 @@ class EpochSampler(Sampler[list[SampleKey]]):
 
     Args:
         sizes: how many samples each data set has, in the order of a `MixedDataset`.
-        batch_size: samples a batch.
-        quotas: samples an epoch takes from each data set; by default all of them once.
+        batch_size: samples per batch.
+        quotas: samples per epoch of each data set; by default all of them once.
         shuffle: False keeps the order of the data sets.
         seed: the order is a function of it and of the epoch.
         drop_last: leave out an incomplete last batch.

@@ -37,7 +37,7 @@ class MiningRules:
 
     Attributes:
         min_score: least score of the detector.
-        max_intersection: largest share of the box's own area that one person's box may cover; 0 is the paper's rule:
+        max_intersection: largest fraction of the box's own area that one person's box may cover; 0 is the paper's rule:
             no intersection at all.
         min_side: least width and height, image pixels, 1 or more; small boxes can hardly be looked at.
         duplicate_iou: intersection over union from which on the lower-scored of two boxes is left out; 1 leaves out
@@ -90,13 +90,13 @@ class MiningResult:
 
     @property
     def num_detections(self) -> int:
-        """How many detections there were."""
+        """The number of detections."""
         return len(self.negatives) + sum(self.dropped.values())
 
 
 class _Candidate(NamedTuple):
     image_id: int
-    place: int
+    order: int
     box_xyxy: Floats
     score: float
 
@@ -136,33 +136,17 @@ def mine_negatives(
     for image_id, found in detections.items():
         _check_finite(image_id, found)
         candidates += _of_image(image_id, found, people, rules, dropped)
-    candidates.sort(key=lambda each: (-each.score, each.image_id, each.place))
+    candidates.sort(key=lambda each: (-each.score, each.image_id, each.order))
     limit = len(candidates) if rules.limit is None else rules.limit
     dropped["limit"] = len(candidates[limit:])
     negatives = tuple(_negative(each, people.file_names[each.image_id]) for each in candidates[:limit])
     return MiningResult(negatives=negatives, dropped=dict(dropped))
 
 
-def background_quota(num_persons: int, persons_per_negative: float = 8.0) -> int:
-    """How many negatives an epoch of so many persons takes: the second of a `MixedDataset`'s quotas.
-
-    One negative to eight persons is ours. The sampler repeats or leaves out negatives until the number fits.
-
-    Raises:
-        ValueError: if a number is not positive.
-    """
-    if num_persons < 1 or not persons_per_negative > 0:
-        raise ValueError(
-            f"expected positive numbers of persons and of persons per negative, found {num_persons} and "
-            f"{persons_per_negative}"
-        )
-    return max(1, round(num_persons / persons_per_negative))
-
-
 def _of_image(
     image_id: int, found: Detections, people: PersonBoxes, rules: MiningRules, dropped: Counter[Reason]
 ) -> Iterator[_Candidate]:
-    """Yield what an image gives, best score first, and count what it does not."""
+    """Yield the candidates of an image, best score first, and count what the rules leave out."""
     boxes, scores = found.boxes_xyxy, found.scores
     reason = _unusable(image_id, people, rules)
     if reason is not None:
@@ -170,24 +154,24 @@ def _of_image(
         return
     sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf)
     inside = croppable(boxes, people.sizes[image_id])
-    shares = _covered(boxes, people.boxes_xyxy[image_id])
+    covered = _covered(boxes, people.boxes_xyxy[image_id])
     kept: list[int] = []
-    for place in np.argsort(-scores, kind="stable").tolist():
-        if scores[place] < rules.min_score:
+    for index in np.argsort(-scores, kind="stable").tolist():
+        if scores[index] < rules.min_score:
             dropped["score"] += 1
-        elif sides[place] < rules.min_side:
+        elif sides[index] < rules.min_side:
             dropped["side"] += 1
-        elif not inside[place]:
+        elif not inside[index]:
             dropped["outside"] += 1
-        elif shares[place] > rules.max_intersection:
+        elif covered[index] > rules.max_intersection:
             dropped["person"] += 1
-        elif _alike(boxes[place], boxes[kept], rules.duplicate_iou).any():
+        elif _alike(boxes[index], boxes[kept], rules.duplicate_iou).any():
             dropped["duplicate"] += 1
         elif rules.per_image is not None and len(kept) >= rules.per_image:
             dropped["per_image"] += 1
         else:
-            kept.append(place)
-            yield _Candidate(image_id, place, boxes[place], float(scores[place]))
+            kept.append(index)
+            yield _Candidate(image_id, index, boxes[index], float(scores[index]))
 
 
 def _unusable(image_id: int, people: PersonBoxes, rules: MiningRules) -> Reason | None:
@@ -198,11 +182,11 @@ def _unusable(image_id: int, people: PersonBoxes, rules: MiningRules) -> Reason 
 
 
 def _covered(boxes: Floats, persons: Floats) -> Floats:
-    """``(N, 4)`` and ``(M, 4)`` boxes to the ``(N,)`` largest share of a box that one person covers."""
+    """``(N, 4)`` and ``(M, 4)`` boxes to the ``(N,)`` largest fraction of a box that one person covers."""
     areas = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
-    shared = intersection_areas(boxes, persons).max(axis=1, initial=0.0)
-    shares: Floats = np.divide(shared, areas, out=np.zeros(len(boxes)), where=areas > 0)
-    return shares
+    intersection = intersection_areas(boxes, persons).max(axis=1, initial=0.0)
+    fractions: Floats = np.divide(intersection, areas, out=np.zeros(len(boxes)), where=areas > 0)
+    return fractions
 
 
 def _alike(box: Floats, kept: Floats, threshold: float) -> Bools:

@@ -12,6 +12,7 @@ import torch
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.dataset import Cache, KeypointDataset
 from pcrpose.data.mixed import MixedDataset
+from pcrpose.data.sampler import background_quota
 from pcrpose.data.samples import Sample
 from pcrpose.files.json import read_object
 from pcrpose.keypoints.skeleton import AIC_14, Skeleton
@@ -28,7 +29,6 @@ from pcrpose.training.trainer import Trainer, Validate
 
 logger = logging.getLogger(__name__)
 
-PERSONS_PER_NEGATIVE = 8
 MARK_LENGTH = 12  # hexadecimal digits that tell any two files of weights apart
 _NOTHING_IN_COMMON = Skeleton("nothing in common", ("",), (), (), (1.0,))
 
@@ -289,5 +289,5 @@ def _train(
 def epoch_counts(sources: Mapping[str, Source]) -> dict[str, int]:
     """Say how many samples of each source an epoch takes, by letter."""
     persons = {letter: source.per_epoch or len(source.samples) for letter, source in sources.items() if letter != "H"}
-    negatives = max(1, round(sum(persons.values()) / PERSONS_PER_NEGATIVE))
+    negatives = background_quota(max(1, sum(persons.values())))
     return {letter: persons.get(letter) or source.per_epoch or negatives for letter, source in sources.items()}

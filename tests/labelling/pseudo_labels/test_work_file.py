@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton
@@ -50,6 +51,33 @@ def write(tmp_path: Path) -> Write:
     return run
 
 
+def test_files_of_the_first_version_go_on(tmp_path: Path) -> None:
+    """They call images otherwise; a run goes on with one, and it can be read and merged with others."""
+
+    def run(name: str, shard: str, chunks: int | None = None, digest: str = "0") -> Path:
+        begun = replace(header(shard), settings={"model": "tiny", "images": {"count": IMAGES, "sha256": digest}})
+        file = WorkFile(tmp_path / name, begun)
+        for chunk in file.chunks[:chunks]:
+            file.append(records(chunk))
+        return tmp_path / name
+
+    path = run("old", "1/2", 1)
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    old = first.replace(b'"images":', b'"pictures":')
+    assert old.count(b'"pictures":') == 2
+    path.write_bytes(b"".join([old, *rest]))
+
+    assert run("old", "1/2").read_bytes().startswith(old)
+    assert read_work(path).header.images == IMAGES
+    assert len(read_shards([path, run("new", "2/2")]).records) == IMAGES
+    with pytest.raises(ValueError, match="was begun with other settings"):
+        run("old", "1/2", digest="1")
+
+
+@example(images=0, count=1)
+@example(images=CHUNK_IMAGES, count=1)
+@example(images=CHUNK_IMAGES + 1, count=2)
+@example(images=2 * CHUNK_IMAGES, count=9)
 @given(images=st.integers(0, 100), count=st.integers(1, 9))
 def test_shards_share_out_everything_once(images: int, count: int) -> None:
     """No image is done twice or forgotten, and chunks are the same however many shards there are."""

@@ -94,7 +94,7 @@ class ImageLabeller:
         detector: finds the boxes; or boxes found before, by ``file_name``.
         skeleton: of the predictor's keypoints.
         made_with: provenance, values for JSON: which model, with which weights, and which detector. A run goes on, and
-            shares are merged, only where it is the same.
+            shards are merged, only where it is the same.
         box_threshold: boxes scored below it are not looked into.
         guarded: images to measure on; what looks like one of them is left out and listed.
 
@@ -118,14 +118,14 @@ class ImageLabeller:
         shard: Shard | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Predict the images of a share, going on where an earlier run stopped.
+        """Predict the images of a shard, going on where an earlier run stopped.
 
         Images that cannot be read are recorded as left out, which is logged.
 
         Args:
-            images: all of them, those of other shares included; see `number_images`.
+            images: all of them, those of other shards included; see `number_images`.
             work: the file to write. For the same arguments its bytes are the same, however often the run was stopped.
-            shard: the share to do; all of them by default.
+            shard: the shard to do; all of them by default.
             progress: called with how many more images are done, and how many persons were found in them.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The work file of a pseudo-label run: what was predicted so far, one line an image, and of which share of them.
+"""Work files of pseudo-label runs: predictions so far, one line per image, and the shard of images they are of.
 
 Lines are in an order that is fixed beforehand and are written a chunk at a time. A run that was stopped goes on after
 the last whole chunk, so every image shares its batches with the same others and the file comes out byte for byte
@@ -19,18 +19,19 @@ Record: TypeAlias = Mapping[str, Any]
 CHUNK_IMAGES = 8
 FORMAT = "pcrpose pseudo-label work"
 VERSION = 1
+_OLD_KEYS = {"pictures": "images"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """One of several equal shares of the work, for one process.
+    """One of several equal shards of the work, for one process.
 
     Attributes:
         number: which one, from 1.
         count: how many there are.
 
     Raises:
-        ValueError: if there is no such share.
+        ValueError: if there is no such shard.
 
     Examples:
         >>> print(Shard.parse("2/4"))
@@ -56,7 +57,7 @@ class Shard:
         return cls(number=int(number), count=int(count))
 
     def chunks(self, images: int) -> list[range]:
-        """Deal out ``images`` in chunks of neighbors, so that shares do not change who is predicted with whom."""
+        """Deal out ``images`` in chunks of neighbors, so that shards do not change who is predicted with whom."""
         starts = range(0, images, CHUNK_IMAGES)[self.number - 1 :: self.count]
         return [range(start, min(start + CHUNK_IMAGES, images)) for start in starts]
 
@@ -66,10 +67,10 @@ class WorkHeader:
     """The first line of a work file.
 
     Attributes:
-        settings: everything that the predictions depend on; shares of one run agree in it.
+        settings: everything that the predictions depend on; shards of one run agree in it.
         skeleton: of the keypoints.
-        images: how many there are, those of the other shares included.
-        shard: which share this is.
+        images: how many there are, those of the other shards included.
+        shard: which shard this is.
     """
 
     settings: Record
@@ -95,6 +96,7 @@ class WorkHeader:
         content = _parse(line)
         if content is None or content.get("format") != FORMAT or content.get("version") != VERSION:
             raise ValueError(f"{path}: expected a work file of pseudo-labels, version {VERSION}, found {line[:60]!r}")
+        content = _renamed(content) | {"settings": _renamed(content["settings"])}
         return cls(
             settings=content["settings"],
             skeleton=Skeleton.from_dict(content["skeleton"]),
@@ -113,11 +115,11 @@ class WorkHeader:
 
 
 class Work(NamedTuple):
-    """A whole share of the work.
+    """A whole shard of the work.
 
     Attributes:
         header: see `WorkHeader`.
-        records: one an image, with its number among all images as ``index``.
+        records: one per image, with its number among all images as ``index``.
     """
 
     header: WorkHeader
@@ -132,7 +134,7 @@ class WorkFile:
         header: of the run. A file that is there must have the same one.
 
     Attributes:
-        chunks: the shares of images that are left to do.
+        chunks: of images that are left to do.
         done: how many images were done before.
 
     Raises:
@@ -179,7 +181,7 @@ class WorkFile:
             self.path.write_bytes(header.line())
             return [header.line()]
         there = WorkHeader.parse(lines[0], self.path)
-        if lines[0] != header.line():
+        if there.line() != header.line():
             what = [f"shard: {there.shard} and {header.shard}"] * (there.shard != header.shard)
             what += there.differences(header)
             raise ValueError(
@@ -209,11 +211,11 @@ def read_work(path: str | Path) -> Work:
 
 
 def read_shards(paths: Sequence[str | Path]) -> Work:
-    """Read all shares of one run and put them together, images in their order.
+    """Read all shards of one run and put them together, images in their order.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a share is missing, comes twice, is not finished, or was made with other settings.
+        ValueError: if a shard is missing, comes twice, is not finished, or was made with other settings.
     """
     works = [read_work(path) for path in paths]
     if not works:
@@ -232,6 +234,11 @@ def read_shards(paths: Sequence[str | Path]) -> Work:
 
 def _line(content: Record) -> bytes:
     return json.dumps(content, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _renamed(content: Record) -> dict[str, Any]:
+    """Return values under the names that version 0.1.0 had others for."""
+    return {_OLD_KEYS.get(key, key): value for key, value in content.items()}
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
