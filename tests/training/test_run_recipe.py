@@ -349,6 +349,16 @@ def test_the_seed_decides_alone(sources: dict[str, Source], tmp_path: Path) -> N
     assert not same(first, third)
 
 
+def test_every_stage_has_a_seed_one_higher(sources: dict[str, Source], tmp_path: Path) -> None:
+    """Order of samples and augmentation are other ones in each stage."""
+    base = replace(BASE, epochs=1, seed=3)
+
+    run_recipe(Recipe.parse("AC->C->CH"), sources, MODEL, tmp_path, base=base, fine_tune=base)
+
+    records = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("stage-*/train_config.json"))]
+    assert [(record["seed"], record["part 1: seed"]) for record in records] == [(3, 3), (4, 4), (5, 5)]
+
+
 def test_validation_sees_only_models_of_the_final_keypoints(sources: dict[str, Source], tmp_path: Path) -> None:
     """A stage with other keypoints cannot be measured on the last one's annotations."""
     seen = Recorder()

@@ -18,6 +18,7 @@ from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel
 from pcrpose.training.config import OptimizerKind, TrainConfig
+from pcrpose.training.ema import WeightAverage
 from pcrpose.training.trainer import Trainer
 
 CONFIG = TrainConfig(
@@ -163,6 +164,41 @@ def test_the_rate_follows_the_batch(model: PCR, dataset: KeypointDataset, tmp_pa
 
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["learning_rate"] for row in rows] == [2e-3] * 3
+
+
+def test_the_encoder_keeps_its_own_rate_after_the_first_step(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path
+) -> None:
+    """The factor of each group acts at every step, not only when the optimizer is made."""
+    config = changed(epochs=1, learning_rate=1e-3, encoder_learning_rate_factor=0.25, schedule="constant")
+
+    trainer = Trainer(model, dataset, tmp_path, config)
+    trainer.train()
+
+    encoder = {id(parameter) for parameter in model.encoder.parameters()}
+    found = {
+        (id(parameter) in encoder, group["lr"])
+        for group in trainer.optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert found == {(True, 0.25e-3), (False, 1e-3)}
+
+
+def test_the_average_counts_its_steps_from_zero(
+    model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The warm-up of the average begins with the first step: it takes over nine tenths of the first weights."""
+    steps: list[int] = []
+    update = WeightAverage.update
+
+    def note(self: WeightAverage, model: PCR, step: int) -> None:
+        steps.append(step)
+        update(self, model, step)
+
+    monkeypatch.setattr(WeightAverage, "update", note)
+    Trainer(model, dataset, tmp_path, changed(epochs=1)).train()
+
+    assert steps == [0, 1, 2]
 
 
 def test_data_sets_are_mixed_by_quota(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_scaled_run_goes_on_to_the_same_end(
     whole = Trainer(make_model(), dataset, tmp_path / "whole", config).train()
     after_step = Trainer._after_step
 
-    def cut(self: Trainer, done: int, outcome: Any) -> None:
+    def cut(self: Trainer, done: int, outcome: Any) -> None:  # noqa: ANN401 - private
         after_step(self, done, outcome)
         if done == 1:
             raise KeyboardInterrupt
@@ -115,6 +115,48 @@ def test_the_parts_add_up(
         together += float(of(part, part_maps) * share)
 
     assert together == pytest.approx(float(of(batch, maps)), rel=1e-5)
+
+
+class Faked(Processes):
+    """One of two processes whose sums over both are known beforehand."""
+
+    def __init__(self, rank: int, total: torch.Tensor | None = None) -> None:
+        super().__init__(rank, 2)
+        self.total, self.own = total, torch.zeros(())
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Remember this process's part; return the whole."""
+        self.own = tensor.clone()
+        return tensor if self.total is None else self.total.clone()
+
+
+@pytest.mark.parametrize("kind", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_processes_average_to_the_whole(
+    model: PCR, dataset: KeypointDataset, kind: Literal["cross_entropy", "squared_error"], parts: int
+) -> None:
+    """Two processes with unequally many labels: the mean of their scaled losses is that of the whole batch."""
+    loss = PoseLoss(codec=model.config.codec(), kind=kind, background_weight=0.5)
+    batch, maps = uneven(dataset), torch.rand(8, 17, 24, 16)
+    size = 4 // parts
+    starts = [[4 * rank + size * part for part in range(parts)] for rank in range(2)]
+    batches = [[{name: t[i : i + size] for name, t in batch.items()} for i in own] for own in starts]
+
+    def of(part: Batch, heatmaps: torch.Tensor) -> float:
+        output = HeatmapOutput(heatmaps)
+        return float(loss(output, part["keypoints_crop"], part["keypoint_weights"], part["is_background"]))
+
+    alone = [Faked(rank) for rank in range(2)]
+    for process in alone:
+        loss_shares(loss, batches[process.rank], process)
+    total = alone[0].own + alone[1].own
+    means = [0.0, 0.0]
+    for rank in range(2):
+        shares = loss_shares(loss, batches[rank], Faked(rank, total))
+        for part, start, share in zip(batches[rank], starts[rank], shares, strict=True):
+            means[rank] += of(part, maps[start : start + size]) * (1.0 if share is None else float(share))
+
+    assert sum(means) / 2 == pytest.approx(of(batch, maps), rel=1e-5)
 
 
 def test_a_whole_batch_is_left_as_it_is(model: PCR, dataset: KeypointDataset) -> None:
