@@ -12,51 +12,28 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from pcrpose import CocoEvaluator, Trainer, load_model
-from pcrpose.data.augment import Augmentation
-from pcrpose.data.dataset import KeypointDataset
+from pcrpose import CocoEvaluator
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.models.replace_skeleton import replace_skeleton
-from pcrpose.training.config import TrainConfig
-from pcrpose.training.validation import CocoValidation
+from pcrpose.models.load import load_model
+from pcrpose.training.fine_tune import FineTune, learning_config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the data, give the model its keypoints, train."""
+    """Read the data, train."""
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.manual_seed(0)
     data = read_coco(options.annotations, options.images)
-    model = replace_skeleton(load_model(options.start), data.skeleton)
-    people = KeypointDataset(
-        data.samples,
-        source_skeleton=data.skeleton,
-        crop=model.config.crop_spec,
-        augmentation=Augmentation(color_jitter=0.2),
-    )
-    config = TrainConfig(
+    val = None
+    if options.val is not None:
+        skeleton = learning_config(load_model(options.start).config, data.skeleton).skeleton
+        val = (read_coco(*options.val, skeleton=skeleton), CocoEvaluator(options.val[0], skeleton=skeleton))
+    settings = FineTune(
         epochs=options.epochs,
-        batch_size=min(32, len(people)),
         learning_rate=options.learning_rate,
-        freeze_statistics=True,  # a small data set's would be worse than those of the first training
-        schedule="cosine",
-        loss="cross_entropy" if model.config.heatmaps == "probability" else "squared_error",
-        ema_decay=0.99,
-        max_grad_norm=5.0,
         num_workers=options.workers,
-        validate_every_epochs=max(1, options.epochs // 10),
+        teacher=options.teacher,
     )
-    measure = None if options.val is None else average_precision(options.val[0], options.val[1], data.skeleton)
-    print(Trainer(model, people, options.output, config, validate=measure).train())
-
-
-def average_precision(annotations: str, images: str, skeleton: Skeleton) -> CocoValidation:
-    """Make the validation: AP on annotated boxes, without the mirrored test."""
-    data = read_coco(annotations, images, skeleton=skeleton)
-    return CocoValidation(data, CocoEvaluator(annotations, skeleton=skeleton))
+    print(settings.train(options.start, data, options.output, val))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--val", nargs=2, metavar=("ANNOTATIONS", "IMAGES"), help="persons to choose the best model by"
     )
     options.add_argument("--start", default="pcr-nano", help="model to start from (%(default)s)")
+    options.add_argument("--teacher", help="model whose heatmaps are learnt beside the labels")
     options.add_argument("--epochs", type=int, default=30)
     options.add_argument("--learning-rate", type=float, default=1e-3)
     options.add_argument("--workers", type=int, default=2)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from pcrpose.cli import train
+from pcrpose.cli import training
 from pcrpose.cli.main import main
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.synthetic import write_coco
@@ -21,6 +21,7 @@ from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_model import PoseModel
+from pcrpose.training import fine_tune
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.trainer import Validate
 
@@ -82,9 +83,11 @@ class Planned:
         config: TrainConfig,
         *,
         validate: Validate | None,
+        teacher: PoseModel[Any] | None,
+        on_event: object,
     ) -> None:
         self.model, self.dataset, self.output_dir, self.config = model, dataset, output_dir, config
-        self.validate = validate
+        self.validate, self.teacher, self.on_event = validate, teacher, on_event
         self.total_steps = 0
 
     def train(self) -> Path:
@@ -101,7 +104,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Planned]:
         trainers.append(Planned(*arguments, **options))
         return trainers[-1]
 
-    monkeypatch.setattr(train, "Trainer", build)
+    monkeypatch.setattr(fine_tune, "Trainer", build)
     return trainers
 
 
@@ -227,6 +230,17 @@ def test_a_model_that_fits_is_taken_as_it_is(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in planned[1].model.state_dict().items())
 
 
+def test_a_teacher_is_loaded(drawn: list[str], start: Path, tmp_path: Path, planned: list[Planned]) -> None:
+    """It is found by name, as the model to start from is."""
+    command = ["train", *drawn, "--start", str(start), "--out", str(tmp_path / "run"), "--teacher", str(start)]
+
+    assert main(command) == 0
+
+    teacher = planned[0].teacher
+    assert teacher is not None
+    assert teacher.config == CONFIG
+
+
 def test_a_skeleton_of_ones_own(faces: list[str], start: Path, tmp_path: Path, planned: list[Planned]) -> None:
     """Pairs, bones and sigmas come from the JSON file that is given."""
     path = tmp_path / "face.json"
@@ -263,7 +277,7 @@ def test_what_is_missing_is_told_at_once(
     out = ["--out", str(tmp_path / "run")]
     assert main(["train", drawn[0], str(tmp_path / "none"), *out]) == 2
     assert "none: expected the folder of the images" in capsys.readouterr().err
-    monkeypatch.setattr(train, "find_spec", lambda _name: None)
+    monkeypatch.setattr(training, "find_spec", lambda _name: None)
     assert main(["train", *drawn, *out]) == 2
     assert "pip install 'pcrpose[train]'" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
@@ -279,8 +293,9 @@ def test_what_is_missing_is_told_at_once(
         (["--learning-rate", "-1"], "positive"),
         (["--val", "none.json", "photos"], "--val none.json: expected an annotation file"),
         (["--val", __file__, "photos"], "expected photos to be the folder of its images"),
-        (["--network", "PCR (R50), SE"], "--network: expected with --recipe"),
-        (["--per-epoch", "C=5"], "--per-epoch: expected with --recipe"),
+        (["--recipe", "CH->C"], """expected no recipe: "pcrpose train-recipe 'CH->C' ..." runs it"""),
+        (["--teacher", "pcr-giant"], "no pretrained model"),
+        (["--teacher", "pcr-nano"], "teacher: expected the student's"),
     ],
 )
 def test_mistakes(
@@ -310,15 +325,6 @@ def test_images_to_measure_on_are_looked_for_first(
     assert main([*command, str(tmp_path / "other.json"), drawn[1]]) == 2
     assert "other.json: category 'person': expected the keypoints" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-
-
-def test_every_option_of_a_recipe_wants_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """None of them is passed over in silence where one annotation file is trained on."""
-    assert main(["train", "--help"]) == 0
-    (group,) = re.findall(r"^recipe:\n(.*?)^\S", capsys.readouterr().out, re.DOTALL | re.MULTILINE)
-
-    found = {name.replace("-", "_") for name in re.findall(r"^  --([a-z-]+)", group, re.MULTILINE)}
-    assert found == {"recipe", *train.NEED_RECIPE}
 
 
 def test_a_recipes_folder_is_refused(drawn: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

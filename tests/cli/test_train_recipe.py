@@ -1,4 +1,4 @@
-"""``pcrpose train --recipe``: data by letter, a network to start from, a model of the last stage."""
+"""``pcrpose train-recipe``: data by letter, a network to start from, a model of the last stage."""
 
 import json
 import logging
@@ -97,7 +97,7 @@ def train(data: Callable[[str], list[str]]) -> Command:
 
     def run(recipe: str, *options: str, letters: str | None = None) -> int:
         given = data("".join(letter for letter in ALL if letter in (recipe if letters is None else letters)))
-        return main(["train", "--recipe", recipe, *given, "--out", "run", "--workers", "0", *options])
+        return main(["train-recipe", recipe, *given, "--out", "run", "--workers", "0", *options])
 
     return run
 
@@ -120,7 +120,7 @@ def test_all_letters_in_two_stages(train: Command, start: str, here: Path, capsy
     assert noted["per_epoch"] == {"A": 8, "C": 8, "H": 2, "U": 4}
     assert noted["initial_model"]["name"] == "start"
     assert "ACHU->CH: stage 2 of 2, samples of an epoch: 8 of 8 from C, 1 of 3 from H" in captured.err
-    assert "info: step 10: loss" in captured.err
+    assert "info: step 10 of 10: loss" in captured.err
     log = Path("run/stage-2-CH/log.jsonl").read_text()
 
     assert train("ACHU->CH", *options) == 0
@@ -256,9 +256,8 @@ def test_the_doctor_looks_at_the_main_data(
 @pytest.mark.parametrize(
     ("recipe", "options", "message"),
     [
-        ("AC->H", [], "argument --recipe: recipe 'AC->H', stage 2: expected A or C beside H"),
+        ("AC->H", [], "argument RECIPE: recipe 'AC->H', stage 2: expected A or C beside H"),
         ("CX", [], "found 'X'"),
-        ("C", ["C/annotations.json", "C/images"], "expected all data as --data LETTER FILE IMAGES beside --recipe"),
         ("C", ["--start", "start", "--network", "start"], "--start, whose weights are trained on, or --network"),
         ("C", ["--encoder", "start"], "--encoder: expected with --network"),
         ("C", ["--network", "start", "--encoder", "none.pth"], "--encoder none.pth: expected a file of weights"),

@@ -1,63 +1,16 @@
-"""What every form of ``pcrpose train`` needs: model and schedule beforehand, what to say afterwards."""
+"""What ``train`` and ``train-recipe`` share: other lengths refused, and what is said in the end."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pcrpose.cli.training import (
-    choose_cache,
-    loss_for,
-    prepare_config,
-    prepare_model,
     refuse_other_length,
     say_result,
     steps_done,
 )
-from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.synthetic import write_coco
-from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training.engine.distributed import Processes
-
-FACE = Skeleton("face", ["chin", "right_eye", "left_eye"], [(2, 1)], [], [0.04] * 3)
-CONFIG = PCRConfig(
-    encoder="resnet_nano", channels=(16, 16, 16), se_norm="none", input_size=Size(width=64, height=96), skeleton=FACE
-)
-
-
-def test_a_models_own_skeleton_is_kept() -> None:
-    """The same names from a file that says no more leave the model's sigmas; a skeleton that is given does not."""
-    from_file = Skeleton("face", FACE.keypoints, [(1, 2)], [], [0.07] * 3)
-    model = PCR(CONFIG)
-
-    assert prepare_model(model, from_file) is model
-    assert prepare_model(model, from_file, size=CONFIG.input_size) is model
-    assert prepare_model(model, from_file, keep=False).config.skeleton == from_file
-    smaller = Size(width=32, height=64)
-    assert prepare_model(model, from_file, size=smaller).config == replace(CONFIG, input_size=smaller)
-    assert prepare_config(CONFIG, from_file, size=smaller) == replace(CONFIG, input_size=smaller)
-
-
-def test_the_loss_of_heatmaps() -> None:
-    """Each kind has one."""
-    assert loss_for(CONFIG) == "squared_error"
-    assert loss_for(replace(CONFIG, heatmaps="probability")) == "cross_entropy"
-
-
-def test_small_data_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images with persons count, those of all parts together."""
-    path = write_coco(tmp_path, 3, size=Size(width=100, height=50))
-    content = json.loads(path.read_text())
-    content["annotations"].pop()
-    data = read_coco(content, tmp_path)
-    monkeypatch.setattr("pcrpose.cli.training.CACHED_BYTES", 3 * 2 * 100 * 50)
-
-    assert choose_cache([data], reduce_jpegs=False) == "decoded"
-    assert choose_cache([data, data], reduce_jpegs=False) == "none"
-    assert choose_cache([data], reduce_jpegs=True) == "reduced"
 
 
 def stopped(folder: Path, *, step: int, epochs: int, best: float | None = None) -> None:

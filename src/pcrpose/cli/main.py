@@ -23,7 +23,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "find the keypoints of the people in images: drawings and JSON files",
         "evaluate": "measure a model, or a results file, on annotations in COCO's form",
-        "train": "train or fine-tune a model on your annotations, or by a recipe of the paper",
+        "train": "fine-tune a model on your annotations",
+        "train-recipe": "train on several kinds of data, stage after stage, by a recipe of the paper",
         "doctor": "look through annotations for what spoils training and measuring",
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
         "pseudo-label": "label unlabelled images with what a model is sure of, for training",
@@ -72,6 +73,8 @@ def load_command(name: str) -> Command:
             from pcrpose.cli import evaluate as command
         case "train":
             from pcrpose.cli import train as command
+        case "train-recipe":
+            from pcrpose.cli import train_recipe as command
         case "doctor":
             from pcrpose.cli import doctor as command
         case "mine":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from pcrpose.cli.shared.options import path
-from pcrpose.cli.training import choose_cache, warn_of_errors
+from pcrpose.cli.training import warn_of_errors
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
@@ -17,6 +17,7 @@ from pcrpose.data.readers.read_annotations import FORMATS, read_annotations
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+from pcrpose.training.fine_tune import choose_cache
 from pcrpose.training.recipe import LETTERS, Recipe
 from pcrpose.training.run_recipe import Source
 
@@ -74,7 +75,7 @@ class RecipeData:
                 raise FileNotFoundError(f"{given}: expected {images} to be the folder of its images, found none")
         if missing := [letter for letter in recipe.letters if letter not in files]:
             wanted = ", ".join(f"--data {letter} FILE IMAGES ({LETTERS[letter]})" for letter in missing)
-            raise ValueError(f"--recipe {recipe}: expected data for every letter; {wanted} is missing")
+            raise ValueError(f"recipe {recipe}: expected data for every letter; {wanted} is missing")
         _check_settings(options, files)
         return cls(
             files=files,

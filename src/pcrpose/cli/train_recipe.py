@@ -1,4 +1,4 @@
-"""``pcrpose train --recipe``: the paper's stages on data of the user's."""
+"""``pcrpose train-recipe``: the paper's stages on data of the user's."""
 
 import argparse
 import difflib
@@ -6,19 +6,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pcrpose.cli.recipe_data import RecipeData
 from pcrpose.cli.shared.options import MODEL, at_least, path
 from pcrpose.cli.training import (
-    COLOR_JITTER,
-    EPOCHS,
-    LOG_LINES,
-    VALIDATIONS,
+    add_common_arguments,
     average_precision,
-    fine_tuning,
-    loss_for,
-    prepare_config,
+    fine_tune,
+    prepare,
     refuse_other_length,
     say_result,
     steps_done,
@@ -32,6 +28,7 @@ from pcrpose.models.load import ARCHITECTURES
 from pcrpose.models.paper_tables import TABLE_1, TABLE_3
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.training.config import TrainConfig
+from pcrpose.training.fine_tune import LOG_LINES, VALIDATIONS, FineTune, learning_config, loss_of
 from pcrpose.training.recipe import LETTERS, WHOLE_EPOCHS, Recipe, Stage
 from pcrpose.training.run_recipe import Source, epoch_counts, run_recipe
 
@@ -42,41 +39,30 @@ T = TypeVar("T")
 NETWORKS: Mapping[str, PoseConfig] = MappingProxyType({**TABLE_1, **TABLE_3})
 
 
-class _RecipeAction(argparse.Action):
-    """Take the recipe; with it the arguments of the plain form are not asked for."""
+EPILOG = """\
+examples:
+  pcrpose train-recipe C --data C train.json photos --out runs/c
+  pcrpose train-recipe "CHU->CH" --data C train.json photos --data H negatives.json photos \\
+      --data U pseudo.json unlabelled --out runs/recipe --val val.json photos
 
-    def __init__(self, *arguments: Any, instead_of: Sequence[argparse.Action], **options: Any) -> None:  # noqa: ANN401 - argparse's
-        super().__init__(*arguments, **options)
-        self.instead_of = instead_of
+The first stage starts from a pretrained model, or anew with --network; each other one from the stage before.
+The same command again goes on from the last checkpoint.
 
-    def __call__(
-        self,
-        _parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        _option: str | None = None,
-    ) -> None:
-        setattr(namespace, self.dest, values)
-        for place in self.instead_of:
-            place.required = False
+exit codes: 0 the training is done; 2 a mistake in what was asked for; 130 stopped by Ctrl-C
+"""
 
 
-def add_recipe_arguments(parser: argparse.ArgumentParser, *, instead_of: Sequence[argparse.Action]) -> None:
-    """Describe the arguments of a recipe.
-
-    Args:
-        parser: of the command.
-        instead_of: what the plain form needs and a recipe does not.
-    """
-    group = parser.add_argument_group("recipe", "Train on several kinds of data, one stage after the other.")
-    group.add_argument(
-        "--recipe",
-        action=_RecipeAction,
-        instead_of=instead_of,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "recipe",
         type=_recipe,
-        metavar="TEXT",
+        metavar="RECIPE",
         help=f'such as "ACHU->CH": {", ".join(f"{letter} {meaning}" for letter, meaning in LETTERS.items())}',
     )
+    add_common_arguments(parser, epochs=f"{FineTune.epochs}; with --network the 210 of the paper's baselines")
+    group = parser.add_argument_group("recipe", "Train on several kinds of data, one stage after the other.")
     group.add_argument(
         "--data",
         nargs=3,
@@ -144,8 +130,9 @@ def _of_letter(kind: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
     return pair
 
 
-def train_recipe(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Run the stages, or what is left of them, and say where the model is."""
+    prepare(options)
     _check_model(options)
     recipe: Recipe = options.recipe
     data = RecipeData.check(options)
@@ -157,7 +144,7 @@ def train_recipe(options: argparse.Namespace) -> None:
     network = read_network(options.network or options.start or MODEL)
     skeleton = None if options.skeleton is None else read_skeleton(options.skeleton)
     persons = data.read_persons(skeleton)
-    config = prepare_config(network, persons[data.main].skeleton, size=options.size, keep=skeleton is None)
+    config = learning_config(network, persons[data.main].skeleton, input_size=options.size, keep=skeleton is None)
     sources = data.sources(persons, _augmentation(options))
     plan = recipe.plan(own=persons["A"].skeleton if "A" in persons else AIC_14, merged=config.skeleton)
     predicted = plan[-1].skeleton
@@ -179,12 +166,11 @@ def train_recipe(options: argparse.Namespace) -> None:
     finished = 0 < before == steps_done(final.parent)
     told = f"{len(plan)} of {len(plan)} stages, {' + '.join(map(str, epochs))} epochs" if finished else None
     say_result(final.parent, finished=told, val=options.val and options.val[0])
+    return 0
 
 
 def _check_model(options: argparse.Namespace) -> None:
     """Check what can be checked before anything is read."""
-    if options.annotations is not None:
-        raise ValueError(f"expected all data as --data LETTER FILE IMAGES beside --recipe, found {options.annotations}")
     if options.network is not None and options.start is not None:
         raise ValueError("expected --start, whose weights are trained on, or --network, which begins anew; found both")
     if options.fine_tune_epochs is not None and len(options.recipe.stages) == 1:
@@ -214,13 +200,13 @@ def read_network(name: str) -> PoseConfig:
 
 def _augmentation(options: argparse.Namespace) -> Augmentation:
     """Vary as the paper's baselines do; where a model is trained on, colors too, as with one annotation file."""
-    jitter = 0.0 if options.network else COLOR_JITTER
-    return Augmentation(mirror_probability=0.5 if options.mirror else 0.0, color_jitter=jitter)
+    usual = fine_tune(options).augmentation
+    return replace(usual, color_jitter=0.0) if options.network else usual
 
 
 def _epochs(options: argparse.Namespace) -> list[int]:
     """Say how long each stage is."""
-    first = options.epochs or (WHOLE_EPOCHS if options.network else EPOCHS)
+    first = options.epochs or (WHOLE_EPOCHS if options.network else FineTune.epochs)
     stages: tuple[Stage, ...] = options.recipe.stages
     later = [options.fine_tune_epochs or stage.configure(TrainConfig(epochs=first)).epochs for stage in stages[1:]]
     return [first, *later]
@@ -237,12 +223,12 @@ def _schedules(
     seen = [sum(epoch_counts({letter: sources[letter] for letter in stage.sources}).values()) for stage in plan]
     batch = min(options.batch, *seen)
     if options.network is None:
-        base = replace(fine_tuning(options, seen[0], config), batch_size=batch)
+        base = replace(fine_tune(options).config(seen[0], config), batch_size=batch)
     else:
         base = TrainConfig(
             batch_size=batch,
             learning_rate=options.learning_rate,
-            loss=loss_for(config),
+            loss=loss_of(config),
             precision=options.precision,
             num_workers=options.workers,
             seed=options.seed,

@@ -1,70 +1,125 @@
-"""What every form of ``pcrpose train`` needs: model, schedule and validation beforehand, and what to say afterwards."""
+"""Arguments, checks, validation and results that ``pcrpose train`` and ``pcrpose train-recipe`` share."""
 
 import argparse
 import logging
 import sys
-from collections.abc import Iterable
-from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
-from pcrpose.data.dataset import Cache
+import torch
+
+from pcrpose.cli.shared.options import MODEL, at_least, existing_file, path
+from pcrpose.cli.shared.results import new_folder
 from pcrpose.data.doctor.examine import examine
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.json_file import JsonFile
-from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.files.json import read_object
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
-from pcrpose.models.loss import LossKind
-from pcrpose.models.pose_config import PoseConfig
-from pcrpose.models.pose_model import PoseModel
-from pcrpose.models.replace_skeleton import replace_skeleton
 from pcrpose.training.checkpoint import find_checkpoint, read_progress
-from pcrpose.training.config import TrainConfig
+from pcrpose.training.config import Precision
 from pcrpose.training.engine.distributed import Processes
 from pcrpose.training.engine.run import RECORD_FILE
+from pcrpose.training.fine_tune import FineTune
 from pcrpose.training.validation import CocoValidation
 
 logger = logging.getLogger(__name__)
 
-EPOCHS = 30
-COLOR_JITTER = 0.2
 AREA_PER_BOX = 0.53  # COCO's persons fill about so much of their boxes; for annotations without an area
-CACHED_BYTES = 1 << 30  # of decoded images in memory
-LOG_LINES = 20
-VALIDATIONS = 10
-CHECKPOINT_STEPS = 100
 
 
-def prepare_model(
-    model: PoseModel[Any], skeleton: Skeleton, *, size: Size | None = None, keep: bool = True
-) -> PoseModel[Any]:
-    """Give a pretrained model the keypoints and the input size it is to learn.
+def add_common_arguments(parser: argparse.ArgumentParser, *, epochs: str) -> None:
+    """Describe the arguments that ``train`` and ``train-recipe`` share.
 
     Args:
-        model: to start from.
-        skeleton: of the data.
-        size: of the crops; None keeps the model's.
-        keep: where the data's keypoints are the model's by name, keep the model's flip pairs, bones and sigmas too.
+        parser: of the command.
+        epochs: what ``--epochs`` is by default.
     """
-    config = prepare_config(model.config, skeleton, size=size, keep=keep)
-    return model if config == model.config else replace_skeleton(model, config.skeleton, input_size=size)
+    parser.add_argument("--out", type=new_folder, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--val",
+        type=path,
+        nargs=2,
+        metavar=("ANNOTATIONS.json", "IMAGES"),
+        help="persons to measure AP on now and then; the best model is kept",
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument("--start", metavar="NAME", help=f"name in the zoo, folder, or owner/name on the Hub ({MODEL})")
+    model.add_argument(
+        "--skeleton",
+        type=existing_file,
+        metavar="FILE.json",
+        help="name, keypoints, flip_pairs, bones and sigmas, where the annotations do not say enough",
+    )
+    model.add_argument(
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help="of the crops, multiples of 32, for pcr-nano of 16; by default the model's",
+    )
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=at_least(1), metavar="N", help=f"passes over the data ({epochs})")
+    training.add_argument("--batch", type=at_least(2), default=32, metavar="N", help="crops per step (%(default)s)")
+    training.add_argument(
+        "--learning-rate", type=float, default=1e-3, metavar="R", help="at its highest; it falls to 0 (%(default)s)"
+    )
+    training.add_argument(
+        "--no-mirror",
+        dest="mirror",
+        action="store_false",
+        help="never mirror: for things whose left and right have no partner",
+    )
+    training.add_argument("--precision", choices=get_args(Precision), default="float32", help="(%(default)s)")
+    training.add_argument(
+        "--workers", type=at_least(0), default=2, metavar="N", help="processes that prepare crops (%(default)s)"
+    )
+    training.add_argument(
+        "--reduce-jpegs",
+        action="store_true",
+        help="decode JPEG files of many megapixels at a part of their size: quicker, colors differ a little",
+    )
+    training.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of everything random (%(default)s)")
 
 
-def prepare_config(
-    config: PoseConfig, skeleton: Skeleton, *, size: Size | None = None, keep: bool = True
-) -> PoseConfig:
-    """Say what a network is like that learns a data set's keypoints; arguments as for `prepare_model`."""
-    wanted = config.skeleton if keep and config.skeleton.keypoints == skeleton.keypoints else skeleton
-    return replace(config, skeleton=wanted, input_size=config.input_size if size is None else size)
+def _size(text: str) -> Size:
+    try:
+        return Size.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def loss_for(config: PoseConfig) -> LossKind:
-    """Name the loss that goes with a network's heatmaps."""
-    return "cross_entropy" if config.heatmaps == "probability" else "squared_error"
+def prepare(options: argparse.Namespace) -> None:
+    """Set up logging and the random state, and check what needs no reading."""
+    logging.getLogger("pcrpose").setLevel(logging.INFO)  # who waits for hours wants to see that it moves
+    torch.manual_seed(options.seed)
+    if find_spec("accelerate") is None:  # before anything slow
+        raise ImportError("training needs more packages: pip install 'pcrpose[train]'")
+    if options.val is not None:
+        check_val(*options.val)
+
+
+def fine_tune(options: argparse.Namespace, *, teacher: str | None = None) -> FineTune:
+    """Return the settings that the options ask for.
+
+    Args:
+        options: of the command.
+        teacher: name of a model to learn from.
+    """
+    return FineTune(
+        epochs=options.epochs or FineTune.epochs,
+        batch_size=options.batch,
+        learning_rate=options.learning_rate,
+        mirror=options.mirror,
+        input_size=options.size,
+        reduce_jpegs=options.reduce_jpegs,
+        precision=options.precision,
+        num_workers=options.workers,
+        seed=options.seed,
+        teacher=teacher,
+    )
 
 
 def check_val(annotations: Path, images: Path) -> None:
@@ -103,52 +158,6 @@ def warn_of_errors(
     if errors:
         command = f"pcrpose doctor {annotations} {images}"
         logger.warning('these are errors; better fix the file before a long training: "%s" says how', command)
-
-
-def choose_cache(data: Iterable[AnnotatedPersons], *, reduce_jpegs: bool) -> Cache:
-    """Return how images are decoded: kept in memory, unless they are too many or to be decoded at a part of their size.
-
-    Args:
-        data: all persons of the run.
-        reduce_jpegs: whether the command asks for ``"reduced"``.
-    """
-    if reduce_jpegs:
-        return "reduced"
-    pixels = 0
-    for part in data:
-        used = {sample.image_id for sample in part.samples}
-        pixels += sum(part.image_sizes[image_id].width * part.image_sizes[image_id].height for image_id in used)
-    return "decoded" if 3 * pixels <= CACHED_BYTES else "none"
-
-
-def fine_tuning(options: argparse.Namespace, samples: int, model: PoseConfig) -> TrainConfig:
-    """Say how a pretrained model is trained on.
-
-    Args:
-        options: of the command.
-        samples: that an epoch sees.
-        model: its configuration; its heatmaps decide the loss.
-    """
-    epochs = options.epochs or EPOCHS
-    batch = min(options.batch, samples)
-    steps = epochs * (samples // batch)
-    return TrainConfig(
-        epochs=epochs,
-        batch_size=batch,
-        learning_rate=options.learning_rate,
-        freeze_statistics=True,  # a small data set's would be worse than those of the first training
-        schedule="cosine",
-        warmup_steps=min(50, steps // 10),
-        loss=loss_for(model),
-        ema_decay=0.99,
-        max_grad_norm=5.0,
-        precision=options.precision,
-        num_workers=options.workers,
-        seed=options.seed,
-        checkpoint_every_steps=CHECKPOINT_STEPS,
-        validate_every_epochs=max(1, epochs // VALIDATIONS),
-        log_every_steps=max(1, steps // LOG_LINES),
-    )
 
 
 def steps_done(folder: Path) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pcrpose.data.augment import Augmentation
-from pcrpose.data.dataset import KeypointDataset
+from pcrpose.data.dataset import Cache, KeypointDataset
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.files.checks import at_least, positive
@@ -121,8 +121,10 @@ class FineTune:
         """Build the `Trainer` that `train` runs; arguments as there."""
         if not data.samples:
             raise ValueError("data: expected persons with keypoints, found none; see pcrpose doctor")
-        given = model if isinstance(model, PoseModel) else load_model(model)
-        learner = self.prepare(given, data.skeleton, keep=keep_skeleton)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)  # of new heads
+            given = model if isinstance(model, PoseModel) else load_model(model)
+            learner = self.prepare(given, data.skeleton, keep=keep_skeleton)
         teacher = self.teacher
         return Trainer(
             learner,
@@ -136,12 +138,10 @@ class FineTune:
 
     def prepare(self, model: PoseModel[Any], skeleton: Skeleton, *, keep: bool = True) -> PoseModel[Any]:
         """Return a pretrained model with the keypoints and input size that it is to learn; itself if it has them."""
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            config = learning_config(model.config, skeleton, input_size=self.input_size, keep=keep)
-            if config == model.config:
-                return model
-            return replace_skeleton(model, config.skeleton, input_size=self.input_size)
+        config = learning_config(model.config, skeleton, input_size=self.input_size, keep=keep)
+        if config == model.config:
+            return model
+        return replace_skeleton(model, config.skeleton, input_size=self.input_size)
 
     def crops(self, data: AnnotatedPersons, model: PoseConfig) -> KeypointDataset:
         """Return what is trained on; images are kept in memory where they are few enough."""
@@ -149,8 +149,7 @@ class FineTune:
             samples=data.samples,
             skeleton=data.skeleton,
             augmentation=self.augmentation,
-            cache_images=not self.reduce_jpegs and fits_memory([data]),
-            reduce_jpegs=self.reduce_jpegs,
+            cache=choose_cache([data], reduce_jpegs=self.reduce_jpegs),
         )
         return source.crops(model, seed=self.seed)
 
@@ -208,10 +207,17 @@ def loss_of(model: PoseConfig) -> LossKind:
     return "cross_entropy" if model.heatmaps == "probability" else "squared_error"
 
 
-def fits_memory(data: Iterable[AnnotatedPersons]) -> bool:
-    """Return whether the images of all these persons, decoded, are few enough to be kept in memory."""
+def choose_cache(data: Iterable[AnnotatedPersons], *, reduce_jpegs: bool) -> Cache:
+    """Return how images are decoded: kept in memory, unless they are too many or to be decoded at a part of their size.
+
+    Args:
+        data: all persons of the run.
+        reduce_jpegs: whether ``"reduced"`` is asked for.
+    """
+    if reduce_jpegs:
+        return "reduced"
     pixels = 0
     for part in data:
         used = {sample.image_id for sample in part.samples}
         pixels += sum(part.image_sizes[image_id].width * part.image_sizes[image_id].height for image_id in used)
-    return 3 * pixels <= CACHED_BYTES
+    return "decoded" if 3 * pixels <= CACHED_BYTES else "none"
