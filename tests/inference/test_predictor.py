@@ -39,11 +39,12 @@ def test_own_boxes_give_one_pose_each_in_order(model: PCR, photo: Image) -> None
 
 
 def test_pose_score_is_the_mean_of_the_scores_above_the_threshold(model: PCR, photo: Image) -> None:
-    """Rescoring: box score times the mean of the keypoint scores above 0.2, zero where there are none."""
-    poses = PosePredictor(model, thresholds=Thresholds(keypoint=0.2)).predict(photo, BOXES)
+    """Rescoring: box score times the mean of the keypoint scores above the threshold, zero where there are none."""
+    for threshold in (0.2, float(np.median(PosePredictor(model).predict(photo, BOXES).keypoint_scores))):
+        poses = PosePredictor(model, thresholds=Thresholds(keypoint=threshold)).predict(photo, BOXES)
 
-    expected = [row[row > 0.2].mean() if (row > 0.2).any() else 0.0 for row in poses.keypoint_scores]
-    np.testing.assert_allclose(poses.pose_scores, expected, rtol=1e-6)
+        expected = [row[row > threshold].mean() if (row > threshold).any() else 0.0 for row in poses.keypoint_scores]
+        np.testing.assert_allclose(poses.pose_scores, expected, rtol=1e-6)
 
 
 def test_detected_boxes_are_scored_and_thinned(model: PCR, photo: Image) -> None:

@@ -225,13 +225,21 @@ def test_an_image_that_fails_between_two_batches(photo: Image, monkeypatch: pyte
 
 
 def test_errors_are_raised_after_the_results_before_them(mixed: list[Any]) -> None:
-    """With "raise", the default, nothing that was read before is lost."""
-    stream = predictor(batch_size=32).stream(mixed, [BOXES] * len(mixed))
+    """With "raise", the default, nothing that was read before is lost, and nothing after it is read."""
+    read: list[int] = []
+
+    def reader() -> Iterator[Any]:
+        for number, image in enumerate(mixed):
+            read.append(number)
+            yield image
+
+    stream = predictor(batch_size=32).stream(reader(), [BOXES] * len(mixed))
 
     assert len(next(stream)) == 3
     with pytest.raises(FileNotFoundError, match=r"missing\.jpg"):
         next(stream)
     assert list(stream) == []
+    assert read == [0, 1]
 
 
 def test_errors_of_the_model_are_nobodys_image(photo: Image) -> None:

@@ -43,6 +43,8 @@ def test_indexing() -> None:
 
     assert [each.boxes_xyxy.tolist() for each in selected] == [BOXES[1:]] * 5
     assert [each.scores.tolist() for each in selected] == [SCORES[1:]] * 5
+    assert (found[[1, 0]].boxes_xyxy.tolist(), found[[1, 0]].scores.tolist()) == (BOXES[::-1], SCORES[::-1])
+    assert (found[:].boxes_xyxy.tolist(), found[:].scores.tolist()) == (BOXES, SCORES)
     with pytest.raises(IndexError):
         found[2]
 
