@@ -1,4 +1,4 @@
-"""``pcrpose evaluate``: a model, or a results file, measured on annotations in COCO's form."""
+"""``pcrpose evaluate``: COCO metrics of a model or a results file."""
 
 import argparse
 import json
@@ -46,7 +46,7 @@ METRICS: Mapping[str, str] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument("annotations", type=existing_file, metavar="ANNOTATIONS.json", help="COCO keypoint annotations")
     parser.add_argument(

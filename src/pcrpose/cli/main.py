@@ -1,4 +1,4 @@
-"""The command line: finds the command, runs it, and turns what went wrong into one line and an exit code."""
+"""The command line: find the command, run it, and turn errors into one line and an exit code."""
 
 # ruff: noqa: PLC0415 - a command's module is imported when that command is run: "pcrpose --help" needs none
 
@@ -56,10 +56,10 @@ class Command(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """Names a mistake in one line: the usage, a dozen lines for some commands, would bury it."""
+    """Reports a mistake in one line: the usage, a dozen lines for some commands, would bury it."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and who knows better, and leave."""
+        """Write what is wrong and where help is, and exit."""
         self.exit(USAGE, f'{self.prog}: error: {message}; "{self.prog} --help" shows how\n')
 
 
@@ -113,10 +113,10 @@ def _main(given: list[str]) -> int:
     command = load_command(name) if name is not None and name in COMMANDS else None
     try:
         options = _parse(given, name, command)
-    except SystemExit as stop:  # argparse has said what is wrong, or has helped
+    except SystemExit as stop:  # argparse has reported a mistake, or written help
         return stop.code if isinstance(stop.code, int) else 0
     except OSError as error:  # a path that the system refuses
-        sys.stderr.write(f"pcrpose: {_told(error)}\n")
+        sys.stderr.write(f"pcrpose: {_one_line(error)}\n")
         return USAGE
     if command is None:  # argparse refuses this before
         return USAGE
@@ -137,7 +137,7 @@ def _parse(given: list[str], name: str | None, command: Command | None) -> argpa
 
 
 def _offer(name: str) -> str:
-    """Offer what may be meant by an unknown command, if anything is near."""
+    """Return a suggestion for an unknown command, or nothing where none is near."""
     if Path(name).exists():
         return f'; "pcrpose predict {name}" finds people in images'
     close = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
@@ -180,12 +180,12 @@ def _run(command: Command, options: argparse.Namespace) -> int:
     except EXPECTED_ERRORS as error:
         if options.debug:
             traceback.print_exc()
-        sys.stderr.write(f"pcrpose {options.command}: {_told(error)}\n")
+        sys.stderr.write(f"pcrpose {options.command}: {_one_line(error)}\n")
         return USAGE
     return code
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """Write an error on one line; those of the system without their number, the file in front."""
     message = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename is not None:

@@ -1,4 +1,4 @@
-"""``pcrpose predict``: images in, drawings and JSON records out."""
+"""``pcrpose predict``: drawings and JSON records of images."""
 
 import argparse
 import logging
@@ -38,7 +38,7 @@ exit codes: 0 every image is done; 1 some could not be read, the others are done
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help='an image, a folder, or a pattern in quotes: "photos/*.jpg"'
@@ -157,7 +157,7 @@ def _where(options: argparse.Namespace, results: ResultsFolder, done: Sequence[I
 
 
 def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequence[Path]) -> dict[str, Any]:
-    """Collect what the results depend on, in the words of the options."""
+    """Return what the results depend on, in the words of the options."""
     pairs = zip(options.model, model_folders, strict=True)
     models = [
         f"{name if Path(name) != folder else folder.resolve().name} {short_file_digest(folder / WEIGHTS_FILE)}"

@@ -185,7 +185,7 @@ def box_nms(boxes_xyxy: Floats, scores: Floats, *, threshold: float) -> Indices:
 
 
 def _cells(size: Size) -> tuple[Floats, Floats]:
-    """List the cells of all grids, row by row: ``(N, 2)`` column and row, and ``(N, 1)`` stride."""
+    """Return the cells of all grids, row by row: ``(N, 2)`` column and row, and ``(N, 1)`` stride."""
     corners, strides = [], []
     for stride in _STRIDES:
         rows, columns = np.mgrid[: size.height // stride, : size.width // stride]
@@ -195,7 +195,7 @@ def _cells(size: Size) -> tuple[Floats, Floats]:
 
 
 def _looks_decoded(rows: npt.NDArray[np.float32], corners: Floats, strides: Floats) -> bool:
-    """Tell pixels from offsets: the right reading is the one under which centers lie near their cell."""
+    """Return whether rows hold pixels, not offsets: read the right way, centers lie near their cell."""
     centers = rows[:, :2].astype(np.float64)
     return bool(np.median(np.abs(centers / strides - corners)) < np.median(np.abs(centers)))
 
@@ -221,7 +221,7 @@ def _open_session(path: Path, num_threads: int | None) -> Any:  # noqa: ANN401 -
 
 
 def _choose_size(inputs: list[Any], wanted: Size | None, path: Path) -> Size:
-    """Read the input's size off the model, which may leave it open, and hold it against what is wanted."""
+    """Return the input's size, which the model may leave open; raises ValueError where it is not the one wanted."""
     found = ", ".join(f"{value.shape} {value.type}" for value in inputs)
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:  # noqa: PLR2004 - axes
         raise ValueError(f"{path}: expected one input [1, 3, H, W] tensor(float), found {found}")

@@ -75,7 +75,7 @@ def find_images(
 
 
 def _expand(argument: str) -> list[Path]:
-    """List the files and folders that an argument means."""
+    """Return the files and folders that an argument means."""
     path = Path(argument).expanduser()
     if path.exists():
         return [path]
@@ -89,7 +89,7 @@ def _expand(argument: str) -> list[Path]:
 
 
 def _root(path: Path) -> Path:
-    """Give the folder that an argument's images lie in, whichever of them there are now."""
+    """Return the folder that an argument's images lie in, whichever of them there are now."""
     if path.is_dir():
         return path
     if path.exists():
@@ -125,7 +125,7 @@ def _relative(file: Path, roots: Sequence[Path]) -> str:
 
 
 def _names(files: Sequence[str], reserved: Iterable[str]) -> list[str]:
-    """Cut off suffixes where what is left is nobody else's."""
+    """Remove suffixes where the rest is unique."""
     taken = Counter(name.casefold() for name in reserved)
     whole: set[int] = set()
     while True:
@@ -179,7 +179,7 @@ class Persons:
 def find_persons(
     files: Sequence[ImageFile], *, boxes: Sequence[Box] | None, detector: Path | None, score_threshold: float
 ) -> Persons:
-    """Read what the options say.
+    """Read the options that say where persons are.
 
     Args:
         files: all of them.
@@ -227,7 +227,7 @@ def _recorded(
 
 
 def _image_id(file: ImageFile) -> int:
-    """Read the number that COCO's file names end in."""
+    """Return the number that COCO's file names end in."""
     number = re.search(r"[0-9]+$", file.path.stem)
     if number is None:
         raise ValueError(

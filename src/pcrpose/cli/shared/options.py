@@ -1,4 +1,4 @@
-"""Options that several commands take, and the types that check them before anything slow begins."""
+"""Options of several commands, and argument types that check them before anything slow begins."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 class _Several(argparse.Action):
-    """Collect what is given; the first one takes the place of the default."""
+    """Append to a list; the first value replaces the default."""
 
     def __call__(
         self,
@@ -77,7 +77,7 @@ def device(text: str) -> torch.device:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Give the type of a whole number with a lower limit."""
+    """Return the argument type of a whole number with a lower limit."""
 
     def whole_number(text: str) -> int:
         try:

@@ -26,7 +26,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsFolder:
-    """The results of many images: a drawing and a JSON record each, and the settings they were made with.
+    """The results of many images: per image a drawing and a JSON record, and the settings they were made with.
 
     A record is written last, so an image with a record is done. It names its image by a path relative to itself.
 
@@ -43,23 +43,23 @@ class ResultsFolder:
     overwrite: bool
 
     def record(self, file: ImageFile) -> Path:
-        """Name the JSON file of an image."""
+        """Return the path of an image's JSON record."""
         return self.folder / f"{file.name}.json"
 
     def drawing(self, file: ImageFile) -> Path | None:
-        """Name the drawn image."""
+        """Return the path of the drawn image; None where nothing is drawn."""
         return None if self.suffix is None else self.folder / f"{file.name}.{self.suffix}"
 
     def targets(self, file: ImageFile) -> list[Path]:
-        """Name all files of an image."""
+        """Return the paths of all results of an image."""
         return [target for target in (self.drawing(file), self.record(file)) if target is not None]
 
     def left_to_do(self, files: Sequence[ImageFile], *, again: bool = False) -> list[ImageFile]:
-        """Leave out the images that were done with these settings and have not changed since.
+        """Return the images that were not done with these settings, or have changed since.
 
         Args:
             files: all of them, for no result may take the place of one.
-            again: leave out none.
+            again: return all.
 
         Raises:
             ValueError: if a result would take the place of an image or, without `overwrite`, of something that was
@@ -142,7 +142,7 @@ def _link(file: Path, record: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read an object; what is none of ours comes out empty."""
+    """Read a JSON object; empty where the file holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -167,7 +167,7 @@ def new_folder(text: str) -> Path:
 
 
 def _check_place(folder: Path, text: str) -> None:
-    """Refuse a folder that is none, or that cannot be made or written into."""
+    """Raise unless a folder is there, or can be made, and written into."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not there.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: expected a folder to write into, found the file {there}")
