@@ -18,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pcrpose.data.images import open_image
-from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages, hash_distances, image_hash
+from pcrpose.data.near_duplicates import MAX_DISTANCE, EvaluationImages, hash_distances, perceptual_hash
 from pcrpose.data.readers.coco import read_coco
 
 PARTS = ("train", "more")
@@ -34,9 +34,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     options = parser.parse_args()
     persons, files = read(options.coco)
-    hashes = {image: image_hash(open_image(path)) for image, path in files.items()}
+    hashes = {image: perceptual_hash(open_image(path)) for image, path in files.items()}
     chosen = take(groups(hashes), persons, options.persons)
-    guarded = GuardedImages(
+    guarded = EvaluationImages(
         (f"{folder.name}/{path.name}", path) for folder in options.guard for path in folder.iterdir() if path.is_file()
     )
     leaks = {image: leak for image, path in files.items() if (leak := guarded.find(open_image(path))) is not None}

@@ -1,4 +1,4 @@
-"""``pcrpose mine``: what it writes, what it says, and that no verdict is lost."""
+"""``pcrpose mine``: what it writes, what it says, and that no review label is lost."""
 
 import argparse
 import json
@@ -77,23 +77,23 @@ def test_the_file_says_how_it_was_made() -> None:
 
 
 @pytest.mark.usefixtures("drawn")
-def test_verdicts_are_noted_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+def test_review_labels_are_noted_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
     """What was rejected is never read, the others are verified; the file is then safe from a plain run."""
     run()
     assert run("--rejected", "0,3-4") == 0
     assert "6  of them verified, 3 rejected" in capsys.readouterr().out
 
-    verdicts = [negative.verified for negative in NegativesFile.read("negatives.json").negatives]
-    assert verdicts == [False, True, True, False, False, True, True, True, True]
+    review_labels = [negative.verified for negative in NegativesFile.read("negatives.json").negatives]
+    assert review_labels == [False, True, True, False, False, True, True, True, True]
     assert len(read_negatives("negatives.json", "", verified_only=True)) == 6
-    with pytest.raises(ValueError, match=r"negatives\.json: holds verdicts of somebody who has looked"):
+    with pytest.raises(ValueError, match=r"negatives\.json: holds review labels; choose"):
         run()
     assert run("--rejected", "") == 0
     assert all(negative.verified for negative in NegativesFile.read("negatives.json").negatives)
 
 
 @pytest.mark.usefixtures("drawn")
-def test_verdicts_on_other_boxes_are_refused() -> None:
+def test_review_labels_on_other_boxes_are_refused() -> None:
     """Indices belong to the boxes of one set of rules."""
     with pytest.raises(ValueError, match="no such file; --rejected needs the one"):
         run("--rejected", "1")

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.data.augment import Augmentation, CropWindow
@@ -119,6 +119,10 @@ def test_reduced_jpegs_give_the_same_persons(augmentation: Augmentation | None, 
     assert 0 < max(differences) < 1.5
 
 
+@example(high=51.2, wide=38.4)  # shrunk to a half
+@example(high=51.1, wide=1.0)
+@example(high=102.4, wide=76.8)  # to a quarter
+@example(high=204.8, wide=1.0)  # to an eighth
 @given(high=st.floats(1, 5000), wide=st.floats(1, 5000))
 def test_a_reduced_image_is_as_fine_as_the_crop(high: float, wide: float) -> None:
     """It is reduced as far as that goes, and no further."""

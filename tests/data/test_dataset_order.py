@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.data.sampler import EpochSampler, background_quota
@@ -13,6 +13,8 @@ from pcrpose.data.sampler import EpochSampler, background_quota
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=4)
 
 
+@example(sizes=[0], batch_size=1, epoch=0, seed=0)
+@example(sizes=[6, 0, 1], batch_size=7, epoch=1, seed=0)
 @given(sizes=SIZES, batch_size=st.integers(1, 7), epoch=st.integers(0, 50), seed=st.integers(0, 9))
 def test_an_epoch_shows_each_sample_once(sizes: list[int], batch_size: int, epoch: int, seed: int) -> None:
     """The batches of an epoch are a permutation of all samples, each with the epoch's number."""
@@ -25,6 +27,9 @@ def test_an_epoch_shows_each_sample_once(sizes: list[int], batch_size: int, epoc
     assert all(len(batch) == batch_size for batch in batches[:-1])
 
 
+@example(sizes=[7], batch_size=3, epoch=1, first=2, drop=True)
+@example(sizes=[7], batch_size=3, epoch=1, first=3, drop=False)
+@example(sizes=[6], batch_size=3, epoch=0, first=2, drop=True)
 @given(sizes=SIZES, batch_size=st.integers(1, 7), epoch=st.integers(0, 5), first=st.integers(0, 30), drop=st.booleans())
 def test_resuming_gives_the_same_tail(
     sizes: list[int],
@@ -43,6 +48,8 @@ def test_resuming_gives_the_same_tail(
     assert len(resumed) == len(list(resumed))
 
 
+@example(parts=[(1, 25), (9, 0)], epochs=8)
+@example(parts=[(5, 5)], epochs=2)
 @given(
     parts=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 25)), min_size=1, max_size=3), epochs=st.integers(1, 8)
 )

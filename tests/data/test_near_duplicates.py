@@ -1,4 +1,4 @@
-"""Leaks: copies of an image are found however they were made over, other images are not."""
+"""Near-duplicates: copies of an image are found however they were made over, other images are not."""
 
 import functools
 import io
@@ -13,11 +13,10 @@ from pcrpose.data.images import ImageError, open_image
 from pcrpose.data.near_duplicates import (
     HASH_BITS,
     MAX_DISTANCE,
-    GuardedImages,
-    Leak,
-    find_leaks,
+    EvaluationImages,
+    NearDuplicate,
     hash_distances,
-    image_hash,
+    perceptual_hash,
 )
 from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.keypoints.arrays import Image
@@ -59,20 +58,20 @@ def files(tmp_path: Path) -> list[tuple[str, Path]]:
 
 
 @pytest.fixture
-def guarded(files: list[tuple[str, Path]]) -> GuardedImages:
+def guarded(files: list[tuple[str, Path]]) -> EvaluationImages:
     """Guard them."""
-    return GuardedImages(files)
+    return EvaluationImages(files)
 
 
 def test_hash_ignores_size_and_color() -> None:
     """The hash is of the coarse brightness alone."""
     whole = drawn(0)
-    own = image_hash(np.asarray(whole))
+    own = perceptual_hash(np.asarray(whole))
 
     assert own.shape == (HASH_BITS,)
     assert own.dtype == np.bool_
     for other in (whole.resize((500, 300)), whole.convert("L").convert("RGB")):
-        assert hash_distances(own[None], image_hash(np.asarray(other))[None]).item() <= 20
+        assert hash_distances(own[None], perceptual_hash(np.asarray(other))[None]).item() <= 20
 
 
 def test_distances_count_bits() -> None:
@@ -92,76 +91,65 @@ def test_what_is_no_hash_is_refused(wrong: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("index", range(6))
-def test_copies_are_found(guarded: GuardedImages, index: int) -> None:
+def test_copies_are_found(guarded: EvaluationImages, index: int) -> None:
     """An image itself, encoded again, shrunk, shrunk and encoded, and brightened."""
     whole = drawn(index)
     name = f"{index}.png"
 
-    assert guarded.find(np.asarray(whole)) == Leak(file_name=name, distance=0)
+    assert guarded.find(np.asarray(whole)) == NearDuplicate(file_name=name, distance=0)
     bright = np.clip(np.asarray(whole).astype(np.int64) * 5 // 4, 0, 255).astype(np.uint8)
     for copy in (encoded(whole, 40), np.asarray(halved(whole)), encoded(halved(whole), 40), bright):
-        leak = guarded.find(copy)
-        assert leak is not None
-        assert leak.file_name == name
+        copy_of = guarded.find(copy)
+        assert copy_of is not None
+        assert copy_of.file_name == name
 
 
 @pytest.mark.parametrize("cut", [(0.02, 0.02, 0.02, 0.02), (0.05, 0.0, 0.0, 0.0), (0.03, 0.04, 0.0, 0.0), (0.05,) * 4])
-def test_trimmed_copies_are_found(guarded: GuardedImages, cut: tuple[float, float, float, float]) -> None:
+def test_trimmed_copies_are_found(guarded: EvaluationImages, cut: tuple[float, float, float, float]) -> None:
     """Up to a twentieth may be missing on each side."""
-    leak = guarded.find(trimmed(drawn(1), *cut))
+    copy_of = guarded.find(trimmed(drawn(1), *cut))
 
-    assert leak is not None
-    assert leak.file_name == "1.png"
+    assert copy_of is not None
+    assert copy_of.file_name == "1.png"
 
 
-def test_other_images_and_small_parts_are_none(guarded: GuardedImages) -> None:
+def test_other_images_and_small_parts_are_none(guarded: EvaluationImages) -> None:
     """Neither an image of the same kind nor the left half of a guarded one is a copy."""
     assert [guarded.find(np.asarray(drawn(index))) for index in range(6, 12)] == [None] * 6
     assert guarded.find(trimmed(drawn(1), 0.0, 0.0, 0.5, 0.0)) is None
 
 
-def test_mirrored_copies_only_on_request(files: list[tuple[str, Path]], guarded: GuardedImages) -> None:
+def test_mirrored_copies_only_on_request(files: list[tuple[str, Path]], guarded: EvaluationImages) -> None:
     """Mirroring makes another image unless one asks."""
     mirrored = np.asarray(drawn(2))[:, ::-1]
 
     assert guarded.find(mirrored) is None
-    leak = GuardedImages(files, mirrored=True).find(mirrored)
-    assert leak is not None
-    assert (leak.file_name, leak.distance <= 5) == ("2.png", True)
+    copy_of = EvaluationImages(files, mirrored=True).find(mirrored)
+    assert copy_of is not None
+    assert (copy_of.file_name, copy_of.distance <= 5) == ("2.png", True)
 
 
 def test_distance_is_the_limit(files: list[tuple[str, Path]]) -> None:
     """The limit itself still counts as alike."""
     copy = trimmed(drawn(1), 0.02, 0.02, 0.02, 0.02)
-    leak = GuardedImages(files, max_distance=HASH_BITS).find(copy)
-    assert leak is not None
+    copy_of = EvaluationImages(files, max_distance=HASH_BITS).find(copy)
+    assert copy_of is not None
 
-    assert GuardedImages(files, max_distance=leak.distance).find(copy) == leak
-    assert GuardedImages(files, max_distance=leak.distance - 1).find(copy) is None
-
-
-def test_find_leaks(files: list[tuple[str, Path]], tmp_path: Path) -> None:
-    """Of image files those that leak come out."""
-    copy, other = tmp_path / "copy.jpg", tmp_path / "other.png"
-    halved(drawn(3)).save(copy, quality=40)
-    drawn(8).save(other)
-
-    found = find_leaks([copy, other], GuardedImages(files))
-
-    assert {path.name: leak.file_name for path, leak in found.items()} == {"copy.jpg": "3.png"}
+    assert EvaluationImages(files, max_distance=copy_of.distance).find(copy) == copy_of
+    assert EvaluationImages(files, max_distance=copy_of.distance - 1).find(copy) is None
 
 
 def test_description_tells_checks_apart(files: list[tuple[str, Path]]) -> None:
     """The order of the files does not count; what is in them, the limit and mirroring do."""
-    plain = GuardedImages(files).describe()
+    plain = EvaluationImages(files).describe()
 
-    assert plain == GuardedImages(files[::-1]).describe()
+    assert plain == EvaluationImages(files[::-1]).describe()
     assert (plain["images"], plain["max_distance"], plain["mirrored"]) == (6, MAX_DISTANCE, False)
     others = [
-        GuardedImages(files[1:]),
-        GuardedImages(files, max_distance=9),
-        GuardedImages(files, mirrored=True),
-        GuardedImages([("0.png", files[1][1]), *files[1:]]),
+        EvaluationImages(files[1:]),
+        EvaluationImages(files, max_distance=9),
+        EvaluationImages(files, mirrored=True),
+        EvaluationImages([("0.png", files[1][1]), *files[1:]]),
     ]
     assert all(other.describe() != plain for other in others)
 
@@ -170,23 +158,25 @@ def test_holes_are_refused(files: list[tuple[str, Path]], tmp_path: Path) -> Non
     """No image, a broken one and a missing one are errors, for a check with holes is none."""
     (tmp_path / "broken.jpg").write_bytes(b"no image")
 
-    with pytest.raises(ValueError, match="expected images to guard, found none"):
-        GuardedImages([])
+    with pytest.raises(ValueError, match="expected evaluation images, found none"):
+        EvaluationImages([])
     with pytest.raises(ImageError, match=r"broken\.jpg"):
-        GuardedImages([*files, ("broken.jpg", tmp_path / "broken.jpg")])
+        EvaluationImages([*files, ("broken.jpg", tmp_path / "broken.jpg")])
     with pytest.raises(FileNotFoundError, match=r"gone\.jpg"):
-        GuardedImages([("gone.jpg", tmp_path / "gone.jpg")])
+        EvaluationImages([("gone.jpg", tmp_path / "gone.jpg")])
     with pytest.raises(ValueError, match="max_distance: expected 0 to 255 bits, found 256"):
-        GuardedImages(files, max_distance=256)
+        EvaluationImages(files, max_distance=256)
 
 
 def test_photographs(shared_data: Callable[[str], Path]) -> None:
     """Every small, badly encoded copy is found among photographs, and no photograph is taken for another."""
     paths = sorted(shared_data("coco/val").glob("*.jpg"))[:40]
-    guarded = GuardedImages([(path.name, path) for path in paths])
+    guarded = EvaluationImages([(path.name, path) for path in paths])
 
     for path in paths:
-        leak = guarded.find(encoded(halved(PIL.Image.fromarray(open_image(path))), 40))
-        assert leak is not None
-        assert (leak.file_name, leak.distance < 20) == (path.name, True)
-    assert find_leaks(sorted(shared_data("coco/train").glob("*.jpg"))[:80], guarded) == {}
+        copy_of = guarded.find(encoded(halved(PIL.Image.fromarray(open_image(path))), 40))
+        assert copy_of is not None
+        assert (copy_of.file_name, copy_of.distance < 20) == (path.name, True)
+    others = sorted(shared_data("coco/train").glob("*.jpg"))[:80]
+    assert len(others) == 80
+    assert [path.name for path in others if guarded.find(open_image(path)) is not None] == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.data.readers.coco import read_detections
@@ -192,6 +192,8 @@ def test_images_that_lack_persons_are_passed_over() -> None:
 BOXES = st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(1, 40), st.integers(1, 40))
 
 
+@example(persons=[(0, 0, 20, 40)], boxes=[((20, 0, 20, 40), 0.3), ((19, 0, 20, 40), 0.3)], per_image=0, limit=None)
+@example(persons=[], boxes=[((0, 0, 20, 40), 0.3), ((0, 0, 10, 40), 0.3)], per_image=1, limit=0)
 @given(
     persons=st.lists(BOXES, max_size=3),
     boxes=st.lists(st.tuples(BOXES, st.floats(0, 1)), max_size=12),

@@ -1,4 +1,4 @@
-"""``pcrpose doctor``: what is wrong with an annotation file, one line each, before a training finds out."""
+"""``pcrpose doctor``: report the problems of an annotation file, one line each, before a training meets them."""
 
 import argparse
 import json
@@ -61,13 +61,13 @@ def run(options: argparse.Namespace) -> int:
         text = json.dumps(content, indent=2)
     else:
         unseen = "" if options.images or file.content is None else "; the images were not looked at: give their folder"
-        text = "\n".join([*map(str, findings), f"{file.summary()}: {verdict(findings)}{unseen}"])
+        text = "\n".join([*map(str, findings), f"{file.summary()}: {count_findings(findings)}{unseen}"])
     sys.stdout.write(text + "\n")
     return int(any(finding.severity == "error" for finding in findings))
 
 
-def verdict(findings: list[Finding]) -> str:
-    """Count the findings in words."""
+def count_findings(findings: list[Finding]) -> str:
+    """Return the number of errors and warnings in words."""
     counts = {kind: sum(finding.severity == kind for finding in findings) for kind in ("error", "warning")}
     told = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items() if count]
     return ", ".join(told) or "nothing wrong found"

@@ -1,4 +1,4 @@
-"""``pcrpose mine``: boxes that a detector takes for persons where nobody is, and sheets to check them on."""
+"""``pcrpose mine``: mine hard negatives, and write contact sheets to review them."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from pcrpose.cli.progress import counted
 from pcrpose.cli.shared.options import at_least, existing_file, fraction, path
 from pcrpose.cli.shared.results import new_file, new_folder
 from pcrpose.data.readers.coco import read_detections
-from pcrpose.data.readers.negatives import Negative, NegativesFile, with_verdicts, write_negatives
+from pcrpose.data.readers.negatives import Negative, NegativesFile, with_review, write_negatives
 from pcrpose.data.readers.person_boxes import PersonBoxes
 from pcrpose.files.digest import short_file_digest
 from pcrpose.labelling.contact_sheets import write_contact_sheets
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=fraction,
         default=_RULES.max_intersection,
         metavar="S",
-        help="largest share of a box that one person may cover (%(default)s: no touching at all)",
+        help="largest fraction of a box that one person may cover (%(default)s: no touching at all)",
     )
     rules.add_argument(
         "--min-side", type=at_least(1), default=1, metavar="PIXELS", help="least width and height (%(default)s)"
@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     )
     people = PersonBoxes.read(options.annotations)
     result = mine_negatives(read_detections(options.detections), people, rules)
-    negatives = _with_verdicts(result.negatives, options.out, options.rejected)
+    negatives = _with_review(result.negatives, options.out, options.rejected)
     write_negatives(options.out, negatives, _source(options, rules, result))
     pages = []
     if options.sheets is not None:
@@ -122,14 +122,12 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _with_verdicts(
-    negatives: tuple[Negative, ...], out: Path, rejected: tuple[int, ...] | None
-) -> tuple[Negative, ...]:
-    """Note the verdicts on the very boxes that the file lists; never lose verdicts that it holds."""
+def _with_review(negatives: tuple[Negative, ...], out: Path, rejected: tuple[int, ...] | None) -> tuple[Negative, ...]:
+    """Add review labels to the very boxes that the file lists; never lose labels that it holds."""
     before = NegativesFile.read(out).negatives if out.is_file() else None
     if rejected is None:
         if before and any(each.verified is not None for each in before):
-            raise ValueError(f"{out}: holds verdicts of somebody who has looked; choose another file, or --rejected")
+            raise ValueError(f"{out}: holds review labels; choose another file, or --rejected")
         return negatives
     if before is None:
         raise ValueError(f"{out}: no such file; --rejected needs the one whose sheets you have looked at")
@@ -139,7 +137,7 @@ def _with_verdicts(
             f"{out}: lists {len(before)} other boxes than these rules give ({len(negatives)}); "
             "--rejected needs the options with which its sheets were made"
         )
-    return with_verdicts(negatives, rejected)
+    return with_review(negatives, rejected)
 
 
 def _source(options: argparse.Namespace, rules: MiningRules, result: MiningResult) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.shared.inputs import ImageFile, find_images, find_persons
 from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
 from pcrpose.cli.shared.results import new_file
-from pcrpose.data.near_duplicates import MAX_DISTANCE, GuardedImages
+from pcrpose.data.near_duplicates import MAX_DISTANCE, EvaluationImages
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.files.digest import file_sha256
 from pcrpose.inference.predictor import PosePredictor
@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     leaks.add_argument("--mirrored", action="store_true", help="mirrored copies count as alike too")
     results = parser.add_argument_group("results")
     results.add_argument("--out", type=new_file, required=True, metavar="JSON", help="annotation file to write")
-    results.add_argument("--shard", type=_shard, metavar="K/N", help="do the K-th of N shares; then --merge them")
+    results.add_argument("--shard", type=_shard, metavar="K/N", help="do the K-th of N shards; then --merge them")
     results.add_argument("--date", metavar="TEXT", help="written into the file; by default none is")
 
 
@@ -117,7 +117,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         help="another threshold for one keypoint; can be given several times",
     )
     group.add_argument(
-        "--keep-share", type=fraction, metavar="P", help="keep this share of each keypoint instead, 0 to 1"
+        "--keep-share", type=fraction, metavar="P", help="keep this fraction of each keypoint instead, 0 to 1"
     )
     group.add_argument(
         "--min-keypoints",
@@ -176,7 +176,7 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
         skeleton=predictor.model.config.skeleton,
         made_with=_provenance(options, predictor),
         box_threshold=options.score_threshold,
-        guarded=_guarded(options),
+        evaluation_images=_evaluation_images(options),
     )
     count = sum(map(len, shard.chunks(len(numbered))))
     with ProgressLine(count) as line:
@@ -206,23 +206,23 @@ def _provenance(options: argparse.Namespace, predictor: PosePredictor) -> dict[s
     }
 
 
-def _guarded(options: argparse.Namespace) -> GuardedImages | None:
-    """Hash the images that are measured on."""
+def _evaluation_images(options: argparse.Namespace) -> EvaluationImages | None:
+    """Hash the images that are evaluated on."""
     if options.never_in is None:
         return None
-    place, *folders = options.never_in
-    if place.is_dir() and not folders:
-        files = find_images([str(place)], recursive=True, outside=options.out)
-        numbered = [(file.path.relative_to(place).as_posix(), file.path) for file in files]
-    elif place.is_file() and len(folders) == 1:
-        listed = AnnotationFile.read(place)
+    listing, *folders = options.never_in
+    if listing.is_dir() and not folders:
+        files = find_images([str(listing)], recursive=True, outside=options.out)
+        numbered = [(file.path.relative_to(listing).as_posix(), file.path) for file in files]
+    elif listing.is_file() and len(folders) == 1:
+        listed = AnnotationFile.read(listing)
         numbered = [(str(file.record["file_name"]), file.path) for file in listed.image_files(folders[0])]
     else:
         raise ValueError(
             f"--never-in: expected a folder, or a file and its folder, found {' '.join(map(str, options.never_in))}"
         )
     logger.info("hashing %d images that nothing may look like", len(numbered))
-    return GuardedImages(numbered, max_distance=options.distance, mirrored=options.mirrored)
+    return EvaluationImages(numbered, max_distance=options.distance, mirrored=options.mirrored)
 
 
 def _select(options: argparse.Namespace, work: Sequence[Path], selection: Selection) -> int:

@@ -1,4 +1,4 @@
-"""Images that are the same to the eye: what must not be trained on because it is measured on.
+"""Near-duplicate detection between training and evaluation images, by perceptual hashes.
 
 Files that were encoded again, resized or trimmed share no byte with their original, but their coarse structure. It is
 kept as a perceptual hash: the signs of an image's lowest cosine coefficients.
@@ -25,31 +25,31 @@ Window: TypeAlias = tuple[float, float, float, float]
 HASH_BITS = 255
 MAX_DISTANCE = 60  # copies differ in up to 50 bits, unrelated photographs in 80 and more; docs/learn/pseudo-labels.md
 
-_GRID = 64  # samples a side that the coefficients are taken of
-_LOWEST = 16  # coefficients a side that are kept; the first of them all is the mean brightness and is left out
-_COARSE = 256  # pixels a side that windows are cut from
+_GRID = 64  # samples per side that the coefficients are taken of
+_LOWEST = 16  # coefficients per side that are kept; the first of them all is the mean brightness and is left out
+_COARSE = 256  # pixels per side that windows are cut from
 _TRIM = 0.05  # of a side
 
-# Left, top, right, bottom in shares of the image; the first is all of it.
+# Left, top, right, bottom in fractions of the image; the first is all of it.
 _WINDOWS: Sequence[Window] = [
     (left, top, 1.0 - right, 1.0 - bottom) for left, top, right, bottom in itertools.product((0.0, _TRIM), repeat=4)
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leak:
-    """An image that should not be there.
+class NearDuplicate:
+    """An evaluation image that another image looks like.
 
     Attributes:
-        file_name: of the guarded image that it looks like.
-        distance: how many of the `HASH_BITS` differ.
+        file_name: of the evaluation image.
+        distance: number of the `HASH_BITS` that differ.
     """
 
     file_name: str
     distance: int
 
 
-def image_hash(image: Image) -> Bools:
+def perceptual_hash(image: Image) -> Bools:
     """Hash a ``(H, W, 3)`` uint8 RGB image into ``(HASH_BITS,)`` bool.
 
     The image is made gray and square, so neither colors nor its size or aspect ratio count.
@@ -66,15 +66,15 @@ def hash_distances(first: npt.ArrayLike, second: npt.ArrayLike) -> Indices:
     return _distances(_signs(first), _signs(second))
 
 
-class GuardedImages:
-    """Images that are measured on, so that nothing like them may be trained on.
+class EvaluationImages:
+    """Images that are evaluated on, so that nothing like them may be trained on.
 
     Each is hashed as it is and with a twentieth cut off any of its sides, so images that were cut out of one are
     found as well.
 
     Args:
         images: the files by the name that reports give them.
-        max_distance: images that differ from one of these in at most as many bits are leaks.
+        max_distance: images that differ from one of these in at most as many bits are near-duplicates.
         mirrored: look for mirrored copies too.
 
     Attributes:
@@ -91,7 +91,7 @@ class GuardedImages:
     ) -> None:
         files = sorted(images)
         if not files:
-            raise ValueError("expected images to guard, found none")
+            raise ValueError("expected evaluation images, found none")
         if not 0 <= max_distance <= HASH_BITS:
             raise ValueError(f"max_distance: expected 0 to {HASH_BITS} bits, found {max_distance}")
         self.names = tuple(name for name, _ in files)
@@ -102,17 +102,17 @@ class GuardedImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    def find(self, image: Image) -> Leak | None:
-        """Find the guarded image that a ``(H, W, 3)`` uint8 RGB image looks most like, if it is near enough."""
-        distances = _distances(_signs(image_hash(image)[None]), self._signs)
+    def find(self, image: Image) -> NearDuplicate | None:
+        """Return the evaluation image that a ``(H, W, 3)`` uint8 RGB image looks most like, or None if none is near."""
+        distances = _distances(_signs(perceptual_hash(image)[None]), self._signs)
         nearest = distances.reshape(len(self), -1).min(axis=1)
         best = int(nearest.argmin())
         if nearest[best] > self.max_distance:
             return None
-        return Leak(file_name=self.names[best], distance=int(nearest[best]))
+        return NearDuplicate(file_name=self.names[best], distance=int(nearest[best]))
 
     def describe(self) -> dict[str, Any]:
-        """Give what the check depends on, as values for JSON; two checks that find the same describe themselves so."""
+        """Return what the check depends on, as values for JSON; checks that find the same return the same."""
         digest = hashlib.sha256("\n".join(self.names).encode() + np.packbits(self._signs > 0).tobytes())
         return {
             "images": len(self),
@@ -125,17 +125,6 @@ class GuardedImages:
         """``(W, HASH_BITS)`` bool: the hashes of all windows of an image."""
         looks = _hashes(image, _WINDOWS)
         return np.concatenate([looks, _hashes(image[:, ::-1], _WINDOWS)]) if self.mirrored else looks
-
-
-def find_leaks(images: Iterable[Path], guarded: GuardedImages) -> dict[Path, Leak]:
-    """Hold image files against guarded ones; those that leak come out, with what they look like.
-
-    Raises:
-        ValueError: if an image cannot be read.
-        FileNotFoundError: if one does not exist.
-    """
-    found = ((path, guarded.find(open_image(path))) for path in images)
-    return {path: leak for path, leak in found if leak is not None}
 
 
 def _hashes(image: Image, windows: Sequence[Window]) -> Bools:

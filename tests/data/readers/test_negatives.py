@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.readers.negatives import Negative, NegativesFile, read_negatives, with_verdicts, write_negatives
+from pcrpose.data.readers.negatives import Negative, NegativesFile, read_negatives, with_review, write_negatives
 from pcrpose.data.synthetic import write_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import CropSpec
@@ -24,14 +24,14 @@ ALL = (TREE, SEEN, PERSON)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Write three boxes of each kind of verdict."""
+    """Write three boxes of each kind of review label."""
     file = tmp_path / "deep/negatives.json"
     write_negatives(file, ALL, {"detector": "drawn", "scores": [0.25, 1]})
     return file
 
 
 def test_a_file_comes_back(path: Path) -> None:
-    """Boxes, verdicts, notes and source are what was written; nothing else lies beside the file."""
+    """Boxes, review labels, notes and source are what was written; nothing else lies beside the file."""
     found = NegativesFile.read(path)
 
     assert found.negatives == ALL
@@ -99,19 +99,19 @@ def test_crops_of_negatives_teach_every_keypoint(tmp_path: Path) -> None:
 
 
 @given(rejected=st.sets(st.integers(0, 2)))
-def test_verdicts_follow_the_sheets(rejected: set[int]) -> None:
+def test_review_labels_follow_the_sheets(rejected: set[int]) -> None:
     """Indices name the rejected boxes, all the others are verified; nothing else changes."""
-    found = with_verdicts(ALL, rejected)
+    found = with_review(ALL, rejected)
 
     assert [each.verified for each in found] == [index not in rejected for index in range(3)]
     assert [each.bbox for each in found] == [each.bbox for each in ALL]
 
 
 @pytest.mark.parametrize("index", [3, -1])
-def test_a_verdict_on_no_box_is_refused(index: int) -> None:
+def test_a_review_label_on_no_box_is_refused(index: int) -> None:
     """An index that no sheet shows is a mistyped one."""
     with pytest.raises(ValueError, match=f"expected indices from 0 to 2, found {index}"):
-        with_verdicts(ALL, [0, index])
+        with_review(ALL, [0, index])
 
 
 def broken(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_used_is_refused(content: object, message: str, tm
         NegativesFile.read(file)
 
 
-def test_an_entry_without_a_verdict_is_refused(tmp_path: Path) -> None:
+def test_an_entry_without_a_review_label_is_refused(tmp_path: Path) -> None:
     """Left out is not the same as not looked at."""
     entry = TREE.to_dict()
     del entry["verified"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.data.readers.coco import read_coco
@@ -19,6 +19,12 @@ SIZE = Size(width=40, height=30)
 BOX, POINTS = np.array([1.0, 2.0, 11.0, 22.0]), np.array([[3.0, 4.0], [5.0, 6.0]])
 
 
+@example(corners=[0, 0, 39, 29])
+@example(corners=[0, 0, 40, 30])
+@example(corners=[39, 29, 50, 50])
+@example(corners=[40, 0, 50, 10])
+@example(corners=[-10, -10, 0, 0])
+@example(corners=[5, 5, 5, 9])
 @given(corners=st.lists(st.integers(-50, 90), min_size=4, max_size=4))
 def test_boxes_are_clipped_as_cocos_are(corners: list[int]) -> None:
     """The same box, given as corners here and as left, top, width, height to `read_coco`, is kept or left out alike."""

@@ -13,7 +13,7 @@ import pytest
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.images import ImageSource
-from pcrpose.data.near_duplicates import GuardedImages
+from pcrpose.data.near_duplicates import EvaluationImages
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_coco
 from pcrpose.inference.predictor import PosePredictor
@@ -216,13 +216,13 @@ def test_unreadable_images_are_left_out(
 def test_leaks_are_not_even_predicted(tmp_path: Path) -> None:
     """A copy of a guarded image is left out, and says which one it looks like."""
     drawn = write_coco(tmp_path / "drawn", 4).parent / "images"
-    guarded = GuardedImages([("kept_apart.png", drawn / "000002.png")])
+    guarded = EvaluationImages([("kept_apart.png", drawn / "000002.png")])
     labeller = ImageLabeller(
         predictor=CornerPredictor(),
         detector=lambda _: ([[4, 5, 20, 30]], [0.9]),
         skeleton=STICK,
         made_with={},
-        guarded=guarded,
+        evaluation_images=guarded,
     )
     labeller.label(number_images(drawn, drawn.iterdir()), tmp_path / "work")
 

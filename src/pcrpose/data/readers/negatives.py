@@ -93,7 +93,7 @@ class NegativesFile:
         source, entries = content.get("source", {}), content.get("negatives")
         if not isinstance(source, dict) or not isinstance(entries, list):
             raise ValueError(f"{path}: expected an object 'source' and a list 'negatives', found {sorted(content)}")  # noqa: TRY004 - file content
-        found = [_negative(entry, f"{path}: negative {place}") for place, entry in enumerate(entries)]
+        found = [_negative(entry, f"{path}: negative {index}") for index, entry in enumerate(entries)]
         return cls(source=source, negatives=tuple(found))
 
 
@@ -107,7 +107,7 @@ def write_negatives(path: str | Path, negatives: Iterable[Negative], source: Map
         head = json.dumps({"version": VERSION, "source": dict(source), "negatives": []}, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"source: expected what JSON can hold, found {error}") from error
-    rows = ",\n  ".join(json.dumps(each.to_dict()) for each in negatives)  # a line a box: it can be read and diffed
+    rows = ",\n  ".join(json.dumps(each.to_dict()) for each in negatives)  # one line per box: it can be read and diffed
     text = head.removesuffix("[]\n}") + (f"[\n  {rows}\n ]\n}}\n" if rows else "[]\n}\n")
     write_text(Path(path), text)
 
@@ -152,8 +152,8 @@ def as_sample(negative: Negative, images: Path, skeleton: Skeleton = COCO_17) ->
     )
 
 
-def with_verdicts(negatives: Sequence[Negative], rejected: Iterable[int]) -> tuple[Negative, ...]:
-    """Note what was seen on contact sheets of all these boxes.
+def with_review(negatives: Sequence[Negative], rejected: Iterable[int]) -> tuple[Negative, ...]:
+    """Return all these boxes with the review labels that contact sheets were given.
 
     Args:
         negatives: in the order of the sheets.

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from pcrpose.data.images import ImageError, ImageSource, open_image
-from pcrpose.data.near_duplicates import GuardedImages
+from pcrpose.data.near_duplicates import EvaluationImages
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.detections import Detections, Detector
@@ -96,7 +96,7 @@ class ImageLabeller:
         made_with: provenance, values for JSON: which model, with which weights, and which detector. A run goes on, and
             shards are merged, only where it is the same.
         box_threshold: boxes scored below it are not looked into.
-        guarded: images to measure on; what looks like one of them is left out and listed.
+        evaluation_images: to measure on; what looks like one of them is left out and listed.
 
     Source:
         Section 2.3: keypoints from a detector's boxes in the unlabelled part of COCO. It does not say which boxes; 0.5
@@ -108,7 +108,7 @@ class ImageLabeller:
     skeleton: Skeleton
     made_with: Mapping[str, Any]
     box_threshold: float = BOX_THRESHOLD
-    guarded: GuardedImages | None = None
+    evaluation_images: EvaluationImages | None = None
 
     def label(
         self,
@@ -155,7 +155,7 @@ class ImageLabeller:
             "pcrpose": version("pcrpose"),
             **self.made_with,
             "box_threshold": self.box_threshold,
-            "never_in": None if self.guarded is None else self.guarded.describe(),
+            "never_in": None if self.evaluation_images is None else self.evaluation_images.describe(),
             "images": {
                 "count": len(images),
                 "sha256": hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest(),
@@ -181,9 +181,9 @@ class ImageLabeller:
             logger.warning("left out %s", error)
             reason = str(error).replace(str(file.path), file.file_name)
             return _Looked(record | {"left_out": reason}, np.zeros((0, 0, 3), dtype=np.uint8), None)
-        leak = None if self.guarded is None else self.guarded.find(image)
-        if leak is not None:
-            return _Looked(record | {"leak": asdict(leak)}, image, None)
+        near = None if self.evaluation_images is None else self.evaluation_images.find(image)
+        if near is not None:
+            return _Looked(record | {"leak": asdict(near)}, image, None)
         size = Size.of(image)
         return _Looked(
             record | {"width": size.width, "height": size.height, "persons": []}, image, self._boxes(file, image)
