@@ -10,7 +10,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pcrpose.data.augment import Augmentation
+    from pcrpose.data.dataset import KeypointDataset
     from pcrpose.data.images import open_image
+    from pcrpose.data.readers.coco import read_coco
+    from pcrpose.data.readers.read_annotations import read_annotations
     from pcrpose.evaluation.coco import CocoEvaluator
     from pcrpose.inference.ensemble import Ensemble
     from pcrpose.inference.predictor import PosePredictor, Thresholds
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COCO_17",
     "PCR",
+    "Augmentation",
     "CocoEvaluator",
     "CropSpec",
     "Detections",
@@ -47,6 +52,7 @@ __all__ = [
     "HeatmapModel",
     "HeatmapOutput",
     "HighResolutionPose",
+    "KeypointDataset",
     "PCRConfig",
     "PosePredictor",
     "Poses",
@@ -64,11 +70,14 @@ __all__ = [
     "oks",
     "oks_nms",
     "open_image",
+    "read_annotations",
+    "read_coco",
     "replace_skeleton",
 ]
 
 _HOMES: Mapping[str, str] = MappingProxyType(
     {
+        "Augmentation": "pcrpose.data.augment",
         "COCO_17": "pcrpose.keypoints.skeleton",
         "CocoEvaluator": "pcrpose.evaluation.coco",
         "CropSpec": "pcrpose.keypoints.crop",
@@ -78,6 +87,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "HeatmapModel": "pcrpose.models.pose_model",
         "HeatmapOutput": "pcrpose.models.pose_model",
         "HighResolutionPose": "pcrpose.models.hrnet_pose",
+        "KeypointDataset": "pcrpose.data.dataset",
         "PCR": "pcrpose.models.pcr",
         "PCRConfig": "pcrpose.models.pcr",
         "PosePredictor": "pcrpose.inference.predictor",
@@ -96,6 +106,8 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "oks": "pcrpose.keypoints.oks",
         "oks_nms": "pcrpose.keypoints.oks",
         "open_image": "pcrpose.data.images",
+        "read_annotations": "pcrpose.data.readers.read_annotations",
+        "read_coco": "pcrpose.data.readers.coco",
         "replace_skeleton": "pcrpose.models.replace_skeleton",
     }
 )
