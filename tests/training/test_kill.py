@@ -10,7 +10,8 @@ import pytest
 PROGRAM = Path(__file__).with_name("tiny_run.py")
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_trainer.py stops a run once, without a kill
+@pytest.mark.parametrize("count", [2, 20])
 def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path, count: int) -> None:
     """After so many SIGKILLs weights, optimizer, best model and log equal the undisturbed run's, byte for byte."""
     command = [sys.executable, str(PROGRAM), "kill", str(tmp_path), str(count)]

@@ -140,6 +140,7 @@ class InterruptedRunError(Exception):
     """Stands for a power cut."""
 
 
+@pytest.mark.slow  # one that started from a model is stopped below
 def test_an_interrupted_recipe_goes_on_to_the_same_end(sources: dict[str, Source], tmp_path: Path) -> None:
     """Cut off in the first stage or in the second: weights and logs equal the uninterrupted run's."""
     recipe, base = Recipe.parse("AC->CH"), replace(BASE, checkpoint_every_steps=3)

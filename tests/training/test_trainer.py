@@ -54,6 +54,7 @@ def test_a_run_leaves_model_log_and_checkpoint(model: PCR, dataset: KeypointData
     assert sum(logged[-6:]) < 0.95 * sum(logged[:6])
 
 
+@pytest.mark.slow  # that the loss falls is tested above
 def test_one_batch_can_be_learnt_by_heart(model: PCR, tmp_path: Path) -> None:
     """Without augmentation a tiny network finds the keypoints of the images it was trained on."""
     samples = SyntheticPoses(count=8).samples()
