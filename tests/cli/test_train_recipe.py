@@ -22,6 +22,7 @@ from pcrpose.models.load import load_model
 from pcrpose.models.paper_tables import TABLE_3
 from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training.recipe import read_recipe
+from pcrpose.training.start import Weights
 
 Command: TypeAlias = Callable[..., int]
 Asked: TypeAlias = dict[str, Any]
@@ -154,9 +155,9 @@ def test_a_pretrained_model_is_trained_on_as_by_one_file(train: Command, start: 
     assert train("CHU->CH", "--start", start, "--batch", "8", "--seed", "4", "--no-mirror") == 0
 
     (call,) = asked
-    base, later = call["base"], call["fine_tune"]
+    base, later = call["configs"]
     assert (call["recipe"], call["config"], call["out"]) == ("CHU->CH", CONFIG, Path("run"))
-    assert (call["initial_model"], call["initial_encoder"], call["validate"]) == (start, None, None)
+    assert (call["start"], call["validate"]) == (Weights(start), None)
     assert (base.epochs, base.batch_size, base.learning_rate, base.schedule) == (30, 8, 1e-3, "cosine")
     assert (base.freeze_statistics, base.ema_decay, base.loss, base.seed) == (True, 0.99, "cross_entropy", 4)
     assert (base.validate_every_epochs, base.warmup_steps) == (3, 6)
@@ -184,9 +185,9 @@ def test_a_network_of_the_paper_is_trained_as_its_baselines(train: Command, aske
     assert train("AC->C", "--network", "PCR (R50), SE + HDC + AD", "--size", "128x96") == 0
 
     (call,) = asked
-    base, later = call["base"], call["fine_tune"]
+    base, later = call["configs"]
     assert call["config"] == replace(TABLE_3["PCR (R50), SE + HDC + AD"], input_size=Size(width=96, height=128))
-    assert call["initial_model"] is None
+    assert call["start"] is None
     assert (base.epochs, base.batch_size, base.schedule, base.loss) == (210, 8, "step", "squared_error")
     assert (base.freeze_statistics, base.ema_decay, base.warmup_steps) == (False, 0, 0)
     assert (later.epochs, later.learning_rate, later.milestones) == (20, pytest.approx(1e-4), (0.75,))
@@ -203,8 +204,7 @@ def test_one_stage(train: Command, start: str, asked: list[Asked]) -> None:
     assert train("CH", "--start", start, *options.split()) == 0
 
     (call,) = asked
-    assert call["fine_tune"] is None
-    base = call["base"]
+    (base,) = call["configs"]
     assert (base.epochs, base.precision, base.learning_rate, base.batch_size) == (5, "bf16", 0.002, 32)
     assert {letter: source.per_epoch for letter, source in call["sources"].items()} == {"C": 40, "H": 3}
     assert len(call["sources"]["H"].samples) == 1
@@ -213,7 +213,7 @@ def test_one_stage(train: Command, start: str, asked: list[Asked]) -> None:
 def test_stages_after_the_first_may_be_longer(train: Command, start: str, asked: list[Asked]) -> None:
     """By an option of their own."""
     assert train("C->C->C", "--start", start, "--epochs", "4", "--fine-tune-epochs", "7") == 0
-    assert (asked[0]["base"].epochs, asked[0]["fine_tune"].epochs) == (4, 7)
+    assert [config.epochs for config in asked[0]["configs"]] == [4, 7]
 
 
 def test_keypoints_of_ones_own(

@@ -22,6 +22,7 @@ from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import Recipe, read_recipe
 from pcrpose.training.run_recipe import Source, epoch_counts, run_recipe
+from pcrpose.training.start import Encoder, Weights
 
 MODEL = PCRConfig(
     encoder="resnet_nano",
@@ -107,7 +108,7 @@ def test_stages_leave_their_folders(sources: dict[str, Source], tmp_path: Path) 
     recipe = Recipe.parse("ACHU->CH")
     (tmp_path / "run/stage-1-ACHU").mkdir(parents=True)  # as a run leaves it that was stopped at once
 
-    final = run_recipe(recipe, sources, MODEL, tmp_path / "run", base=BASE)
+    final = run_recipe(recipe, sources, MODEL, tmp_path / "run", configs=(BASE,))
 
     assert final == tmp_path / "run" / "stage-2-CH" / "final"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["stage-1-ACHU", "stage-2-CH"]
@@ -145,15 +146,15 @@ def test_an_interrupted_recipe_goes_on_to_the_same_end(sources: dict[str, Source
     """Cut off in the first stage or in the second: weights and logs equal the uninterrupted run's."""
     recipe, base = Recipe.parse("AC->CH"), replace(BASE, checkpoint_every_steps=3)
     slow = replace(base, epochs=3, learning_rate=3e-4)
-    whole = run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, fine_tune=slow, validate=Recorder())
+    whole = run_recipe(recipe, sources, MODEL, tmp_path / "whole", configs=(base, slow), validate=Recorder())
 
     for stop_at in (1, 4):
         cut = tmp_path / f"cut-{stop_at}"
         with pytest.raises(InterruptedRunError):
-            run_recipe(recipe, sources, MODEL, cut, base=base, fine_tune=slow, validate=Recorder(stop_at))
+            run_recipe(recipe, sources, MODEL, cut, configs=(base, slow), validate=Recorder(stop_at))
         assert (cut / "stage-2-CH").exists() == (stop_at > 2)
         torch.manual_seed(99)  # another process would have another random state
-        resumed = run_recipe(recipe, sources, MODEL, cut, base=base, fine_tune=slow, validate=Recorder())
+        resumed = run_recipe(recipe, sources, MODEL, cut, configs=(base, slow), validate=Recorder())
 
         assert same(whole, resumed)
         assert same(whole.parent / "last", resumed.parent / "last")
@@ -165,10 +166,10 @@ def test_an_interrupted_recipe_goes_on_to_the_same_end(sources: dict[str, Source
 def test_a_finished_recipe_stays_as_it_is(sources: dict[str, Source], tmp_path: Path) -> None:
     """The same call again gives the same weights without a further step."""
     recipe = Recipe.parse("C->C")
-    first = tensors(run_recipe(recipe, sources, MODEL, tmp_path, base=BASE))
+    first = tensors(run_recipe(recipe, sources, MODEL, tmp_path, configs=(BASE,)))
     log = (tmp_path / "stage-2-C/log.jsonl").read_text()
 
-    again = tensors(run_recipe(recipe, sources, MODEL, tmp_path, base=BASE))
+    again = tensors(run_recipe(recipe, sources, MODEL, tmp_path, configs=(BASE,)))
 
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert (tmp_path / "stage-2-C/log.jsonl").read_text() == log
@@ -181,7 +182,7 @@ def still(learning_rate: float = 1e-30) -> TrainConfig:
 
 def test_transfer_keeps_all_but_the_heads(sources: dict[str, Source], tmp_path: Path) -> None:
     """From 14 to 17 keypoints encoder and decoder arrive; every head's row is new, the common keypoints' too."""
-    final = run_recipe(Recipe.parse("A->C"), sources, MODEL, tmp_path, base=BASE, fine_tune=still())
+    final = run_recipe(Recipe.parse("A->C"), sources, MODEL, tmp_path, configs=(BASE, still()))
 
     before, after = tensors(tmp_path / "stage-1-A/final"), tensors(final)
     assert load_model(tmp_path / "stage-1-A/final").config == replace(MODEL, skeleton=AIC_14)
@@ -198,7 +199,7 @@ def test_transfer_keeps_all_but_the_heads(sources: dict[str, Source], tmp_path: 
 
 def test_joint_training_keeps_the_heads(sources: dict[str, Source], tmp_path: Path) -> None:
     """With the same keypoints the second stage starts from every weight of the first."""
-    final = run_recipe(Recipe.parse("AC->C"), sources, MODEL, tmp_path, base=BASE, fine_tune=still())
+    final = run_recipe(Recipe.parse("AC->C"), sources, MODEL, tmp_path, configs=(BASE, still()))
 
     before, after = tensors(tmp_path / "stage-1-AC/final"), tensors(final)
     learnt = [name for name in before if "running" not in name and "tracked" not in name]
@@ -213,7 +214,7 @@ def test_the_first_stage_may_start_from_an_encoder(sources: dict[str, Source], t
     given = tensors(tmp_path / "pretrained")
 
     recipe, encoder = Recipe.parse("C"), tmp_path / "pretrained"
-    final = run_recipe(recipe, sources, MODEL, tmp_path / "run", base=still(), initial_encoder=encoder)
+    final = run_recipe(recipe, sources, MODEL, tmp_path / "run", configs=(still(),), start=Encoder(encoder))
 
     found = tensors(final)
     assert torch.allclose(found["encoder.conv1.weight"], given["encoder.conv1.weight"])
@@ -221,9 +222,9 @@ def test_the_first_stage_may_start_from_an_encoder(sources: dict[str, Source], t
     noted = json.loads((final / "recipe.json").read_text())["initial_encoder"]
     assert (noted["name"], len(noted["sha256"])) == ("pretrained", 64)
     encoder.rename(tmp_path / "elsewhere")
-    assert run_recipe(recipe, sources, MODEL, tmp_path / "run", base=still(), initial_encoder=encoder) == final
+    assert run_recipe(recipe, sources, MODEL, tmp_path / "run", configs=(still(),), start=Encoder(encoder)) == final
     with pytest.raises(FileNotFoundError, match="pretrained"):
-        run_recipe(recipe, sources, MODEL, tmp_path / "other", base=still(), initial_encoder=encoder)
+        run_recipe(recipe, sources, MODEL, tmp_path / "other", configs=(still(),), start=Encoder(encoder))
 
 
 @pytest.fixture
@@ -243,7 +244,7 @@ def test_the_first_stage_may_start_from_a_model(sources: dict[str, Source], trai
     before = tensors(trained)
 
     final = run_recipe(
-        Recipe.parse("A->C"), sources, MODEL, tmp_path / "run", base=still(), fine_tune=still(), initial_model=trained
+        Recipe.parse("A->C"), sources, MODEL, tmp_path / "run", configs=(still(), still()), start=Weights(trained)
     )
 
     first = tmp_path / "run/stage-1-A/final"
@@ -262,62 +263,60 @@ def test_the_first_stage_may_start_from_a_model(sources: dict[str, Source], trai
 def test_a_run_that_started_from_a_model_goes_on(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
     """Bit for bit, wherever it was cut off; with other weights it is another run."""
     recipe, base = Recipe.parse("AC->C"), replace(BASE, checkpoint_every_steps=3)
-    whole = run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, initial_model=trained)
+    whole = run_recipe(recipe, sources, MODEL, tmp_path / "whole", configs=(base,), start=Weights(trained))
 
     for stop_at in (1, 3):
         cut = tmp_path / f"cut-{stop_at}"
         with pytest.raises(InterruptedRunError):
-            run_recipe(recipe, sources, MODEL, cut, base=base, initial_model=trained, validate=Recorder(stop_at))
-        resumed = run_recipe(recipe, sources, MODEL, cut, base=base, initial_model=trained)
+            run_recipe(recipe, sources, MODEL, cut, configs=(base,), start=Weights(trained), validate=Recorder(stop_at))
+        resumed = run_recipe(recipe, sources, MODEL, cut, configs=(base,), start=Weights(trained))
         assert same(whole, resumed)
         assert losses(resumed.parent) == losses(whole.parent)
 
     renamed = trained.rename(tmp_path / "renamed")
-    assert run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, initial_model=renamed) == whole
+    assert run_recipe(recipe, sources, MODEL, tmp_path / "whole", configs=(base,), start=Weights(renamed)) == whole
     PCR(MODEL).save_pretrained(renamed)
-    for start in (renamed, None):
+    for start in (Weights(renamed), None):
         with pytest.raises(ValueError, match=r"stage-1-AC: began with initial_model .*trained.*another folder"):
-            run_recipe(recipe, sources, MODEL, tmp_path / "whole", base=base, initial_model=start)
+            run_recipe(recipe, sources, MODEL, tmp_path / "whole", configs=(base,), start=start)
 
 
 def test_a_model_to_start_from_has_to_fit(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
     """Another network is refused with what is different about it; so are two beginnings."""
     recipe, out = Recipe.parse("C"), tmp_path / "run"
     with pytest.raises(ValueError, match=r"trained: expected the network .*, found \['channels \(8, 8, 8\)'\]"):
-        run_recipe(recipe, sources, replace(MODEL, channels=(16, 16, 16)), out, base=BASE, initial_model=trained)
-    with pytest.raises(ValueError, match="found both"):
-        run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=trained, initial_encoder=trained)
+        run_recipe(recipe, sources, replace(MODEL, channels=(16, 16, 16)), out, configs=(BASE,), start=Weights(trained))
     with pytest.raises(FileNotFoundError):
-        run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=tmp_path / "none")
+        run_recipe(recipe, sources, MODEL, out, configs=(BASE,), start=Weights(tmp_path / "none"))
     assert not out.exists()
 
 
 def test_another_encoder_is_another_run(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
     """A run does not go on under the name of an encoder that it did not start from."""
-    run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE, initial_encoder=trained)
+    run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", configs=(BASE,), start=Encoder(trained))
     with pytest.raises(ValueError, match=r"began with initial_encoder trained \([0-9a-f]{12}\), found none now"):
-        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE)
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", configs=(BASE,))
     PCR(MODEL).save_pretrained(trained)  # of the same name, but other weights
     with pytest.raises(ValueError, match="began with initial_encoder"):
-        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", base=BASE, initial_encoder=trained)
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path / "run", configs=(BASE,), start=Encoder(trained))
 
 
 def test_a_start_that_is_gone_is_known_by_its_name(sources: dict[str, Source], trained: Path, tmp_path: Path) -> None:
     """A run goes on without what it started from, but not under another name."""
     recipe, out = Recipe.parse("C"), tmp_path / "run"
-    final = run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=trained)
+    final = run_recipe(recipe, sources, MODEL, out, configs=(BASE,), start=Weights(trained))
     trained.rename(tmp_path / "elsewhere")
 
-    assert run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=trained) == final
+    assert run_recipe(recipe, sources, MODEL, out, configs=(BASE,), start=Weights(trained)) == final
     with pytest.raises(ValueError, match="began with initial_model"):
-        run_recipe(recipe, sources, MODEL, out, base=BASE, initial_model=tmp_path / "another")
+        run_recipe(recipe, sources, MODEL, out, configs=(BASE,), start=Weights(tmp_path / "another"))
 
 
 def test_stages_and_a_training_do_not_share_a_folder(sources: dict[str, Source], tmp_path: Path) -> None:
     """A recipe does not put its stages beside a training."""
-    final = run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=BASE)
+    final = run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(BASE,))
     with pytest.raises(ValueError, match=r"expected a folder for the stages of C, found a training"):
-        run_recipe(Recipe.parse("C"), sources, MODEL, final.parent, base=BASE)
+        run_recipe(Recipe.parse("C"), sources, MODEL, final.parent, configs=(BASE,))
 
 
 def test_images_are_opened_once(
@@ -329,11 +328,11 @@ def test_images_are_opened_once(
     some = {"C": replace(sources["C"], cache="decoded"), "U": sources["U"]}
 
     with caplog.at_level("INFO", "pcrpose.training.run_recipe"):
-        run_recipe(Recipe.parse("CU"), some, MODEL, tmp_path, base=BASE)
+        run_recipe(Recipe.parse("CU"), some, MODEL, tmp_path, configs=(BASE,))
 
     assert kept == [8]
     with pytest.raises(ValueError, match=r"cache: expected one of .*, found 'whole'"):
-        run_recipe(Recipe.parse("C"), {"C": replace(some["C"], cache="whole")}, MODEL, tmp_path / "b", base=BASE)  # type: ignore[arg-type]
+        run_recipe(Recipe.parse("C"), {"C": replace(some["C"], cache="whole")}, MODEL, tmp_path / "b", configs=(BASE,))  # type: ignore[arg-type]
     assert "CU: stage 1 of 1, samples of an epoch: 8 of 8 from C, 4 of 8 from U" in caplog.messages
 
 
@@ -341,10 +340,10 @@ def test_the_seed_decides_alone(sources: dict[str, Source], tmp_path: Path) -> N
     """The caller's random state does not matter; another seed is another model."""
     recipe, short = Recipe.parse("C"), replace(BASE, epochs=1)
     torch.manual_seed(5)
-    first = run_recipe(recipe, sources, MODEL, tmp_path / "first", base=short)
+    first = run_recipe(recipe, sources, MODEL, tmp_path / "first", configs=(short,))
     torch.manual_seed(6)
-    second = run_recipe(recipe, sources, MODEL, tmp_path / "second", base=short)
-    third = run_recipe(recipe, sources, MODEL, tmp_path / "third", base=replace(short, seed=1))
+    second = run_recipe(recipe, sources, MODEL, tmp_path / "second", configs=(short,))
+    third = run_recipe(recipe, sources, MODEL, tmp_path / "third", configs=(replace(short, seed=1),))
 
     assert same(first, second)
     assert not same(first, third)
@@ -354,7 +353,7 @@ def test_every_stage_has_a_seed_one_higher(sources: dict[str, Source], tmp_path:
     """Order of samples and augmentation are other ones in each stage."""
     base = replace(BASE, epochs=1, seed=3)
 
-    run_recipe(Recipe.parse("AC->C->CH"), sources, MODEL, tmp_path, base=base, fine_tune=base)
+    run_recipe(Recipe.parse("AC->C->CH"), sources, MODEL, tmp_path, configs=(base, base))
 
     records = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("stage-*/train_config.json"))]
     assert [(record["seed"], record["part 1: seed"]) for record in records] == [(3, 3), (4, 4), (5, 5)]
@@ -363,7 +362,7 @@ def test_every_stage_has_a_seed_one_higher(sources: dict[str, Source], tmp_path:
 def test_validation_sees_only_models_of_the_final_keypoints(sources: dict[str, Source], tmp_path: Path) -> None:
     """A stage with other keypoints cannot be measured on the last one's annotations."""
     seen = Recorder()
-    run_recipe(Recipe.parse("A->C"), sources, MODEL, tmp_path, base=BASE, validate=seen)
+    run_recipe(Recipe.parse("A->C"), sources, MODEL, tmp_path, configs=(BASE,), validate=seen)
     assert seen.skeletons == [COCO_17]
     assert not (tmp_path / "stage-1-A/best").exists()
     assert (tmp_path / "stage-2-C/best").is_dir()
@@ -375,7 +374,7 @@ def test_a_users_own_keypoints(sources: dict[str, Source], tmp_path: Path) -> No
     mine = {**sources, "C": Source(samples=people(8, 4, face), skeleton=face)}
     mine["H"] = Source(samples=nobody(2, keypoints=1), skeleton=Skeleton("box", ["center"], [], [], [0.1]))
 
-    final = run_recipe(Recipe.parse("CH"), mine, replace(MODEL, skeleton=face), tmp_path, base=BASE)
+    final = run_recipe(Recipe.parse("CH"), mine, replace(MODEL, skeleton=face), tmp_path, configs=(BASE,))
 
     assert load_model(final).config.skeleton == face
 
@@ -391,24 +390,24 @@ def test_one_negative_to_eight_persons(sources: dict[str, Source]) -> None:
 
 def test_stages_of_another_recipe_are_refused(sources: dict[str, Source], tmp_path: Path) -> None:
     """Neither a folder of the same name nor one beside it is mixed with another recipe."""
-    run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=BASE)
+    run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(BASE,))
     for text in ("C->C", "AC->C"):
         with pytest.raises(ValueError, match=f"stage-1-C: expected a stage of {text}, found one of C"):
-            run_recipe(Recipe.parse(text), sources, MODEL, tmp_path, base=BASE)
+            run_recipe(Recipe.parse(text), sources, MODEL, tmp_path, configs=(BASE,))
 
     (tmp_path / "stage-1-C/recipe.json").unlink()
     with pytest.raises(ValueError, match=r"training without recipe\.json"):
-        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=BASE)
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(BASE,))
 
 
 def test_another_configuration_is_refused(sources: dict[str, Source], tmp_path: Path) -> None:
     """A finished stage is not taken for one with another schedule or other data."""
-    run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=BASE)
+    run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(BASE,))
     with pytest.raises(ValueError, match="epochs"):
-        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=replace(BASE, epochs=3))
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(replace(BASE, epochs=3),))
     fewer = {"C": Source(samples=people(7, 2), skeleton=COCO_17)}
     with pytest.raises(ValueError, match="samples"):
-        run_recipe(Recipe.parse("C"), fewer, MODEL, tmp_path, base=BASE)
+        run_recipe(Recipe.parse("C"), fewer, MODEL, tmp_path, configs=(BASE,))
 
 
 @pytest.mark.parametrize(
@@ -428,7 +427,7 @@ def test_sources_that_do_not_fit_are_refused(
 ) -> None:
     """Before anything is written."""
     with pytest.raises(ValueError, match=message):
-        run_recipe(Recipe.parse("ACH->CH"), change(sources), MODEL, tmp_path / "run", base=BASE)
+        run_recipe(Recipe.parse("ACH->CH"), change(sources), MODEL, tmp_path / "run", configs=(BASE,))
     assert not (tmp_path / "run").exists()
 
 
@@ -436,9 +435,9 @@ def test_quotas_belong_to_the_sources(sources: dict[str, Source], tmp_path: Path
     """A configuration's quotas would be those of one stage only."""
     wrong = replace(BASE, quotas=(3,))
     with pytest.raises(ValueError, match="per_epoch"):
-        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=wrong)
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(wrong,))
     with pytest.raises(ValueError, match="per_epoch"):
-        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, base=BASE, fine_tune=wrong)
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(BASE, wrong))
 
 
 def test_a_source_checks_itself() -> None:
@@ -447,3 +446,9 @@ def test_a_source_checks_itself() -> None:
         Source(samples=[], skeleton=COCO_17)
     with pytest.raises(ValueError, match="per_epoch"):
         Source(samples=nobody(1), skeleton=COCO_17, per_epoch=0)
+
+
+def test_one_or_two_configurations(sources: dict[str, Source], tmp_path: Path) -> None:
+    """The first stage's, and that of all others; a third has no stage."""
+    with pytest.raises(ValueError, match="configs: expected one or two, found 3"):
+        run_recipe(Recipe.parse("C"), sources, MODEL, tmp_path, configs=(BASE, BASE, BASE))

@@ -32,6 +32,7 @@ from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import read_recipe
 from pcrpose.training.run_recipe import Source, run_recipe
+from pcrpose.training.start import Encoder
 from pcrpose.training.trainer import Trainer
 from pcrpose.training.validation import CocoValidation
 
@@ -213,9 +214,8 @@ def _train_on_everything(
         },
         MODEL,
         "run",
-        base=replace(CONFIG, epochs=4),
-        fine_tune=replace(CONFIG, epochs=2, learning_rate=0.003),
-        initial_encoder=first,
+        configs=(replace(CONFIG, epochs=4), replace(CONFIG, epochs=2, learning_rate=0.003)),
+        start=Encoder(first),
         validate=validate,
     )
 

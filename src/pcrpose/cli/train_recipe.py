@@ -31,6 +31,7 @@ from pcrpose.training.config import TrainConfig
 from pcrpose.training.fine_tune import LOG_LINES, VALIDATIONS, FineTune, learning_config, loss_of
 from pcrpose.training.recipe import LETTERS, WHOLE_EPOCHS, Recipe, Stage
 from pcrpose.training.run_recipe import Source, epoch_counts, run_recipe
+from pcrpose.training.start import Encoder, Weights
 
 logger = logging.getLogger(__name__)
 
@@ -157,16 +158,21 @@ def run(options: argparse.Namespace) -> int:
         sources,
         config,
         options.out,
-        base=base,
-        fine_tune=later,
-        initial_encoder=options.encoder,
-        initial_model=None if options.network else options.start or MODEL,
+        configs=(base,) if later is None else (base, later),
+        start=_start(options),
         validate=validate,
     )
     finished = 0 < before == steps_done(final.parent)
     told = f"{len(plan)} of {len(plan)} stages, {' + '.join(map(str, epochs))} epochs" if finished else None
     say_result(final.parent, finished=told, val=options.val and options.val[0])
     return 0
+
+
+def _start(options: argparse.Namespace) -> Encoder | Weights | None:
+    """Return what the first stage starts from."""
+    if options.network is None:
+        return Weights(options.start or MODEL)
+    return None if options.encoder is None else Encoder(options.encoder)
 
 
 def _check_model(options: argparse.Namespace) -> None:

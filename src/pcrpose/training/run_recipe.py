@@ -16,20 +16,18 @@ from pcrpose.data.sampler import background_quota
 from pcrpose.data.samples import Sample
 from pcrpose.files.json import read_object
 from pcrpose.keypoints.skeleton import AIC_14, Skeleton
-from pcrpose.models.encoder_weights import load_encoder
-from pcrpose.models.hub import describe_weights
-from pcrpose.models.load import build_model, load_model
+from pcrpose.models.load import load_model
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.replace_skeleton import replace_skeleton
 from pcrpose.training.checkpoint import find_checkpoint
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import LETTERS, RECIPE_FILE, Recipe, read_recipe, write_recipe
+from pcrpose.training.start import Start, check_same_start, describe_start, random_model
 from pcrpose.training.trainer import Trainer, Validate
 
 logger = logging.getLogger(__name__)
 
-MARK_LENGTH = 12  # hexadecimal digits that tell any two files of weights apart
 _NOTHING_IN_COMMON = Skeleton("nothing in common", ("",), (), (), (1.0,))
 
 
@@ -96,10 +94,8 @@ def run_recipe(
     model_config: PoseConfig,
     output_dir: str | Path,
     *,
-    base: TrainConfig | None = None,
-    fine_tune: TrainConfig | None = None,
-    initial_encoder: str | Path | None = None,
-    initial_model: str | Path | None = None,
+    configs: Sequence[TrainConfig] = (TrainConfig(),),
+    start: Start | None = None,
     validate: Validate | None = None,
 ) -> Path:
     """Train stage after stage, each in a folder of its own; an interrupted run goes on where it stopped.
@@ -113,14 +109,11 @@ def run_recipe(
         sources: what each letter stands for; more than the recipe needs do no harm.
         model_config: of the model in the end. Stages on A alone predict the keypoints of A's source instead.
         output_dir: made if it is missing.
-        base: of the first stage, and of the others in proportion, see `Stage.configure`; by default the cited
-            baseline's. What an epoch takes is each `Source`'s to say: ``quotas`` has to be None.
-        fine_tune: of all stages but the first, in place of that proportion.
-        initial_encoder: what the first stage's encoder starts from, see `load_encoder`; by default it is random, which
-            is not as the paper trains.
-        initial_model: what the whole network of the first stage starts from, in place of an encoder: what `load_model`
-            takes. Its configuration has to be ``model_config``, but for keypoints, input size and spread of the
-            targets; heads keep the rows of keypoints of the same name, see `replace_skeleton`.
+        configs: one, of the first stage and of the others in proportion, see `Stage.configure`; or two, the second of
+            all stages but the first. By default the cited baseline's. What an epoch takes is each `Source`'s to say:
+            ``quotas`` has to be None.
+        start: what the first stage starts from, an `Encoder` or the `Weights` of a whole network; by default all
+            weights are random, which is not as the paper trains.
         validate: see `Trainer`; called in the stages that predict what the last one does.
 
     Returns:
@@ -128,31 +121,31 @@ def run_recipe(
 
     Raises:
         ImportError: without the ``train`` extra.
-        ValueError: if a letter has no source, H holds persons or another source holds negatives, ``initial_model`` is
-            another network, or ``output_dir`` holds stages of another recipe or with another beginning.
+        ValueError: if a letter has no source, H holds persons or another source holds negatives, ``start`` is another
+            network, there are not one or two ``configs``, or ``output_dir`` holds stages of another recipe or start.
     """
-    base = TrainConfig() if base is None else base
-    configs = (base, base if fine_tune is None else fine_tune)
+    if not 1 <= len(configs) <= 2:  # noqa: PLR2004 - the first stage's and all others'
+        raise ValueError(f"configs: expected one or two, found {len(configs)}")
     if any(config.quotas is not None for config in configs):
         raise ValueError("quotas: expected None: per_epoch of a source says how many of its samples an epoch takes")
     _check_sources(recipe, sources)
     folder = Path(output_dir)
     begun = any(find_checkpoint(stage / "last") is not None for stage in folder.glob("stage-*"))
-    beginning = _beginning(initial_encoder, initial_model, begun=begun)
+    beginning = describe_start(start, begun=begun)
     _refuse_other_runs(folder, recipe, beginning)
     own = sources["A"].skeleton if "A" in sources else AIC_14
     stages = recipe.plan(own=own, merged=model_config.skeleton)
     final = folder
     for stage in stages:
-        config = fine_tune if fine_tune is not None and stage.number > 1 else stage.configure(base)
+        config = configs[-1] if len(configs) > 1 and stage.number > 1 else stage.configure(configs[0])
         config = replace(config, seed=config.seed + stage.number - 1)
         begun = find_checkpoint(folder / stage.name / "last") is not None
         if stage.number > 1:
             model = _carry_over(load_model(final), stage.skeleton, config.seed)
         else:
             wanted = replace(model_config, skeleton=stage.skeleton)
-            starts = (None, None) if begun else (initial_encoder, initial_model)  # a checkpoint holds what became of it
-            model = _first_model(wanted, *starts, config.seed)
+            # a checkpoint holds what became of the start
+            model = random_model(wanted, config.seed) if begun or start is None else start.build(wanted, config.seed)
         chosen = {letter: sources[letter] for letter in stage.sources}
         facts = _facts(chosen) | beginning
         measured = stage.skeleton.keypoints == stages[-1].skeleton.keypoints
@@ -178,25 +171,6 @@ def _check_sources(recipe: Recipe, sources: Mapping[str, Source]) -> None:
             raise ValueError(f"source {letter}: expected {expected}, found {wrong} {found}")
 
 
-def _beginning(encoder: str | Path | None, model: str | Path | None, *, begun: bool) -> dict[str, Any]:
-    """Say what the first stage starts from, for the stages' files; once it has begun it is not needed any more."""
-    if encoder is not None and model is not None:
-        raise ValueError("expected initial_encoder or initial_model, found both")
-    return {
-        "initial_encoder": None if encoder is None else _describe(encoder, begun=begun),
-        "initial_model": None if model is None else _describe(model, begun=begun),
-    }
-
-
-def _describe(name: str | Path, *, begun: bool) -> dict[str, Any]:
-    try:
-        return describe_weights(name)
-    except (FileNotFoundError, ValueError):
-        if not begun:
-            raise
-        return {"name": Path(name).name, "sha256": None}
-
-
 def _refuse_other_runs(folder: Path, recipe: Recipe, beginning: Mapping[str, Any]) -> None:
     if find_checkpoint(folder / "last") is not None:
         raise ValueError(f"{folder}: expected a folder for the stages of {recipe}, found a training; choose another")
@@ -206,50 +180,9 @@ def _refuse_other_runs(folder: Path, recipe: Recipe, beginning: Mapping[str, Any
             if (other := read_recipe(stage)) != recipe:
                 raise ValueError(f"{stage}: expected a stage of {recipe}, found one of {other}; choose another folder")
             if begun:
-                _refuse_other_beginning(stage, beginning)
+                check_same_start(read_object(stage / RECIPE_FILE), beginning, stage)
         elif begun:
             raise ValueError(f"{stage}: holds a training without {RECIPE_FILE}; choose another folder")
-
-
-def _refuse_other_beginning(stage: Path, beginning: Mapping[str, Any]) -> None:
-    noted = read_object(stage / RECIPE_FILE)
-    for name, now in beginning.items():
-        then = noted.get(name)
-        if not _same_weights(then, now):
-            told = f"began with {name} {_in_words(then)}, found {_in_words(now)} now"
-            raise ValueError(f"{stage}: {told}; choose another folder")
-
-
-def _in_words(fact: Mapping[str, Any] | None) -> str:
-    if fact is None:
-        return "none"
-    return f"{fact['name']} ({fact['sha256'][:MARK_LENGTH]})" if fact["sha256"] else str(fact["name"])
-
-
-def _same_weights(then: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> bool:
-    """Compare weights, whatever their folder is called by now; where they are gone, names."""
-    if then is None or now is None:
-        return then is now
-    what = "name" if now["sha256"] is None else "sha256"
-    return bool(then[what] == now[what])
-
-
-def _first_model(config: PoseConfig, encoder: str | Path | None, start: str | Path | None, seed: int) -> PoseModel[Any]:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        if start is None:
-            model = build_model(config)
-        else:
-            given = load_model(start)
-            model = replace_skeleton(given, config.skeleton, input_size=config.input_size, sigma=config.sigma)
-    if encoder is not None:
-        load_encoder(model, encoder)
-    if model.config != config:
-        ours, its = config.to_dict(), model.config.to_dict()
-        other = [f"{name} {its.get(name)}" for name in {**its, **ours} if its.get(name) != ours.get(name)]
-        kind = type(config).__name__
-        raise ValueError(f"initial_model {start}: expected the network of {kind} that is asked for, found {other}")
-    return model
 
 
 def _carry_over(model: PoseModel[Any], skeleton: Skeleton, seed: int) -> PoseModel[Any]:
