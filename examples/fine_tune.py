@@ -12,10 +12,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcrpose import CocoEvaluator
-from pcrpose.data.readers.coco import read_coco
-from pcrpose.models.load import load_model
-from pcrpose.training.fine_tune import FineTune, learning_config
+from pcrpose import CocoEvaluator, FineTune, load_model, read_coco
+from pcrpose.training.fine_tune import learning_config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

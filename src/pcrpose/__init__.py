@@ -35,8 +35,12 @@ if TYPE_CHECKING:
     from pcrpose.models.replace_skeleton import replace_skeleton
     from pcrpose.models.simple_baseline import SimpleBaseline
     from pcrpose.models.zoo import list_pretrained
+    from pcrpose.training.config import TrainConfig
+    from pcrpose.training.fine_tune import FineTune
     from pcrpose.training.recipe import Recipe
+    from pcrpose.training.run_recipe import Source, run_recipe
     from pcrpose.training.trainer import Trainer
+    from pcrpose.training.validation import CocoValidation
 
     __version__: str
 
@@ -45,10 +49,12 @@ __all__ = [
     "PCR",
     "Augmentation",
     "CocoEvaluator",
+    "CocoValidation",
     "CropSpec",
     "Detections",
     "Ensemble",
     "FailedImage",
+    "FineTune",
     "HeatmapModel",
     "HeatmapOutput",
     "HighResolutionPose",
@@ -61,7 +67,9 @@ __all__ = [
     "SimpleBaseline",
     "Size",
     "Skeleton",
+    "Source",
     "Thresholds",
+    "TrainConfig",
     "Trainer",
     "YoloxDetector",
     "list_pretrained",
@@ -73,6 +81,7 @@ __all__ = [
     "read_annotations",
     "read_coco",
     "replace_skeleton",
+    "run_recipe",
 ]
 
 _HOMES: Mapping[str, str] = MappingProxyType(
@@ -93,6 +102,11 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "PosePredictor": "pcrpose.inference.predictor",
         "Poses": "pcrpose.keypoints.poses",
         "Recipe": "pcrpose.training.recipe",
+        "run_recipe": "pcrpose.training.run_recipe",
+        "TrainConfig": "pcrpose.training.config",
+        "Source": "pcrpose.training.run_recipe",
+        "FineTune": "pcrpose.training.fine_tune",
+        "CocoValidation": "pcrpose.training.validation",
         "Runtime": "pcrpose.inference.runtime",
         "SimpleBaseline": "pcrpose.models.simple_baseline",
         "Size": "pcrpose.keypoints.boxes",
