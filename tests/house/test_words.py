@@ -9,7 +9,6 @@ SUFFIXES = {".py", ".md", ".json", ".toml", ".yml"}
 # What others named, and what version 0.1.0 saved: file and the very text.
 EXCEPTIONS = {
     ("src/pcrpose/evaluation/coco.py", "kpt_oks_sigmas"),  # pycocotools' parameter
-    ("src/pcrpose/labelling/pseudo_labels/work_file.py", '{"pictures": "images"}'),
     ("src/pcrpose/models/pose_config.py", '"centre": "center"'),
     ("src/pcrpose/models/pretrained/pcr-nano/config.json", '"alignment": "centre"'),
     ("src/pcrpose/labelling/pseudo_labels/work_file.py", '"pictures": "images"'),

@@ -73,7 +73,7 @@ class Muon(Optimizer):
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
-    """Bring every singular value of an ``(N, M)`` matrix near 1, by matrix products alone.
+    """Orthogonalize: bring every singular value of an ``(N, M)`` matrix near 1, by matrix products alone.
 
     Returns:
         ``(N, M)`` bfloat16; singular values between about 0.7 and 1.2.
@@ -89,5 +89,5 @@ def orthogonalize(matrix: Tensor) -> Tensor:
 
 
 def is_kernel(name: str, parameter: nn.Parameter) -> bool:
-    """Tell whether a parameter is a matrix between hidden features: no head, no depthwise filter, no vector."""
+    """Return whether a parameter is a matrix between hidden features: no head, no depthwise filter, no vector."""
     return parameter.dim() == 4 and parameter.shape[1] > 3 and "head" not in name  # noqa: PLR2004 - (out, in, h, w) beyond RGB

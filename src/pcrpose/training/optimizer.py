@@ -1,4 +1,4 @@
-"""Which parameters are trained, by which rule and how fast."""
+"""The optimizer: which parameters are trained, by which rule and how fast."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -17,7 +17,7 @@ ENCODER = "encoder."
 
 
 def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
-    """Take parameters out of training, by name; raises ValueError for a pattern that no name fits."""
+    """Freeze parameters by name; raises ValueError for a pattern that no name fits."""
     names = dict(model.named_parameters())
     for pattern in patterns:
         chosen = [name for name in names if fnmatchcase(name, pattern)]
@@ -35,7 +35,7 @@ def freeze_statistics(model: PoseModel[Any]) -> None:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """Make the optimizer of a configuration; every group has the factor ``rate`` on the learning rate."""
+    """Build the optimizer of a configuration; every group has the factor ``rate`` on the learning rate."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""Validation during training, its images shared among the processes that train."""
+"""COCO validation during training, its images split over the processes that train."""
 
 import json
 import tempfile
@@ -19,7 +19,7 @@ Rows = list[dict[str, Any]]
 
 
 class CocoValidation:
-    """COCO's figures of a model; a `Trainer` takes it as ``validate`` and keeps the model of the best AP.
+    """COCO's metrics of a model; a `Trainer` takes it as ``validate`` and keeps the model of the best AP.
 
     With several processes each predicts its share of the images, and the first one measures them all.
 
@@ -41,11 +41,11 @@ class CocoValidation:
         self.dataset, self.evaluator, self.detections, self.flip = dataset, evaluator, detections, flip
 
     def __call__(self, model: PoseModel[Any]) -> float:
-        """Give the average precision."""
+        """Return the average precision."""
         return self.measure(model).ap
 
     def measure(self, model: PoseModel[Any]) -> CocoMetrics:
-        """Give all figures, in every process.
+        """Compute all metrics, in every process.
 
         Raises:
             ValueError: as `validate`.

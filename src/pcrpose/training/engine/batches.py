@@ -157,7 +157,7 @@ class BatchStream:
         self.wait = DataWait()
 
     def steps(self, first: int) -> Iterator[tuple[int, list[Batch]]]:
-        """Give the optimizer steps from ``first`` on, each with its parts."""
+        """Yield the optimizer steps from ``first`` on, each with its parts."""
         loader: DataLoader[Any] = DataLoader(
             ReplacingDataset(self.dataset),
             batch_sampler=RunSampler(self.sampler, epochs=self.config.epochs, first=first),
@@ -184,7 +184,7 @@ class BatchStream:
         }
 
     def _count(self, index: int, reason: str) -> None:
-        """Tell a broken image once, and stop when there are too many."""
+        """Log a broken image once, and stop when there are too many."""
         if index in self.broken:
             return
         self.broken[index] = reason
@@ -220,7 +220,7 @@ def collate(loaded: Sequence[Loaded]) -> "tuple[Batch, list[Broken]] | Failure":
 
 
 def whole_batches(dataset: CropDataset, config: TrainConfig) -> EpochSampler:
-    """Give the order of samples and the batches that an optimizer step sees in all."""
+    """Return the order of samples and the batches that an optimizer step sees in all."""
     return EpochSampler(
         dataset.sizes,
         batch_size=config.batch_size,
@@ -268,7 +268,7 @@ class DataWait:
             yield value
 
     def share(self) -> float:
-        """Tell the share since the last call, or since `watch` began; 0 to 1."""
+        """Return the fraction since the last call, or since `watch` began; 0 to 1."""
         now, waited = self._clock(), self._waited
         elapsed = 0.0 if self._begun is None else now - self._begun
         self._begun, self._waited = now, 0.0

@@ -102,7 +102,7 @@ class RunLog:
         return self.path.stat().st_size
 
     def close(self) -> None:
-        """Give the terminal back and write what TensorBoard still holds."""
+        """Take the bar away and write what TensorBoard still holds."""
         if self.line is not None:
             self.line.close()
         if self._board is not None:

@@ -23,12 +23,12 @@ BATCH_FILE = "not_finite.json"
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """Let the operations that gain by it run in half precision; float32 changes nothing."""
+    """Run the operations that gain by it in half precision; float32 changes nothing."""
     return torch.autocast(device.type, _TYPES[precision], enabled=precision != "float32")
 
 
 def loss_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
-    """Give what keeps small gradients from vanishing in fp16; elsewhere it does nothing.
+    """Build the scaler that keeps small gradients from vanishing in fp16; elsewhere it does nothing.
 
     Raises:
         ValueError: for fp16 without CUDA.
@@ -41,7 +41,7 @@ def loss_scaler(precision: Precision, device: torch.device) -> torch.amp.GradSca
 
 
 def build_loss(model: PoseConfig, config: TrainConfig) -> PoseLoss:
-    """Make the loss of a run; raises ValueError where it does not train the model's kind of heatmaps."""
+    """Build the loss of a run; raises ValueError where it does not train the model's kind of heatmaps."""
     if (config.loss == "cross_entropy") != (model.heatmaps == "probability"):
         raise ValueError(
             f"loss {config.loss!r} does not train {model.heatmaps!r} heatmaps: "
@@ -56,7 +56,7 @@ def build_loss(model: PoseConfig, config: TrainConfig) -> PoseLoss:
 
 
 def loss_shares(loss: PoseLoss, parts: list[Batch], processes: Processes) -> list[Tensor | None]:
-    """Give a factor for the loss of each part of this process; None where the part is the whole.
+    """Compute a factor for the loss of each part of this process; None where the part is the whole.
 
     Gradients are added over a process's parts and averaged over processes. Squared error is a mean over crops, of
     which all parts have as many; cross-entropy is a mean over keypoint weights, which differ.
