@@ -346,7 +346,7 @@ def test_a_broken_model_is_never_the_best(
 
 def test_a_validation_that_is_not_finite_is_refused(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
     """NaN would stay the best figure for ever."""
-    with pytest.raises(ValueError, match="finite figure"):
+    with pytest.raises(ValueError, match="finite metric"):
         Trainer(model, dataset, tmp_path, changed(validate_every_epochs=1), validate=lambda _: float("nan")).train()
 
 

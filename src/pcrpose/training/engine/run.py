@@ -72,7 +72,7 @@ def write_record(folder: Path, config: TrainConfig, dataset: CropDataset, *, tea
 
 
 def check_record(folder: Path, config: TrainConfig, dataset: CropDataset, *, teacher: str | None = None) -> None:
-    """Raise where a run would go on under another configuration; fields that are newer than the run have their defaults.
+    """Raise where a run would go on under another configuration; fields newer than the run have their defaults.
 
     Raises:
         ValueError: naming what decides the result and is not what it was.
