@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pcrpose import PosePredictor, Poses, load_model
-from pcrpose.data.images import open_image
+from pcrpose import PosePredictor, Poses, load_model, open_image
 from pcrpose.keypoints.arrays import Image
 
 ASTRONAUT_BOX = (20.0, 15.0, 365.0, 511.0)

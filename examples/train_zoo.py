@@ -20,16 +20,19 @@ from pathlib import Path
 
 import torch
 
-from pcrpose.data.augment import Augmentation
-from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.mixed import MixedDataset
-from pcrpose.data.readers.coco import read_coco
-from pcrpose.evaluation.coco import CocoEvaluator
-from pcrpose.models.encoder_weights import load_encoder
-from pcrpose.models.pcr import PCR, PCRConfig
-from pcrpose.training.config import TrainConfig
-from pcrpose.training.trainer import Trainer
-from pcrpose.training.validation import CocoValidation
+from pcrpose import (
+    PCR,
+    Augmentation,
+    CocoEvaluator,
+    CocoValidation,
+    KeypointDataset,
+    MixedDataset,
+    PCRConfig,
+    TrainConfig,
+    Trainer,
+    load_encoder,
+    read_coco,
+)
 
 SET_ASIDE = Path(__file__).parents[1] / "benchmarks" / "set_aside.json"
 PARTS = ("train", "more")

@@ -13,20 +13,27 @@ if TYPE_CHECKING:
     from pcrpose.data.augment import Augmentation
     from pcrpose.data.dataset import KeypointDataset
     from pcrpose.data.images import open_image
-    from pcrpose.data.readers.coco import read_coco
+    from pcrpose.data.mixed import MixedDataset
+    from pcrpose.data.readers.coco import read_coco, read_detections
+    from pcrpose.data.readers.negatives import read_negatives
     from pcrpose.data.readers.read_annotations import read_annotations
-    from pcrpose.evaluation.coco import CocoEvaluator
+    from pcrpose.data.samples import Sample
+    from pcrpose.data.synthetic import SyntheticPoses, write_synthetic_coco
+    from pcrpose.evaluation.bootstrap import bootstrap_interval, paired_difference
+    from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
     from pcrpose.inference.ensemble import Ensemble
     from pcrpose.inference.predictor import PosePredictor, Thresholds
     from pcrpose.inference.runtime import Runtime
     from pcrpose.inference.stream import FailedImage
+    from pcrpose.inference.validate import validate
     from pcrpose.inference.yolox import YoloxDetector
     from pcrpose.keypoints.boxes import Size
     from pcrpose.keypoints.crop import CropSpec
     from pcrpose.keypoints.detections import Detections
+    from pcrpose.keypoints.drawing.heatmaps import draw_heatmaps
     from pcrpose.keypoints.oks import oks, oks_nms
     from pcrpose.keypoints.poses import Poses
-    from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+    from pcrpose.keypoints.skeleton import AIC_14, COCO_17, MPII_16, Skeleton
     from pcrpose.models.encoder_weights import load_encoder
     from pcrpose.models.hrnet_pose import HighResolutionPose
     from pcrpose.models.load import load_model
@@ -45,10 +52,13 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AIC_14",
     "COCO_17",
+    "MPII_16",
     "PCR",
     "Augmentation",
     "CocoEvaluator",
+    "CocoMetrics",
     "CocoValidation",
     "CropSpec",
     "Detections",
@@ -59,70 +69,93 @@ __all__ = [
     "HeatmapOutput",
     "HighResolutionPose",
     "KeypointDataset",
+    "MixedDataset",
     "PCRConfig",
     "PosePredictor",
     "Poses",
     "Recipe",
     "Runtime",
+    "Sample",
     "SimpleBaseline",
     "Size",
     "Skeleton",
     "Source",
+    "SyntheticPoses",
     "Thresholds",
     "TrainConfig",
     "Trainer",
     "YoloxDetector",
+    "bootstrap_interval",
+    "draw_heatmaps",
     "list_pretrained",
     "load_encoder",
     "load_model",
     "oks",
     "oks_nms",
     "open_image",
+    "paired_difference",
     "read_annotations",
     "read_coco",
+    "read_detections",
+    "read_negatives",
     "replace_skeleton",
     "run_recipe",
+    "validate",
+    "write_synthetic_coco",
 ]
 
 _HOMES: Mapping[str, str] = MappingProxyType(
     {
+        "AIC_14": "pcrpose.keypoints.skeleton",
         "Augmentation": "pcrpose.data.augment",
         "COCO_17": "pcrpose.keypoints.skeleton",
         "CocoEvaluator": "pcrpose.evaluation.coco",
+        "CocoMetrics": "pcrpose.evaluation.coco",
+        "CocoValidation": "pcrpose.training.validation",
         "CropSpec": "pcrpose.keypoints.crop",
         "Detections": "pcrpose.keypoints.detections",
         "Ensemble": "pcrpose.inference.ensemble",
         "FailedImage": "pcrpose.inference.stream",
+        "FineTune": "pcrpose.training.fine_tune",
         "HeatmapModel": "pcrpose.models.pose_model",
         "HeatmapOutput": "pcrpose.models.pose_model",
         "HighResolutionPose": "pcrpose.models.hrnet_pose",
         "KeypointDataset": "pcrpose.data.dataset",
+        "MPII_16": "pcrpose.keypoints.skeleton",
+        "MixedDataset": "pcrpose.data.mixed",
         "PCR": "pcrpose.models.pcr",
         "PCRConfig": "pcrpose.models.pcr",
         "PosePredictor": "pcrpose.inference.predictor",
         "Poses": "pcrpose.keypoints.poses",
         "Recipe": "pcrpose.training.recipe",
-        "run_recipe": "pcrpose.training.run_recipe",
-        "TrainConfig": "pcrpose.training.config",
-        "Source": "pcrpose.training.run_recipe",
-        "FineTune": "pcrpose.training.fine_tune",
-        "CocoValidation": "pcrpose.training.validation",
         "Runtime": "pcrpose.inference.runtime",
+        "Sample": "pcrpose.data.samples",
         "SimpleBaseline": "pcrpose.models.simple_baseline",
         "Size": "pcrpose.keypoints.boxes",
         "Skeleton": "pcrpose.keypoints.skeleton",
+        "Source": "pcrpose.training.run_recipe",
+        "SyntheticPoses": "pcrpose.data.synthetic",
         "Thresholds": "pcrpose.inference.predictor",
+        "TrainConfig": "pcrpose.training.config",
         "Trainer": "pcrpose.training.trainer",
         "YoloxDetector": "pcrpose.inference.yolox",
+        "bootstrap_interval": "pcrpose.evaluation.bootstrap",
+        "draw_heatmaps": "pcrpose.keypoints.drawing.heatmaps",
         "list_pretrained": "pcrpose.models.zoo",
         "load_encoder": "pcrpose.models.encoder_weights",
         "load_model": "pcrpose.models.load",
         "oks": "pcrpose.keypoints.oks",
         "oks_nms": "pcrpose.keypoints.oks",
         "open_image": "pcrpose.data.images",
+        "paired_difference": "pcrpose.evaluation.bootstrap",
         "read_annotations": "pcrpose.data.readers.read_annotations",
         "read_coco": "pcrpose.data.readers.coco",
+        "read_detections": "pcrpose.data.readers.coco",
+        "read_negatives": "pcrpose.data.readers.negatives",
         "replace_skeleton": "pcrpose.models.replace_skeleton",
+        "run_recipe": "pcrpose.training.run_recipe",
+        "validate": "pcrpose.inference.validate",
+        "write_synthetic_coco": "pcrpose.data.synthetic",
     }
 )
 

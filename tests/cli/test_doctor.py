@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from pcrpose.cli.main import main
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Path:
     """Write drawn people and their annotations."""
-    return write_coco(tmp_path / "drawn", 3)
+    return write_synthetic_coco(tmp_path / "drawn", 3)
 
 
 def test_sound_data(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_warnings_alone_are_no_failure(drawn: Path, capsys: pytest.CaptureFixtur
 
 def test_against_another_file(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Shared images are found by name without the folders, by content with both."""
-    other = write_coco(tmp_path / "other", 3, seed=5)
+    other = write_synthetic_coco(tmp_path / "other", 3, seed=5)
 
     assert main(["doctor", str(drawn), "--against", str(other)]) == 1
     assert "name and id" in capsys.readouterr().out

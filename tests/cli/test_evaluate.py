@@ -11,7 +11,7 @@ import pytest
 from pcrpose.cli import evaluate as evaluate_module
 from pcrpose.cli.main import main
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.detections import Detections
 from pcrpose.models.pcr import PCR
@@ -23,7 +23,7 @@ Reader = Callable[[str], dict[str, Any]]
 @pytest.fixture
 def annotations(here: Path) -> Path:
     """Draw a data set of four images with a person each."""
-    return write_coco(here, count=4, seed=1)
+    return write_synthetic_coco(here, count=4, seed=1)
 
 
 @pytest.fixture

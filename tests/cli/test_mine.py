@@ -10,7 +10,7 @@ import pytest
 
 from pcrpose.cli import mine
 from pcrpose.data.readers.negatives import NegativesFile, read_negatives
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 
 CORNERS = ([0, 0, 6, 8], [0, 12, 6, 8], [3, 1, 5, 7])  # left of everybody who is drawn
 
@@ -19,7 +19,7 @@ CORNERS = ([0, 0, 6, 8], [0, 12, 6, 8], [3, 1, 5, 7])  # left of everybody who i
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Draw three people, and detect them and some corners where they are not; give the annotations."""
     monkeypatch.chdir(tmp_path)
-    annotations = write_coco(tmp_path / "drawn", 3)
+    annotations = write_synthetic_coco(tmp_path / "drawn", 3)
     content: dict[str, Any] = json.loads(annotations.read_text())
     for annotation in content["annotations"]:
         annotation["bbox"] = [20, 20, 30, 30]

@@ -11,7 +11,7 @@ import pytest
 from pcrpose.cli.recipe_data import RecipeData
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.negatives import Negative, write_negatives
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.training.recipe import Recipe
 
@@ -21,8 +21,8 @@ Check: TypeAlias = Callable[..., RecipeData]
 @pytest.fixture
 def check(here: Path) -> Check:
     """Draw data of two kinds; give a function that checks options."""
-    write_coco(here / "c", 3)
-    write_coco(here / "u", 2, seed=1)
+    write_synthetic_coco(here / "c", 3)
+    write_synthetic_coco(here / "u", 2, seed=1)
     write_negatives("h.json", [Negative(image_id=0, file_name="000000.png", bbox=(2, 2, 30, 40), score=0.7)], {})
     assert here == Path.cwd()
 

@@ -15,7 +15,7 @@ import torch
 from pcrpose.cli import training
 from pcrpose.cli.main import main
 from pcrpose.data.dataset import KeypointDataset
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.models.load import load_model
@@ -56,7 +56,7 @@ def start(tmp_path: Path) -> Path:
 @pytest.fixture
 def drawn(tmp_path: Path) -> list[str]:
     """Draw eight people; give the file and the folder as arguments."""
-    annotations = write_coco(tmp_path / "drawn", 8)
+    annotations = write_synthetic_coco(tmp_path / "drawn", 8)
     return [str(annotations), str(annotations.parent / "images")]
 
 
@@ -134,7 +134,7 @@ def test_the_best_model_is_kept(
     drawn: list[str], start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With persons to validate on, AP decides which model is the result; an area is not needed for it."""
-    other = write_coco(tmp_path / "val", 3, seed=7)
+    other = write_synthetic_coco(tmp_path / "val", 3, seed=7)
     content = json.loads(other.read_text())
     for entry in content["annotations"]:
         del entry["area"]

@@ -15,7 +15,7 @@ from pcrpose.cli import train_recipe
 from pcrpose.cli.main import main
 from pcrpose.cli.train_recipe import read_network
 from pcrpose.data.readers.negatives import Negative, write_negatives
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
 from pcrpose.models.load import load_model
@@ -50,7 +50,7 @@ def _quiet() -> Iterator[None]:
 @pytest.fixture
 def data(here: Path) -> Callable[[str], list[str]]:
     """Draw eight people for each letter, A's in AI Challenger's keypoints; give the arguments of some letters."""
-    files = {letter: write_coco(here / letter, 8, seed=place) for place, letter in enumerate("CUA")}
+    files = {letter: write_synthetic_coco(here / letter, 8, seed=place) for place, letter in enumerate("CUA")}
     content = json.loads(files["A"].read_text())
     content["categories"][0].update(keypoints=list(AIC_14.keypoints), skeleton=[])
     for entry in content["annotations"]:
@@ -105,7 +105,7 @@ def train(data: Callable[[str], list[str]]) -> Command:
 
 def test_all_letters_in_two_stages(train: Command, start: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last stage's model is the result; the same command again finds nothing to do, a longer one is refused."""
-    val = write_coco(here / "val", 2, seed=9)
+    val = write_synthetic_coco(here / "val", 2, seed=9)
     options = ["--start", start, "--epochs", "2", "--batch", "4", "--per-epoch", "U=4", "--val", "val/annotations.json"]
     options.append(str(val.parent / "images"))
 
@@ -236,7 +236,7 @@ def test_keypoints_of_ones_own(
 
 def test_what_is_measured_on(train: Command, start: str, asked: list[Asked], here: Path) -> None:
     """Annotations of the last stage's keypoints; images that are trained on too are told."""
-    write_coco(here / "val", 2, seed=9)
+    write_synthetic_coco(here / "val", 2, seed=9)
     assert train("A->C", "--start", start, "--val", "val/annotations.json", "val/images") == 0
 
     assert asked[0]["validate"].dataset.skeleton.keypoints == COCO_17.keypoints
@@ -285,7 +285,7 @@ def test_mistakes(
 
 def test_the_plain_form_still_needs_its_arguments(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a recipe both are asked for, wherever they stand."""
-    path = write_coco(here, 2)
+    path = write_synthetic_coco(here, 2)
     assert main(["train", "--out", "run"]) == 2
     assert "required: ANNOTATIONS.json, IMAGES" in capsys.readouterr().err
     assert main(["train", str(path), "--out", "run"]) == 2

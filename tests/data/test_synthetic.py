@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.synthetic import SyntheticPoses, _Canvas, _labels_of, _sample, write_coco
+from pcrpose.data.synthetic import SyntheticPoses, _Canvas, _labels_of, _sample, write_synthetic_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17
 
@@ -107,7 +107,7 @@ def test_mirror_symmetry_of_sides() -> None:
 
 def test_a_written_data_set_reads_back(tmp_path: Path) -> None:
     """Boxes, keypoints, visibility and pixels survive the way through the files."""
-    path = write_coco(tmp_path / "data", count=6, seed=4, size=SMALL, max_persons=2)
+    path = write_synthetic_coco(tmp_path / "data", count=6, seed=4, size=SMALL, max_persons=2)
     data = read_coco(path, path.parent / "images")
     drawn = SyntheticPoses(count=6, seed=4, size=SMALL, max_persons=2).samples()
 
@@ -127,7 +127,7 @@ def test_a_written_data_set_reads_back(tmp_path: Path) -> None:
 
 def test_an_empty_data_set(tmp_path: Path) -> None:
     """No images are a valid file."""
-    path = write_coco(tmp_path, count=0)
+    path = write_synthetic_coco(tmp_path, count=0)
 
     assert json.loads(path.read_text())["images"] == []
     assert len(read_coco(path, tmp_path / "images")) == 0

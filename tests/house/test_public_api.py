@@ -14,14 +14,21 @@ from typing import Any
 import pcrpose
 
 RECORD = Path(__file__).with_name("public_api.txt")
-GIVEN_BACK = ("pcrpose.evaluation.coco.CocoMetrics",)
+RETURNED = (
+    "pcrpose.data.samples.AnnotatedPersons",
+    "pcrpose.evaluation.bootstrap.Interval",
+    "pcrpose.models.encoder_weights.LoadedEncoder",
+    "pcrpose.training.events.Step",
+    "pcrpose.training.events.Validated",
+    "pcrpose.training.events.Saved",
+)
 SHOWN_METHODS = {"__init__", "__call__", "__len__", "__getitem__", "__iter__"}
 
 
 def public_api() -> str:
-    """Describe every public name, and the values that public methods give back, as their source declares them."""
+    """Describe every public name, and the values that users get from them, as their source declares them."""
     named = [(name, getattr(pcrpose, name)) for name in sorted(pcrpose.__all__)]
-    for path in GIVEN_BACK:
+    for path in RETURNED:
         module, _, name = path.rpartition(".")
         named.append((name, getattr(import_module(module), name)))
     return "\n".join(describe(name, value) for name, value in named)
@@ -42,7 +49,7 @@ def syntax(value: Any) -> Any:  # noqa: ANN401 - a class or function and its nod
 
 
 def class_line(value: type) -> str:
-    """Give a class with its decorators and bases."""
+    """Return a class with its decorators and bases."""
     node: ast.ClassDef = syntax(value)
     decorators = "".join(f"@{ast.unparse(decorator)} " for decorator in node.decorator_list)
     bases = ", ".join(map(ast.unparse, node.bases))
@@ -65,7 +72,7 @@ def members(value: type) -> dict[str, str]:
 
 
 def signature(node: ast.FunctionDef) -> str:
-    """Give a function's head."""
+    """Return a function's head."""
     returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     return f"def {node.name}({ast.unparse(node.args)}){returned}"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
@@ -19,7 +19,7 @@ from pcrpose.models.pcr import PCR
 @pytest.fixture
 def annotations(tmp_path: Path) -> Path:
     """Draw a data set of five images."""
-    return write_coco(tmp_path, count=5, seed=1)
+    return write_synthetic_coco(tmp_path, count=5, seed=1)
 
 
 def test_every_annotated_person_is_predicted(model: PCR, annotations: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
@@ -45,7 +45,7 @@ def test_the_loss_of_heatmaps() -> None:
 
 def test_small_data_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images with persons count, those of all parts together."""
-    path = write_coco(tmp_path, 3, size=Size(width=100, height=50))
+    path = write_synthetic_coco(tmp_path, 3, size=Size(width=100, height=50))
     content = json.loads(path.read_text())
     content["annotations"].pop()
     data = read_coco(content, tmp_path)
@@ -78,7 +78,7 @@ def test_the_settings_of_a_run() -> None:
 
 def test_a_model_learns_other_keypoints_from_a_teacher(tmp_path: Path, make_model: Any) -> None:  # noqa: ANN401 - a builder
     """One call: heads for the data's keypoints, a teacher beside the labels, the best model kept."""
-    annotations = write_coco(tmp_path / "data", 8)
+    annotations = write_synthetic_coco(tmp_path / "data", 8)
     data = read_coco(annotations, annotations.parent / "images")
     saved: list[str] = []
 
@@ -99,7 +99,7 @@ def test_a_model_learns_other_keypoints_from_a_teacher(tmp_path: Path, make_mode
 
 def test_new_heads_follow_the_seed(tmp_path: Path, make_model: Any) -> None:  # noqa: ANN401 - a builder
     """The caller's random state does not matter; another seed makes other heads."""
-    path = write_coco(tmp_path, 4)
+    path = write_synthetic_coco(tmp_path, 4)
     content = json.loads(path.read_text())
     content["categories"][0]["keypoints"][0] = "snout"
     data = read_coco(content, tmp_path / "images")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.models.pcr import PCR
 
 PROGRAM = Path(__file__).with_name("tiny_run.py")
@@ -57,7 +57,7 @@ def test_gradients_are_those_of_one_process(tmp_path: Path, count: int) -> None:
 @pytest.mark.slow
 def test_validation_is_that_of_one_process(tmp_path: Path) -> None:
     """Figures are equal, a process may have no image, and what stops one is an error in all."""
-    write_coco(tmp_path / "data", 5)
+    write_synthetic_coco(tmp_path / "data", 5)
     launch("validate", tmp_path, 1)
     alone = json.loads((tmp_path / "report-0.json").read_text())
     launch("validate", tmp_path, 2)

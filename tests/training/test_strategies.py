@@ -25,7 +25,7 @@ from pcrpose.data.images import image_size
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.negatives import read_negatives
 from pcrpose.data.samples import AnnotatedPersons, Sample
-from pcrpose.data.synthetic import SyntheticPoses, write_coco
+from pcrpose.data.synthetic import SyntheticPoses, write_synthetic_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size, intersection_areas, xyxy_to_xywh
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
@@ -75,7 +75,7 @@ def test_all_strategies(
 ) -> None:
     """What the recipe gives is no worse on people than the first model, and finds fewer of them where nobody is."""
     monkeypatch.chdir(tmp_path)
-    annotations = write_coco("val", 48, seed=9, size=IMAGE)
+    annotations = write_synthetic_coco("val", 48, seed=9, size=IMAGE)
     average_precision = CocoValidation(read_coco(annotations, "val/images"), CocoEvaluator(annotations))
 
     first = _train()
@@ -103,7 +103,7 @@ def _train() -> Path:
 
 def _mine() -> tuple[list[Sample], list[Sample]]:
     """Mine what a bad detector finds beside people; images with an even number are to be learnt, the others not."""
-    annotations = write_coco("wide", 60, seed=7, size=WIDE)
+    annotations = write_synthetic_coco("wide", 60, seed=7, size=WIDE)
     persons = read_coco(annotations, "wide/images")
     Path("detections.json").write_text(json.dumps(list(_detections(persons))))
 
@@ -146,7 +146,7 @@ def _box(image_id: int, box_xyxy: npt.ArrayLike, score: float) -> Record:
 
 def _pseudo_label(first: Path, never_in: Path, real: Path | None) -> AnnotatedPersons:
     """Label images with the first model; a copy of an image that is measured on lies among them."""
-    truth = read_coco(write_coco("unlabelled", 40, seed=11, size=IMAGE), "unlabelled/images")
+    truth = read_coco(write_synthetic_coco("unlabelled", 40, seed=11, size=IMAGE), "unlabelled/images")
     folder = Path("unlabelled/images")
     with PIL.Image.open(never_in.parent / "images/000003.png") as image:
         image.resize((144, 192)).save(folder / LEAK, quality=70)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
-from pcrpose.data.synthetic import SyntheticPoses, write_coco
+from pcrpose.data.synthetic import SyntheticPoses, write_synthetic_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
@@ -381,7 +381,7 @@ def test_training_on_a_written_data_set(model: PCR, tmp_path: Path) -> None:
     """Drawn images on disk, the COCO reader, a step: the path a user's data takes."""
     from pcrpose.data.readers.coco import read_coco  # noqa: PLC0415 - only this test reads files
 
-    annotations = write_coco(tmp_path / "data", count=8)
+    annotations = write_synthetic_coco(tmp_path / "data", count=8)
     source = read_coco(annotations, annotations.parent / "images")
     dataset = KeypointDataset(source.samples, source_skeleton=source.skeleton, crop=model.config.crop_spec)
 

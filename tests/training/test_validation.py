@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
@@ -15,7 +15,7 @@ from pcrpose.training.validation import CocoValidation, merge
 
 def test_alone_it_is_validate(model: PCR, tmp_path: Path) -> None:
     """One process gives the figures of `validate`, and AP to a trainer."""
-    annotations = write_coco(tmp_path, 3)
+    annotations = write_synthetic_coco(tmp_path, 3)
     dataset, evaluator = read_coco(annotations, annotations.parent / "images"), CocoEvaluator(annotations)
     model.eval()
     expected = validate(PosePredictor(model, flip=False), dataset, evaluator)

@@ -93,7 +93,9 @@ class SyntheticPoses:
         return image, [sample for sample in owned if sample is not None]
 
 
-def write_coco(folder: str | Path, count: int, seed: int = 0, *, size: Size = _SIZE, max_persons: int = 1) -> Path:
+def write_synthetic_coco(
+    folder: str | Path, count: int, seed: int = 0, *, size: Size = _SIZE, max_persons: int = 1
+) -> Path:
     """Write drawn images and their annotations as a COCO data set.
 
     Args:

@@ -16,7 +16,7 @@ from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.findings import Finding
 from pcrpose.data.readers.skeleton import read_skeleton
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton
 
 Content: TypeAlias = dict[str, Any]
@@ -229,7 +229,7 @@ def test_sound_data_gives_no_alarm(tmp_path: Path) -> None:
         entry["category_id"] = 1
     assert examine(nameless, skeleton=RACKET) == []
 
-    annotations = write_coco(tmp_path, 4, max_persons=2)
+    annotations = write_synthetic_coco(tmp_path, 4, max_persons=2)
     assert examine(annotations, tmp_path / "images", skeleton=COCO_17) == []
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.readers.negatives import Negative, NegativesFile, read_negatives, with_review, write_negatives
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
@@ -85,7 +85,7 @@ def test_only_verified_boxes_can_be_asked_for(path: Path) -> None:
 
 def test_crops_of_negatives_teach_every_keypoint(tmp_path: Path) -> None:
     """A data set gives their crops with weight one for each keypoint."""
-    annotations = write_coco(tmp_path / "drawn", 1)
+    annotations = write_synthetic_coco(tmp_path / "drawn", 1)
     name = json.loads(annotations.read_text())["images"][0]["file_name"]
     corner = Negative(image_id=1, file_name=name, bbox=(0, 0, 20, 30), score=0.5, verified=True)
     write_negatives(tmp_path / "n.json", [corner], {})

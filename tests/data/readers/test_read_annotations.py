@@ -12,7 +12,7 @@ import pytest
 from scipy.io import savemat
 
 from pcrpose.data.readers.read_annotations import FORMATS, AnnotationFormat, read_annotations
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.skeleton import (
     AIC_14,
     COCO_17,
@@ -86,7 +86,7 @@ def test_formats_are_recognized(
 
 def test_coco(tmp_path: Path) -> None:
     """A COCO file is read with the skeleton that it describes, or the given one."""
-    path = write_coco(tmp_path, 2)
+    path = write_synthetic_coco(tmp_path, 2)
     sticks = Skeleton("other bones", COCO_17.keypoints, COCO_17.flip_pairs, [], COCO_17.sigmas)
 
     assert read_annotations(path, tmp_path / "images").skeleton is COCO_17

@@ -15,7 +15,7 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.images import ImageSource
 from pcrpose.data.near_duplicates import EvaluationImages
 from pcrpose.data.readers.coco import read_coco
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.detections import Detections
@@ -215,7 +215,7 @@ def test_unreadable_images_are_left_out(
 
 def test_leaks_are_not_even_predicted(tmp_path: Path) -> None:
     """A copy of a guarded image is left out, and says which one it looks like."""
-    drawn = write_coco(tmp_path / "drawn", 4).parent / "images"
+    drawn = write_synthetic_coco(tmp_path / "drawn", 4).parent / "images"
     guarded = EvaluationImages([("kept_apart.png", drawn / "000002.png")])
     labeller = ImageLabeller(
         predictor=CornerPredictor(),
@@ -285,7 +285,7 @@ def test_images_of_other_folders(tmp_path: Path) -> None:
 
 def test_from_images_to_training_samples(make_model: Callable[[], PCR], tmp_path: Path) -> None:
     """A real predictor labels drawn people; the file trains like any other, the unsure keypoints with weight zero."""
-    annotations = write_coco(tmp_path / "drawn", 10, max_persons=2)
+    annotations = write_synthetic_coco(tmp_path / "drawn", 10, max_persons=2)
     folder = annotations.parent / "images"
     drawn = read_coco(annotations, folder)
     boxes = {

@@ -14,7 +14,7 @@ from pcrpose.data.images import ImageError
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.sampler import EpochSampler, SampleKey
-from pcrpose.data.synthetic import write_coco
+from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import CropSpec
 from pcrpose.training.config import TrainConfig
@@ -35,7 +35,7 @@ MakeConfig = Callable[..., TrainConfig]
 @pytest.fixture
 def on_disk(tmp_path: Path) -> KeypointDataset:
     """Draw 16 images of one person, of which the first is missing and the second is cut off."""
-    annotations = write_coco(tmp_path / "data", count=16)
+    annotations = write_synthetic_coco(tmp_path / "data", count=16)
     source = read_coco(annotations, annotations.parent / "images")
     paths = [sample.image for sample in source.samples]
     assert len(set(map(str, paths))) == 16
