@@ -2,12 +2,14 @@
 # make test                       everything that has to pass: lint, tests of the built wheel, docs
 # make docs                       build the site into site/
 # make bench                      the benchmarks that need nothing else
+# make mutate [JOBS=1]            plant bugs and report which of them the tests do not catch
 #
 # Everything happens in .venv, with the versions of constraints.txt. PYTHON chooses the interpreter it is made with.
 
 PYTHON ?= python3
 override IMAGE := $(value IMAGE)
 export IMAGE
+JOBS ?= 1
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install --quiet -c constraints.txt
@@ -18,7 +20,7 @@ SCRIPTS := $(wildcard benchmarks/*.py)
 PYTEST := PCRPOSE_EXPECT_WHEEL=1 $(WHEEL_RUN) -m pytest
 
 .NOTPARALLEL:
-.PHONY: help demo lint wheel unit doctest test docs bench clean
+.PHONY: help demo lint wheel unit doctest test docs bench mutate clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -52,6 +54,9 @@ docs: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@set -e; for script in $(SCRIPTS); do echo "== $$script"; $(RUN) "$$script"; done
+
+mutate: $(VENV)/dev.stamp
+	$(RUN) tests/mutation/mutate.py --jobs $(JOBS)
 
 clean:
 	rm -rf build site .mypy_cache .pytest_cache .ruff_cache
