@@ -173,6 +173,16 @@ def test_limits_keep_the_best() -> None:
     assert mine_negatives(found, people(), MiningRules(limit=0)).negatives == ()
 
 
+def test_equal_scores_come_image_by_image() -> None:
+    """Then in the detections' order, whatever the order of the images."""
+    others = [60.0, 80.0, 90.0, 100.0]
+    found = {3: detected((FREE, 0.9)), 2: detected((others, 0.9), (FREE, 0.9))}
+
+    mined = mine_negatives(found, people()).negatives
+
+    assert [(each.image_id, each.bbox[1]) for each in mined] == [(2, 80), (2, 10), (3, 10)]
+
+
 def test_images_that_lack_persons_are_passed_over() -> None:
     """By default those that say so; on request those, too, that do not say; detections of strange images always."""
     annotated = people(incomplete=frozenset({1}), unstated=frozenset({2}))

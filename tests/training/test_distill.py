@@ -227,3 +227,24 @@ def test_a_distillation_goes_on_bit_for_bit(
     resumed = Trainer(make_model(), people, tmp_path / "cut", config, teacher=teacher).train()
 
     assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
+
+
+def test_parts_of_a_batch_share_the_teachers_loss(
+    make_model: MakeModel, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher whose loss is 1 for every part adds 1 to the loss of a step, however many parts it has."""
+
+    def one(_self: Teacher, student: torch.Tensor, _crops: torch.Tensor, _nobody: torch.Tensor) -> torch.Tensor:
+        return 0 * student.sum() + 1
+
+    monkeypatch.setattr(Teacher, "loss", one)
+    config = TrainConfig(
+        epochs=1, batch_size=8, loss="cross_entropy", gradient_accumulation_steps=2, num_workers=0, log_every_steps=1
+    )
+    losses = []
+    for name, teacher in (("alone", None), ("taught", make_model())):
+        Trainer(make_model(), dataset, tmp_path / name, config, teacher=teacher).train()
+        rows = (tmp_path / name / "log.jsonl").read_text().splitlines()
+        losses.append(np.array([json.loads(row)["loss"] for row in rows]))
+
+    assert losses[1] - losses[0] == pytest.approx(1.0, abs=1e-4)

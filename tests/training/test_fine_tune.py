@@ -112,3 +112,11 @@ def test_new_heads_follow_the_seed(tmp_path: Path, make_model: Any) -> None:  # 
 
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
+
+
+def test_crops_follow_the_seed(tmp_path: Path) -> None:
+    """Another seed is another augmentation, not only another order."""
+    annotations = write_synthetic_coco(tmp_path, 2)
+    data = read_coco(annotations, annotations.parent / "images")
+
+    assert FineTune(seed=3).crops(data, PCRConfig()).seed == 3

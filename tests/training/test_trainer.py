@@ -185,6 +185,22 @@ def test_the_encoder_keeps_its_own_rate_after_the_first_step(
     assert found == {(True, 0.25e-3), (False, 1e-3)}
 
 
+def test_the_gradient_of_a_whole_batch_is_clipped(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """Its norm is the largest allowed, in however many parts the batch was computed."""
+    config = changed(epochs=1, max_grad_norm=0.01, gradient_accumulation_steps=2)
+    trainer = Trainer(model, dataset, tmp_path, config)
+    norms: list[float] = []
+
+    def note(*_: object) -> None:
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        norms.append(float(torch.stack([gradient.norm() for gradient in gradients]).norm()))
+
+    trainer.optimizer.register_step_pre_hook(note)
+    trainer.train()
+
+    assert norms == pytest.approx([0.01] * 3, rel=1e-3)
+
+
 def test_the_average_counts_its_steps_from_zero(
     model: PCR, dataset: KeypointDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_synthetic_coco
@@ -10,6 +11,7 @@ from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.validate import validate
 from pcrpose.models.pcr import PCR
+from pcrpose.models.pose_model import HeatmapOutput
 from pcrpose.training.validation import CocoValidation, merge
 
 
@@ -37,3 +39,22 @@ def test_a_image_of_another_process_is_refused() -> None:
     """Each image counts exactly once."""
     with pytest.raises(ValueError, match="process 1: expected results of its own images, found image 1"):
         merge([[{"image_id": 1}], [{"image_id": 1}]], [frozenset({1}), frozenset({2})])
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_crops_are_mirrored_on_request(
+    model: PCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, flip: bool
+) -> None:
+    """Validation during training asks the network once per crop, and twice where ``flip`` says so."""
+    annotations = write_synthetic_coco(tmp_path, 3)
+    dataset, evaluator = read_coco(annotations, annotations.parent / "images"), CocoEvaluator(annotations)
+    forward, seen = PCR.forward, list[int]()
+
+    def watched(self: PCR, crops: Tensor) -> HeatmapOutput:
+        seen.append(len(crops))
+        return forward(self, crops)
+
+    monkeypatch.setattr(PCR, "forward", watched)
+    CocoValidation(dataset, evaluator, flip=flip)(model.eval())
+
+    assert sum(seen) == 3 * (2 if flip else 1)

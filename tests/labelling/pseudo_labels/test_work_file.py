@@ -1,6 +1,7 @@
 """The work file: shares cover everything once, an interrupted file is continued to the same bytes, others refused."""
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -242,3 +243,15 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 
     assert read_work(file.path) == Work(read_work(file.path).header, [{"index": 0, "file_name": name}])
     assert json.loads(file.path.read_bytes().splitlines()[1])["file_name"] == name
+
+
+def test_a_chunk_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is flushed before the next one is predicted: a power cut costs one chunk."""
+    file = WorkFile(tmp_path / "a.work", header())
+    lines: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda _: lines.append(len(file.path.read_bytes().splitlines())))
+
+    for chunk in file.chunks[:2]:
+        file.append(records(chunk))
+
+    assert lines == [1 + CHUNK_IMAGES, 1 + 2 * CHUNK_IMAGES]
