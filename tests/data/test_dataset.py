@@ -20,6 +20,7 @@ from pcrpose.data.images import ImageError
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.sampler import EpochSampler, SampleKey
 from pcrpose.data.samples import Sample
+from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
@@ -151,6 +152,22 @@ def test_erasing_changes_nothing_else() -> None:
             assert float(changed.float().mean()) < 0.25
             same_pixels.append(not changed.any())
     assert {True, False} == set(same_pixels)
+
+
+def test_only_labelled_keypoints_are_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows where the others are."""
+    seen: list[Floats] = []
+
+    def note(_self: Augmentation, crop: Image, labelled_crop: Floats, _rng: object) -> Image:
+        seen.append(labelled_crop)
+        return crop
+
+    monkeypatch.setattr(Augmentation, "erase", note)
+    person = sample()
+    item = dataset([person], augmentation=WIDE)[0]
+
+    assert len(seen[0]) == np.count_nonzero(person.labelled) < 17
+    assert np.array_equal(seen[0], item["keypoints_crop"][item["keypoint_weights"] > 0].numpy())
 
 
 def test_background_samples() -> None:

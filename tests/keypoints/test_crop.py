@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.boxes import Size, windows
-from pcrpose.keypoints.crop import Alignment, Crops, mirror_keypoints
+from pcrpose.keypoints.crop import Alignment, Crops, CropSpec, mirror_keypoints
 from pcrpose.keypoints.skeleton import COCO_17
 
 Golden = Callable[[str], Any]
@@ -98,6 +98,21 @@ def test_boxes_become_padded_windows() -> None:
     crop = Crops.from_boxes(boxes, SIZE, padding=1.5)
 
     np.testing.assert_array_equal(crop.matrices, Crops.from_windows(centers, extents, SIZE).matrices)
+
+
+@pytest.mark.parametrize("alignment", ["center", "edge"])
+def test_cutting_takes_the_crops_of_the_specification(alignment: Alignment) -> None:
+    """Points and pixels are those of `CropSpec.crops`: one padding and one alignment for both."""
+    spec = CropSpec(input_size=Size(width=24, height=32), padding=1.5, alignment=alignment)
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    boxes = [[5.0, 6.0, 40.0, 45.0], [-3.0, 0.0, 20.0, 20.0]]
+    expected = spec.crops(boxes)
+
+    crops, pixels = spec.cut(image, boxes)
+
+    assert crops.antialias == expected.antialias
+    assert np.array_equal(crops.matrices, expected.matrices)
+    assert np.array_equal(pixels, expected.warp(image))
 
 
 def test_no_box_gives_no_crop() -> None:

@@ -143,6 +143,20 @@ def test_a_temperature_needs_probabilities(make_model: MakeModel) -> None:
         Teacher(model, model.config, TrainConfig(teacher_temperature=2.0))
 
 
+def test_a_teacher_counts_by_its_weight(make_model: MakeModel) -> None:
+    """Half the weight is half the loss."""
+    crops = torch.randint(0, 256, (2, 3, 96, 64), dtype=torch.uint8)
+    model = make_model()
+    student = torch.randn_like(Teacher(model, model.config, TrainConfig()).heatmaps(crops))
+    whole, half = (
+        Teacher(model, model.config, TrainConfig(teacher_weight=weight)).loss(student, crops).item()
+        for weight in (1.0, 0.5)
+    )
+
+    assert whole > 0.01
+    assert half == pytest.approx(whole / 2)
+
+
 def test_the_digest_follows_the_weights(make_model: MakeModel) -> None:
     """Equal weights have equal digests; one changed number changes it."""
     model = make_model()
