@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -108,6 +109,19 @@ def test_kernels_are_turned(convert_movenet: ModuleType, files: Files, pack: Pac
     assert name == "stem.weight"
     assert kernel.shape == (5, 4, 2, 3)
     assert kernel[4, 3, 1, 2] == ramp[1, 2, 3, 4]
+
+
+def test_depthwise_filters_stand_upright(convert_movenet: ModuleType) -> None:
+    """Rows stay rows: a filter of 3 x 3 is not transposed."""
+    ramp = np.arange(3 * 3 * 2, dtype=np.float16).reshape(3, 3, 2, 1)
+    layers = ("Conv1/Conv2D", "expanded_conv_depthwise/depthwise")
+    published = {
+        f"{convert_movenet.TRUNK}{layer}_{part}": ramp for layer in layers for part in ("weights", "bn_offset")
+    }
+    tensors = dict(itertools.islice(convert_movenet.encoder_tensors(published), 3))
+
+    assert tensors["blocks.0.depthwise.weight"].shape == (2, 1, 3, 3)
+    assert tensors["blocks.0.depthwise.weight"][1, 0].tolist() == ramp[:, :, 1, 0].tolist()
 
 
 def test_an_archive_is_as_good_as_a_folder(

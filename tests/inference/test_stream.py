@@ -203,6 +203,24 @@ def test_failures_come_in_their_place(mixed: list[Any], photo: Image) -> None:
     assert str(failed[3]).startswith("image 6: box: ")
 
 
+def test_a_file_that_cannot_be_read_fails_in_its_place(
+    photo: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the system says of it, a share that has gone for example, the others are found."""
+    path = tmp_path / "a.png"
+    path.touch()
+
+    def gone(_: Path) -> bytes:
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    failed, poses = predictor().stream([path, photo], [BOXES, BOXES], on_error="yield")
+
+    assert isinstance(failed, FailedImage)
+    assert str(failed) == f"{path}: stale file handle"
+    assert isinstance(poses, Poses)
+
+
 def test_an_image_that_fails_between_two_batches(photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where some of its crops are in a batch already, the image fails as a whole and the next one is whole."""
     one = predictor(batch_size=2)

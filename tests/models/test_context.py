@@ -207,12 +207,13 @@ def test_equation_1_by_hand(stride: int) -> None:
 
 @pytest.mark.parametrize("se_norm", ["batch", "none"])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_equation_1_joins_the_three_branches(stride: int, se_norm: SeNorm) -> None:
+@pytest.mark.parametrize("in_channels", [6, 8])
+def test_equation_1_joins_the_three_branches(in_channels: int, stride: int, se_norm: SeNorm) -> None:
     """With any weights the output is the equation of what the three branches gave for the module's input."""
-    module = ContextAwareModule(6, 8, stride=stride, se_norm=se_norm)
+    module = ContextAwareModule(in_channels, 8, stride=stride, se_norm=se_norm)
     assert module.se is not None
     assert module.res is not None
-    features = torch.randn(4, 6, 5, 4)
+    features = torch.randn(4, in_channels, 5, 4)
     gate, refined, residual = module.se(features), module.hdc(features), module.res(features)
     assert bool(((gate >= 0) & (gate <= 1)).all())
     torch.testing.assert_close(module(features), torch.relu(gate * refined + residual))

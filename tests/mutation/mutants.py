@@ -170,7 +170,7 @@ MUTANTS = (
         tests=("tests/inference/test_stream.py",),
     ),
     Mutant(
-        "missing-file-ends-a-stream",
+        "unreadable-file-ends-a-stream",
         "inference/predictor.py",
         "        except (OSError, ValueError) as error:",
         "        except ValueError as error:",

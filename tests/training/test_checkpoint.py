@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from pcrpose.files.atomic import interrupted_names
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training import checkpoint
 from pcrpose.training.checkpoint import (
+    PROGRESS_FILE,
+    TRAINING_FILE,
     Progress,
     find_checkpoint,
     load_checkpoint,
@@ -136,6 +139,17 @@ def test_an_unfinished_checkpoint_does_not_count(model: PCR, tmp_path: Path) -> 
     model.save_pretrained(tmp_path / "last.new")
 
     assert find_checkpoint(tmp_path / "last") == tmp_path / "last.old"
+
+
+def test_a_checkpoint_without_its_last_file_is_unfinished(tmp_path: Path) -> None:
+    """Weights and moments alone are what a crash has left: only the progress says that all is there."""
+    last, (new, _) = tmp_path / "last", interrupted_names(tmp_path / "last")
+    for folder, names in ((last, (TRAINING_FILE,)), (new, (TRAINING_FILE, PROGRESS_FILE))):
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+
+    assert find_checkpoint(last) == new
 
 
 def test_nothing_is_settled_where_nothing_is(tmp_path: Path) -> None:

@@ -120,6 +120,24 @@ def test_share_counts_what_cannot_be_kept(write: Write) -> None:
     assert content["info"]["pcrpose"]["keypoints"]["right_end"] == {"kept": 1, "dropped": 1}
 
 
+def test_a_share_is_of_everything_that_was_found() -> None:
+    """Two of four are half of them, though two of the four cannot be kept."""
+    scores = np.full((4, 3), -np.inf)
+    scores[:2] = [[0.5], [0.75]]
+
+    kept = scores > Selection(share=0.5).thresholds(scores, STICK)
+
+    assert kept.sum(axis=0).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("x", "kept"), [(57.0, [2, 2, 2]), (57.25, [2, 2, 0]), (58.0, [2, 2, 0])])
+def test_an_image_ends_at_the_center_of_its_last_pixel(write: Write, x: float, kept: list[int]) -> None:
+    """Of 60 columns the last is 59: a keypoint at 59.25 lies outside."""
+    content = pseudo_labels(write([photo(0, person(1.0, 1.0, 1.0, at=x))]), Selection())
+
+    assert content["annotations"][0]["keypoints"][2::3] == kept
+
+
 def test_nothing_usable_of_a_keypoint() -> None:
     """A keypoint that is outside every image has a threshold all the same, and keeps nothing."""
     scores = np.array([[-np.inf, 0.5, 0.5], [-np.inf, 0.25, 0.5]])

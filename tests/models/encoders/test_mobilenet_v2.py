@@ -36,7 +36,16 @@ def test_the_encoders_have_their_published_size(name: str, parameters: int, chan
 
 @pytest.mark.parametrize(
     ("width", "plain", "expected"),
-    [(1.0, 24, 24), (1.75, 16, 32), (1.75, 24, 40), (1.75, 32, 56), (1.75, 160, 280), (0.25, 16, 8), (0.35, 32, 16)],
+    [
+        (1.0, 24, 24),
+        (1.75, 16, 32),
+        (1.75, 24, 40),
+        (1.75, 32, 56),
+        (1.75, 160, 280),
+        (0.25, 16, 8),
+        (0.35, 32, 16),
+        (1.0, 62, 64),
+    ],
 )
 def test_widths_are_multiples_of_eight(width: float, plain: int, expected: int) -> None:
     """To the nearest multiple, up where that would lose more than a tenth: 11.2 is 16, not 8."""

@@ -81,6 +81,8 @@ def test_what_decides_nothing_may_change(tmp_path: Path) -> None:
     check_record(tmp_path, TrainConfig(milestones=(0.5,), num_workers=7, max_broken_images=1, tensorboard=True), both)
     with pytest.raises(ValueError, match=r"another configuration \(learning_rate 0.001 then, 0.5 now\)"):
         check_record(tmp_path, TrainConfig(milestones=(0.5,), learning_rate=0.5), both)
+    with pytest.raises(ValueError, match=r"another configuration \(seed 0 then, 1 now\)"):
+        check_record(tmp_path, TrainConfig(milestones=(0.5,), seed=1), both)
     with pytest.raises(ValueError, match=r"samples \[5, 6\] then, \[5\] now"):
         check_record(tmp_path, CONFIG, drawn(5))
 
