@@ -120,7 +120,7 @@ class Resamples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit code is 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="pcr-nano", help="zoo name, Hub repository or folder (%(default)s)")
+    parser.add_argument("--model", default="pcr-small", help="zoo name, Hub repository or folder (%(default)s)")
     parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated images in COCO's form")
     parser.add_argument("--negatives", type=Path, default=NEGATIVES, metavar="FILE", help="verified negatives")
     parser.add_argument("--persons", type=int, default=512, help="trained on, an epoch; 0: none (%(default)s)")

@@ -80,7 +80,7 @@ class ValidationSet:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; the exit code is 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="pcr-nano", help="zoo name, Hub repository or folder (%(default)s)")
+    parser.add_argument("--model", default="pcr-small", help="zoo name, Hub repository or folder (%(default)s)")
     parser.add_argument("--against", help="another model, to compare AP with on the same resampled images")
     parser.add_argument("--coco", type=Path, metavar="FOLDER", help="annotated images in COCO's form")
     parser.add_argument("--data", default="subset of COCO val2017", help="what the images are (%(default)s)")

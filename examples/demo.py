@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", nargs="?", type=Path, help="an image; without one, scikit-image's astronaut")
     parser.add_argument("--boxes", action="append", metavar="X1,Y1,X2,Y2", help="a person's box")
-    parser.add_argument("--model", default="pcr-nano", help="zoo name, Hub repository or folder (%(default)s)")
+    parser.add_argument("--model", default="pcr-small", help="zoo name, Hub repository or folder (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder to write into (%(default)s)")
     options = parser.parse_args(arguments)
     try:

@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--val", nargs=2, metavar=("ANNOTATIONS", "IMAGES"), help="persons to choose the best model by"
     )
-    options.add_argument("--start", default="pcr-nano", help="model to start from (%(default)s)")
+    options.add_argument("--start", default="pcr-small", help="model to start from (%(default)s)")
     options.add_argument("--teacher", help="model whose heatmaps are learnt beside the labels")
     options.add_argument("--epochs", type=int, default=30)
     options.add_argument("--learning-rate", type=float, default=1e-3)

@@ -86,7 +86,7 @@ RUNS: Mapping[str, Run] = {
     "small-tuned": Run(
         model=SMALL,
         train=replace(
-            PLAIN, epochs=12, learning_rate=2e-3, encoder_learning_rate_factor=0.2, freeze=(*FIRST_BLOCKS, *DEPTHWISE)
+            PLAIN, epochs=7, learning_rate=2e-3, encoder_learning_rate_factor=0.2, freeze=(*FIRST_BLOCKS, *DEPTHWISE)
         ),
         augmentation=Augmentation(rotation=40.0, box_jitter=0.08, color_jitter=0.2),
         after="small-frozen",

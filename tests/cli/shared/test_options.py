@@ -78,7 +78,7 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [("", ["pcr-nano"]), ("--model a", ["a"]), ("--model a --model b", ["a", "b"])]
+    ("given", "expected"), [("", ["pcr-small"]), ("--model a", ["a"]), ("--model a --model b", ["a", "b"])]
 )
 def test_several_models(given: str, expected: list[str]) -> None:
     """What is given takes the place of the default, and the next parser has the default again."""
@@ -86,7 +86,7 @@ def test_several_models(given: str, expected: list[str]) -> None:
     add_model_options(parser)
 
     assert parser.parse_args(given.split()).model == expected
-    assert parser.parse_args([]).model == ["pcr-nano"]
+    assert parser.parse_args([]).model == ["pcr-small"]
 
 
 def test_models_are_loaded(model_folder: Path, tmp_path: Path) -> None:

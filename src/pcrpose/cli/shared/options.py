@@ -14,7 +14,7 @@ from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
 
 BATCH = 16
-MODEL = "pcr-nano"
+MODEL = "pcr-small"
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
