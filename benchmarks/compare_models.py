@@ -3,8 +3,8 @@
     python benchmarks/compare_models.py --coco COCO --pair "blackout at test=runs/black,runs/plain" --json FILE
 
 Each --pair is ``what it is about=MODEL,OTHER``: zoo names or folders. COCO holds annotations/person_keypoints_val.json
-and val/. Annotated boxes, the mirrored crop averaged in; differences are a paired bootstrap over images. A row is added to
-FILE, or takes the place of the row of its name.
+and val/. Annotated boxes, the mirrored crop averaged in; differences are a paired bootstrap over images. A row is added
+to FILE, or takes the place of the row of its name.
 """
 
 import argparse
