@@ -65,9 +65,7 @@ found 0 of 599.""",  # noqa: E501 - Markdown
             crops=114_752,
         ),
         license=License(identifier="apache-2.0", terms="Apache-2.0; what they were trained on has the terms above."),
-        lacks=(
-            "TO BE LOOKED AT",
-        ),
+        lacks=("TO BE LOOKED AT",),
     ),
     "pcr-nano": Facts(
         measurements="zoo_figures.json",
