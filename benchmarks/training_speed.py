@@ -97,7 +97,7 @@ def network_step(first: int, precision: str) -> Callable[[], None]:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             output = model(crops)
         loss = sum(heatmaps.float().square().mean() for heatmaps in (output.final, *output.auxiliary))
-        loss.backward()  # type: ignore[union-attr]
+        loss.backward()
 
     return step
 

@@ -88,6 +88,32 @@ def conditions(key: str) -> Conditions:
 
 _ENTRIES: tuple[ZooEntry, ...] = (
     ZooEntry(
+        name="pcr-small",
+        architecture="PCR",
+        recipe="C",
+        summary="The default: usually right about whole people, less sure where they cover one another or are cut off.",
+        input_size="256x192",
+        parameters=8_557_858,
+        gmacs=1.4640,
+        license="apache-2.0",
+        metrics={
+            "coco-subset-99/annotated": {
+                "AP": Metric(0.597, 0.554, 0.644),
+                "AP50": Metric(0.869, 0.828, 0.913),
+                "AP75": Metric(0.644, 0.572, 0.716),
+                "AR": Metric(0.640, 0.598, 0.681),
+            },
+            "coco-subset-99/yolox-nano": {
+                "AP": Metric(0.539, 0.490, 0.596),
+                "AP50": Metric(0.779, 0.730, 0.827),
+                "AP75": Metric(0.587, 0.516, 0.666),
+                "AR": Metric(0.611, 0.568, 0.658),
+            },
+        },
+        data="A part of COCO train2017 (annotations CC BY 4.0, images under Flickr's terms); the encoder began with "
+        "MoveNet Thunder's trunk (Google, Apache-2.0; trained on COCO and on Google's Active set).",
+    ),
+    ZooEntry(
         name="pcr-nano",
         architecture="PCR",
         recipe="C",
