@@ -64,7 +64,7 @@ def test_module_and_script(tmp_path: Path) -> None:
             done = subprocess.run([*command, "zoo", "none"], check=False, capture_output=True, text=True, cwd=tmp_path)  # noqa: S603 - our own code
 
             assert (done.returncode, done.stdout) == (2, "")
-            assert done.stderr.startswith("pcrpose zoo: expected one of pcr-nano")
+            assert done.stderr.startswith("pcrpose zoo: expected one of pcr-small, pcr-nano")
 
 
 def test_reader_that_leaves(tmp_path: Path) -> None:
