@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
-from pcrpose.models.checkpoints import from_published
+from pcrpose.models.checkpoints.original import from_published
 from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.hub import load_strictly
 from pcrpose.models.load import build_model

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pcrpose.models.checkpoints import ENCODER
+from pcrpose.models.checkpoints.original import ENCODER
 from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.encoders.encoder import Encoder
 from pcrpose.models.hub import load_strictly, read_folder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pcrpose.models.checkpoints import from_published, to_published
+from pcrpose.models.checkpoints.original import from_published, to_published
 from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.load import build_model
 from pcrpose.models.pose_config import PoseConfig

@@ -1,4 +1,4 @@
-"""Rename state dicts between the published checkpoints' names and ours."""
+"""Names of the original Simple Baselines and HRNet checkpoints, and ours."""
 
 from collections.abc import Mapping
 
