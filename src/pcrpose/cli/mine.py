@@ -141,7 +141,7 @@ def _with_review(negatives: tuple[Negative, ...], out: Path, rejected: tuple[int
 
 
 def _source(options: argparse.Namespace, rules: MiningRules, result: MiningResult) -> dict[str, Any]:
-    """Say where the boxes come from, by name and content."""
+    """Return where the boxes come from, by name and content."""
     files = {
         name: {"file": file.name, "sha256": short_file_digest(file)}
         for name, file in (("annotations", options.annotations), ("detections", options.detections))

@@ -1,4 +1,4 @@
-"""``pcrpose train-recipe``: the paper's stages on data of the user's."""
+"""``pcrpose train-recipe``: the paper's training stages on the user's data."""
 
 import argparse
 import difflib
@@ -54,7 +54,7 @@ exit codes: 0 the training is done; 2 a mistake in what was asked for; 130 stopp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument(
         "recipe",
@@ -120,7 +120,7 @@ def _recipe(text: str) -> Recipe:
 
 
 def _of_letter(kind: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
-    """Give the type of ``LETTER=VALUE``."""
+    """Return the argument type of ``LETTER=VALUE``."""
 
     def pair(text: str) -> tuple[str, T]:
         letter, sign, value = text.partition("=")
@@ -132,7 +132,7 @@ def _of_letter(kind: Callable[[str], T]) -> Callable[[str], tuple[str, T]]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the stages, or what is left of them, and say where the model is."""
+    """Run the stages, or what is left of them, and print where the model is."""
     prepare(options)
     _check_model(options)
     recipe: Recipe = options.recipe
@@ -169,14 +169,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _start(options: argparse.Namespace) -> Encoder | Weights | None:
-    """Return what the first stage starts from."""
+    """Return the weights that the first stage starts from."""
     if options.network is None:
         return Weights(options.start or MODEL)
     return None if options.encoder is None else Encoder(options.encoder)
 
 
 def _check_model(options: argparse.Namespace) -> None:
-    """Check what can be checked before anything is read."""
+    """Validate the options about the model, before anything is read."""
     if options.network is not None and options.start is not None:
         raise ValueError("expected --start, whose weights are trained on, or --network, which begins anew; found both")
     if options.fine_tune_epochs is not None and len(options.recipe.stages) == 1:
@@ -188,7 +188,7 @@ def _check_model(options: argparse.Namespace) -> None:
 
 
 def read_network(name: str) -> PoseConfig:
-    """Give the network of a name: one of the paper's tables, or that of a saved model, whose weights are not read."""
+    """Return the configuration of a network: one of the paper's tables, or a saved model's; no weights are read."""
     if name in NETWORKS:
         return NETWORKS[name]
     try:
@@ -205,13 +205,13 @@ def read_network(name: str) -> PoseConfig:
 
 
 def _augmentation(options: argparse.Namespace) -> Augmentation:
-    """Vary as the paper's baselines do; where a model is trained on, colors too, as with one annotation file."""
+    """Return the paper's augmentation; where pretrained weights are fine-tuned, with colors too."""
     usual = fine_tune(options).augmentation
     return replace(usual, color_jitter=0.0) if options.network else usual
 
 
 def _epochs(options: argparse.Namespace) -> list[int]:
-    """Say how long each stage is."""
+    """Return the epochs of each stage."""
     first = options.epochs or (WHOLE_EPOCHS if options.network else FineTune.epochs)
     stages: tuple[Stage, ...] = options.recipe.stages
     later = [options.fine_tune_epochs or stage.configure(TrainConfig(epochs=first)).epochs for stage in stages[1:]]
@@ -225,7 +225,7 @@ def _schedules(
     config: PoseConfig,
     epochs: Sequence[int],
 ) -> tuple[TrainConfig, TrainConfig | None]:
-    """Say how the first stage is trained, and how all others."""
+    """Return the training settings of the first stage, and of all others."""
     seen = [sum(epoch_counts({letter: sources[letter] for letter in stage.sources}).values()) for stage in plan]
     batch = min(options.batch, *seen)
     if options.network is None:
@@ -244,7 +244,7 @@ def _schedules(
 
 
 def _with_epochs(config: TrainConfig, epochs: int, samples: int) -> TrainConfig:
-    """Give a schedule its length, and let it be told and measured about as often as any other."""
+    """Return settings for so many epochs, logged and validated about as often as any other training."""
     steps = epochs * (samples // config.batch_size)
     return replace(
         config,

@@ -1,4 +1,4 @@
-"""Opening images: the one place in the library that does.
+"""Image decoding; nothing else in the library opens images.
 
 Files, encoded bytes and PIL images come out upright, as their EXIF orientation says; arrays are taken as they are.
 """
@@ -75,7 +75,7 @@ class DecodedImage(NamedTuple):
     beyond: tuple[int, int] = (0, 0)
 
     def warp(self, crop: "Crops") -> Image:
-        """Cut crops, given in the whole image's pixels, out of what was decoded; see `Crops.warp`."""
+        """Warp crops, given in the whole image's pixels, from the decoded image; see `Crops.warp`."""
         return (crop if self.reduction == 1 else self._here(crop)).warp(self.pixels)
 
     def _here(self, crop: "Crops") -> "Crops":
@@ -96,16 +96,16 @@ def open_image(source: ImageSource, *, color: Color = "rgb") -> Image:
         source: path, encoded bytes, PIL image, or uint8 array ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or
             ``(H, W, 4)`` with the opacity last. Never changed.
         color: order of an array's channels, ``"bgr"`` as OpenCV reads them. Files, bytes and PIL images
-            know their own order, so it says nothing about them.
+            know their own order, so it does not apply to them.
 
     Returns:
-        ``(H, W, 3)`` uint8, RGB, C-contiguous; the very array that was given where that is one already.
+        ``(H, W, 3)`` uint8, RGB, C-contiguous; the array itself where it is one already.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ImageError: if the image is empty, broken, cut off, a folder, no image at all, larger than
             `MAX_PIXELS`, or an array of another type or shape. A missing file is an `ImageError` too.
-        TypeError: if ``source`` is none of these things.
+        TypeError: if ``source`` is none of these types.
     """
     if color not in {"rgb", "bgr"}:
         raise ValueError(f"color: expected 'rgb' or 'bgr', found {color!r}")
@@ -125,7 +125,7 @@ def decode_image(source: str | Path | bytes | PIL.Image.Image, *, reduction: int
     Raises:
         FileNotFoundError: if there is no such file.
         ImageError: see `open_image`.
-        TypeError: if ``source`` is none of these things.
+        TypeError: if ``source`` is none of these types.
         ValueError: if ``reduction`` is another number.
     """
     if reduction not in REDUCTIONS:
@@ -174,7 +174,7 @@ def _read(source: str | Path | bytes) -> tuple[str, bytes]:
 
 
 def _open_header(stream: BinaryIO, name: str) -> PIL.Image.Image:
-    """Let Pillow recognize the format, with the library's own limit in the place of Pillow's global one."""
+    """Open with Pillow, with the library's own limit of pixels instead of Pillow's global one."""
     with _header_lock:
         pillow_limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         try:
@@ -217,7 +217,7 @@ def _decode(image: PIL.Image.Image, name: str, reduction: int = 1) -> DecodedIma
 
 
 def _drafted(image: PIL.Image.Image, reduction: int) -> int:
-    """Prepare to decode at a part of the size; the answer is how much it will really be reduced."""
+    """Set up decoding at a part of the size; return the reduction that the format really does."""
     if reduction == 1 or min(image.size) < reduction:
         return 1
     # Formats that cannot do it answer None.
@@ -236,7 +236,7 @@ def _to_rgb(image: PIL.Image.Image, name: str) -> PIL.Image.Image:
     if image.mode in _DEEP_GRAY:
         image = PIL.Image.fromarray(_eight_bits(np.asarray(image), name))
     if image.mode == "F":
-        raise ImageError(f"{name}: expected 8 or 16 bits a channel, found 32-bit floating point")
+        raise ImageError(f"{name}: expected 8 or 16 bits per channel, found 32-bit floating point")
     if image.has_transparency_data:
         image = _on_white(image.convert("RGBA"))
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -245,7 +245,7 @@ def _to_rgb(image: PIL.Image.Image, name: str) -> PIL.Image.Image:
 def _eight_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], name: str) -> Image:
     wide = values.astype(np.int64)
     if wide.size and (wide.min() < 0 or wide.max() > np.iinfo(np.uint16).max):
-        raise ImageError(f"{name}: expected 8 or 16 bits a channel, found values {wide.min()} to {wide.max()}")
+        raise ImageError(f"{name}: expected 8 or 16 bits per channel, found values {wide.min()} to {wide.max()}")
     return ((wide + 128) // 257).astype(np.uint8)
 
 

@@ -1,6 +1,6 @@
-"""Drawn people with exact keypoints: data for tests and tutorials, with nothing to download.
+"""Synthetic images of people with exact keypoints, for tests and tutorials: nothing to download.
 
-A figure is a random pose of a simple skeleton, drawn as thick colored limbs before a cluttered background. Its left
+A person is a random pose of a simple skeleton, drawn as thick colored limbs before a cluttered background. Its left
 limbs have cool colors, its right limbs warm ones, so that the sides can be learnt.
 """
 
@@ -86,7 +86,7 @@ class SyntheticPoses:
         figures = [_placed(_random_pose(rng), rng, self.size, slot, persons) for slot in range(persons)]
         for number, points in enumerate(figures):
             _draw_figure(canvas, points, rng, _labels_of(number))
-        if rng.random() < 0.3:  # noqa: PLR2004 - share of images with something in front
+        if rng.random() < 0.3:  # noqa: PLR2004 - fraction of images with something in front
             _draw_clutter(canvas, rng, self.size, _OCCLUDER)
         image, seen = canvas.finished()
         owned = [_sample(index, points, _labels_of(number), image, seen) for number, points in enumerate(figures)]
@@ -99,7 +99,7 @@ def write_synthetic_coco(
     """Write drawn images and their annotations as a COCO data set.
 
     Args:
-        folder: gets ``images/`` with PNG files and ``annotations.json``; made where it does not exist.
+        folder: for ``images/`` with PNG files and ``annotations.json``; created if missing.
         count: how many images.
         seed: of the images.
         size: of an image.
@@ -132,7 +132,7 @@ def _annotation(sample: Sample, annotation_id: int) -> dict[str, Any]:
 
 
 def _labels_of(number: int) -> dict[str, int]:
-    """Number the parts of one figure; no two figures share a label, and 0 is the background's."""
+    """Return the labels of one person's parts; no two persons share a label, and 0 is the background's."""
     return {part: number * len(_PARTS) + place for place, part in enumerate(_PARTS, start=1)}
 
 
@@ -140,7 +140,7 @@ def _random_pose(rng: np.random.Generator) -> Points:
     """Draw COCO's keypoints, ``neck`` and ``head`` in lengths of the trunk; a face seen from behind is NaN."""
     tilt = np.radians(np.clip(rng.normal(0, 18), -60, 60))
     up, across = np.array([np.sin(tilt), -np.cos(tilt)]), np.array([np.cos(tilt), np.sin(tilt)])
-    from_behind = rng.random() < 0.25  # noqa: PLR2004 - share of people who turn their backs
+    from_behind = rng.random() < 0.25  # noqa: PLR2004 - fraction of people who turn their backs
     to_the_left = across * rng.uniform(0.45, 1.0) * (-1 if from_behind else 1)  # of the person, that is
     points: Points = {"neck": up}
     for side, sign in zip(_SIDES, (1, -1), strict=True):
@@ -171,7 +171,7 @@ def _random_limb(
 
 
 def _placed(points: Points, rng: np.random.Generator, size: Size, slot: int, slots: int) -> Points:
-    """Scale and move a pose into its share of the image; now and then a limb leaves it."""
+    """Scale and move a pose into its slot of the image; now and then a limb leaves it."""
     everything = np.stack(list(points.values()))
     low, high = np.nanmin(everything, axis=0) - _RADIUS["head"], np.nanmax(everything, axis=0) + _RADIUS["head"]
     room = np.array([size.width / slots * (1.25 if slots > 1 else 1.0), size.height])
@@ -181,7 +181,7 @@ def _placed(points: Points, rng: np.random.Generator, size: Size, slot: int, slo
 
 
 class _Canvas:
-    """An image and, under the same strokes, the map of what is to be seen at each pixel."""
+    """An image and, drawn with the same strokes, the map of the part that each pixel shows."""
 
     def __init__(self, background: Image) -> None:
         fine = (background.shape[1] * _FINE, background.shape[0] * _FINE)
@@ -210,13 +210,13 @@ class _Canvas:
             self.disc(point, radius, color, label)
 
     def finished(self) -> tuple[Image, Image]:
-        """Give the ``(H, W, 3)`` image and the ``(H, W)`` labels."""
+        """Return the ``(H, W, 3)`` image and the ``(H, W)`` labels."""
         return np.array(self._image.reduce(_FINE)), np.array(self._seen)[_FINE // 2 :: _FINE, _FINE // 2 :: _FINE]
 
 
 def _draw_figure(canvas: _Canvas, points: Points, rng: np.random.Generator, labels: dict[str, int]) -> None:
     unit = float(np.hypot(*(points["neck"] - (points["left_hip"] + points["right_hip"]) / 2)))
-    radius = {part: share * unit for part, share in _RADIUS.items()}
+    radius = {part: length * unit for part, length in _RADIUS.items()}
     side_color = {"left": _color(rng, (0.45, 0.65), 0.85), "right": _color(rng, (0.97, 1.09), 0.85)}
     skin, shirt = _color(rng, (0.05, 0.1), 0.3), _color(rng, (0.1, 0.9), 0.2)
 
@@ -246,7 +246,7 @@ def _draw_figure(canvas: _Canvas, points: Points, rng: np.random.Generator, labe
 
 
 def _sample(image_id: int, points: Points, labels: dict[str, int], image: Image, seen: Image) -> Sample | None:
-    """Read box, area and visibility off the map of what is seen."""
+    """Return a sample whose box, area and visibility are read off the map of visible parts."""
     rows, columns = np.nonzero(np.isin(seen, list(labels.values())))
     if not rows.size or np.ptp(rows) + np.ptp(columns) == 0:
         return None
@@ -262,7 +262,7 @@ def _sample(image_id: int, points: Points, labels: dict[str, int], image: Image,
 
 
 def _own_labels(name: str, labels: dict[str, int]) -> set[int]:
-    """Say on which parts a keypoint is seen."""
+    """Return the labels of the parts on which a keypoint is visible."""
     side, _, joint = name.partition("_")
     limbs = {labels[f"{side}_{limb}"] for limb, joints in _JOINTS.items() if joint in joints}
     if joint in {"shoulder", "hip"}:
@@ -271,7 +271,7 @@ def _own_labels(name: str, labels: dict[str, int]) -> set[int]:
 
 
 def _background(rng: np.random.Generator, size: Size) -> Image:
-    """Soft patches of color under fine noise."""
+    """Return soft patches of color under fine noise."""
     patches = PIL.Image.fromarray(rng.integers(50, 210, (5, 4, 3), dtype=np.uint8))
     smooth = np.asarray(patches.resize((size.width, size.height), PIL.Image.Resampling.BICUBIC), dtype=np.float64)
     return np.clip(smooth + rng.normal(0, 12, (size.height, size.width, 1)), 0, 255).astype(np.uint8)

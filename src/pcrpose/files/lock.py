@@ -30,7 +30,7 @@ class FolderLock:
         self._lock = FileLock(folder / LOCK_FILE, blocking=False, thread_local=False)
 
     def acquire(self) -> None:
-        """Take the lock at once.
+        """Acquire the lock at once.
 
         Raises:
             FolderInUseError: if somebody holds it: another process, or another lock of this one.
@@ -42,12 +42,12 @@ class FolderLock:
         write_text(self.folder / HOLDER_FILE, json.dumps({"pid": os.getpid(), "host": platform.node()}), sync=False)
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         (self.folder / HOLDER_FILE).unlink(missing_ok=True)
         self._lock.release()
 
     def _holder(self) -> str:
-        """Name who holds the lock; there is a moment in which that is not written yet."""
+        """Return the holder of the lock; there is a moment in which it is not written yet."""
         try:
             holder = read_object(self.folder / HOLDER_FILE)
         except (OSError, ValueError):

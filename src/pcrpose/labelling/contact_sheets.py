@@ -1,4 +1,4 @@
-"""Pages of small crops, to look at before a mined box is trusted."""
+"""Contact sheets: pages of small crops, to review mined boxes."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -33,7 +33,7 @@ def write_contact_sheets(
     """Draw boxes with what lies around them, each under its index, score and image id.
 
     Args:
-        folder: made if it is missing; pages are ``sheet_000.png`` and so on. Pages of an earlier, longer list that
+        folder: created if missing; pages are ``sheet_000.png`` and so on. Pages of an earlier, longer list that
             have no successor are deleted, so that the folder shows one list.
         negatives: the captions count them from 0, in this order.
         images: folder of the images.
@@ -42,7 +42,7 @@ def write_contact_sheets(
         padding: how much more than the box a tile shows; the box itself is outlined.
 
     Returns:
-        The pages, each of which was written whole.
+        Paths of the pages, each written atomically.
 
     Raises:
         ImageError: for an image that cannot be opened.

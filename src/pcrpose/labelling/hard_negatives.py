@@ -33,7 +33,7 @@ REASONS: Mapping[Reason, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class MiningRules:
-    """Which detections become hard negatives; the score, the ratio and the weight are ours, the paper names none.
+    """Rules of mining hard negatives; the score, the ratio and the weight are ours, the paper names none.
 
     Attributes:
         min_score: least score of the detector.
@@ -77,7 +77,7 @@ class MiningRules:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MiningResult:
-    """What was mined, and what became of every other detection.
+    """The mined boxes, and the reason why each other detection was dropped.
 
     Attributes:
         negatives: best score first; equal scores by image, then in the detections' order.

@@ -22,7 +22,7 @@ AVERAGE, MOMENT = "average.", "moment."
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
         step: optimizer steps done.
@@ -91,7 +91,7 @@ def read_progress(folder: Path) -> Progress:
 
 
 def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """Name every tensor of an optimizer's state ``<kind>/<parameter>``."""
+    """Return every tensor of an optimizer's state as ``<kind>/<parameter>``."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{kind}/{names[parameter]}": value

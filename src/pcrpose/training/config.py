@@ -1,4 +1,4 @@
-"""How a model is trained: a frozen value that is written beside the run."""
+"""Training settings: a frozen value that is written beside the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -51,11 +51,11 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """The name of its folder."""
         return f"stage-{self.number}-{self.sources}"
 
     def configure(self, base: TrainConfig) -> TrainConfig:
-        """Give its schedule.
+        """Return its schedule.
 
         The first stage trains as ``base`` says, whose defaults are the cited baseline's: 210 epochs at 1e-3. Every
         later one is a fine-tuning (ours): 20 epochs at 1e-4, a tenth of that from epoch 15, and the same in
@@ -118,7 +118,7 @@ class Recipe:
         return self.plan()
 
     def plan(self, *, own: Skeleton = AIC_14, merged: Skeleton = COCO_17) -> tuple[Stage, ...]:
-        """Give the stages for other data than the paper's.
+        """Return the stages for other data than the paper's.
 
         Args:
             own: keypoints of what stands for A; those of the stages where no other persons are.
@@ -136,7 +136,7 @@ class Recipe:
 
 
 def _check_stage(letters: str, where: str) -> None:
-    """Refuse what is no stage; the message ends with what to write instead, where that is clear."""
+    """Raise ValueError unless a text is a stage; the message ends with what to write instead, where that is clear."""
     known = ", ".join(f"{letter} ({meaning})" for letter, meaning in LETTERS.items())
     if not letters:
         raise ValueError(f"{where}: expected letters on both sides of every arrow, found none")
@@ -173,7 +173,7 @@ TABLE_4: Mapping[str, Row] = MappingProxyType(
 
 
 def write_recipe(folder: Path, recipe: Recipe, stage: Stage, facts: Mapping[str, Any]) -> None:
-    """Put a recipe beside what one of its stages saves.
+    """Write a recipe beside the weights of one of its stages.
 
     Args:
         folder: of the stage or of a model; it is there.

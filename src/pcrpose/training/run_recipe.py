@@ -1,4 +1,4 @@
-"""Run a recipe: one training after the other, each starting from what the one before has learnt."""
+"""Run a recipe: one training per stage, each starting from the weights of the stage before."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _NOTHING_IN_COMMON = Skeleton("nothing in common", ("",), (), (), (1.0,))
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Source:
-    """What a letter of a recipe stands for: anybody's data.
+    """The data of one letter of a recipe.
 
     Attributes:
         samples: such as ``read_coco(...).samples``.
@@ -60,10 +60,10 @@ class Source:
             raise ValueError(f"per_epoch: expected at least 1 or None, found {self.per_epoch}")
 
     def crops(self, model: PoseConfig, *, seed: int = 0) -> KeypointDataset:
-        """Make the crops that a model is trained on; with ``cache="decoded"`` the images are opened now.
+        """Build the crops that a model is trained on; with ``cache="decoded"`` the images are opened now.
 
         Args:
-            model: configuration of the model; it says which keypoints and what kind of crop.
+            model: configuration of the model, which decides the keypoints and the crop.
             seed: of the augmentation.
 
         Raises:
@@ -108,7 +108,7 @@ def run_recipe(
         recipe: what to train on.
         sources: what each letter stands for; more than the recipe needs do no harm.
         model_config: of the model in the end. Stages on A alone predict the keypoints of A's source instead.
-        output_dir: made if it is missing.
+        output_dir: created if missing.
         configs: one, of the first stage and of the others in proportion, see `Stage.configure`; or two, the second of
             all stages but the first. By default the cited baseline's. What an epoch takes is each `Source`'s to say:
             ``quotas`` has to be None.
@@ -149,7 +149,7 @@ def run_recipe(
         chosen = {letter: sources[letter] for letter in stage.sources}
         facts = _facts(chosen) | beginning
         measured = stage.skeleton.keypoints == stages[-1].skeleton.keypoints
-        logger.info("%s: stage %d of %d, %s", recipe, stage.number, len(stages), _shares_in_words(facts))
+        logger.info("%s: stage %d of %d, %s", recipe, stage.number, len(stages), _counts_in_words(facts))
         (folder / stage.name).mkdir(parents=True, exist_ok=True)
         if not begun:  # otherwise the trainer refuses to go on with other data
             write_recipe(folder / stage.name, recipe, stage, facts)
@@ -186,7 +186,7 @@ def _refuse_other_runs(folder: Path, recipe: Recipe, beginning: Mapping[str, Any
 
 
 def _carry_over(model: PoseModel[Any], skeleton: Skeleton, seed: int) -> PoseModel[Any]:
-    """Start from another stage's model: all of it for the same keypoints, all but the heads for others."""
+    """Return a copy of another stage's model, with new heads where the keypoints differ."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if model.config.skeleton.keypoints != skeleton.keypoints:
@@ -195,16 +195,16 @@ def _carry_over(model: PoseModel[Any], skeleton: Skeleton, seed: int) -> PoseMod
 
 
 def _facts(sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Say what a stage sees, for its file."""
+    """Return how many samples a stage has and takes per epoch, for its file."""
     return {
         "samples": {letter: len(source.samples) for letter, source in sources.items()},
         "per_epoch": epoch_counts(sources),
     }
 
 
-def _shares_in_words(facts: Mapping[str, Any]) -> str:
-    shares = [f"{count} of {facts['samples'][letter]} from {letter}" for letter, count in facts["per_epoch"].items()]
-    return f"samples of an epoch: {', '.join(shares)}"
+def _counts_in_words(facts: Mapping[str, Any]) -> str:
+    counts = [f"{count} of {facts['samples'][letter]} from {letter}" for letter, count in facts["per_epoch"].items()]
+    return f"samples of an epoch: {', '.join(counts)}"
 
 
 def _train(
@@ -220,7 +220,7 @@ def _train(
 
 
 def epoch_counts(sources: Mapping[str, Source]) -> dict[str, int]:
-    """Say how many samples of each source an epoch takes, by letter."""
+    """Return how many samples of each source an epoch takes, by letter."""
     persons = {letter: source.per_epoch or len(source.samples) for letter, source in sources.items() if letter != "H"}
     negatives = background_quota(max(1, sum(persons.values())))
     return {letter: persons.get(letter) or source.per_epoch or negatives for letter, source in sources.items()}

@@ -1,4 +1,4 @@
-"""What the first stage of a recipe starts from: the weights of an encoder, or of a whole network."""
+"""Initial weights of a recipe's first stage: of an encoder, or of a whole network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -78,7 +78,7 @@ class CocoValidation:
 
 
 def merge(rows: Iterable[Rows], shares: Iterable[frozenset[int]]) -> Rows:
-    """Put the processes' results together, image by image in the order of their ids, each exactly once.
+    """Merge the processes' results, image by image in the order of their ids, each exactly once.
 
     Raises:
         ValueError: if a process gives results of an image that is another's.

@@ -1,1 +1,1 @@
-"""What several commands share: options, inputs, results."""
+"""Options, inputs and results that several commands share."""

@@ -1,4 +1,4 @@
-"""The images of an annotation file: their entries, their files, and whether another file shares them."""
+"""Image checks: entries and files of an annotation file's images, and images shared with another file."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ _TAIL_BYTES = 64
 
 
 def check_images(file: AnnotationFile, images: Path | None) -> Findings:
-    """Look at the entries of the images and, where their folder is given, at their files."""
+    """Check the entries of the images and, where their folder is given, their files."""
     lacking = [
         f"{name_of(image)}: {', '.join(missing)}" for image in file.images if (missing := _missing_fields(image))
     ]
@@ -34,7 +34,7 @@ def check_images(file: AnnotationFile, images: Path | None) -> Findings:
 
 
 def name_of(image: Record) -> str:
-    """Give what an image is called in messages."""
+    """Return the name of an image for messages."""
     return str(image.get("file_name", f"image {image.get('id', 'without id')}"))
 
 
@@ -74,7 +74,7 @@ def _check_files(files: list[ImageFile], images: Path) -> Findings:
 
 
 def _trouble(path: Path, stated: Size | None) -> tuple[str, str]:
-    """Say what is wrong with an image's file, and a detail; the empty string where nothing is."""
+    """Return the kind of problem of an image file, and a detail; empty strings where there is none."""
     try:
         real = image_size(path)
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def _trouble(path: Path, stated: Size | None) -> tuple[str, str]:
 
 
 def _looks_whole(path: Path) -> bool:
-    """Tell cheaply whether a file ends as its kind does; what does not is worth decoding."""
+    """Return whether a file ends as its format does, which costs little; only others have to be decoded."""
     with path.open("rb") as stream:
         stream.seek(-min(_TAIL_BYTES, path.stat().st_size), 2)
         tail = stream.read()
@@ -101,7 +101,7 @@ def _looks_whole(path: Path) -> bool:
 
 
 def _where_they_are(missing: list[str], images: Path) -> str:
-    """Guess from the first missing file how names and folder fit together."""
+    """Return advice on missing files, guessed from the first: how its name and the folder fit together."""
     if missing and not images.is_dir():
         return f"there is no folder {images}"
     for name in missing[:1]:
@@ -122,13 +122,13 @@ def _literal(name: str) -> str:
 def check_shared(
     file: AnnotationFile, images: Path | None, other: AnnotationFile, other_images: Path | None
 ) -> Findings:
-    """Look for images that two files share, such as those to train and those to validate on.
+    """Check that two files share no images, such as those to train and those to validate on.
 
-    With both folders, files count that are the same byte by byte, whatever they are called. Without them names do.
+    With both folders, files are compared byte by byte, whatever their names. Without them, names are compared.
     """
     if images is not None and other_images is not None:
         shared = list(_same_bytes(file.image_files(images), other.image_files(other_images)))
-        do = f"take them out of one; figures on images that were trained on say nothing ({other.name})"
+        do = f"take them out of one; metrics on images that were trained on say nothing ({other.name})"
         yield from found("error", "shared_images", "images that the other file has too", do, shared)
         return
     numbers = {name_of(image): image.get("id") for image in other.images}

@@ -1,4 +1,4 @@
-"""The annotated persons: their boxes, keypoints and areas, and how these fit together."""
+"""Person checks: boxes, keypoints and areas, and how these fit together."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ EYES_TO_JUDGE, SWAPPED_EYES = 20, 0.8
 
 
 def check_persons(file: AnnotationFile) -> Findings:
-    """Look at every annotation, and at the persons among them: no crowds, no other categories."""
+    """Check every annotation, and the persons among them: no crowds, no other categories."""
     yield from _check_belonging(file)
     persons, count = file.persons, file.num_keypoints
     yield from _check_values(persons, count)
@@ -32,7 +32,7 @@ def check_persons(file: AnnotationFile) -> Findings:
 
 
 def _check_belonging(file: AnnotationFile) -> Findings:
-    """Look at what annotations refer to."""
+    """Check the ids that annotations refer to."""
     if not file.images:  # said already
         return
     known = {key_of(image["id"]) for image in file.images if "id" in image}
@@ -62,7 +62,7 @@ def _check_belonging(file: AnnotationFile) -> Findings:
 
 
 def _check_values(persons: Records, count: int) -> Findings:
-    """Look at what has to be a list of so many numbers."""
+    """Check that keypoints and boxes are lists of the right number of finite numbers."""
     odd = [person for person in persons if finite_numbers(person.get("keypoints"), 3 * count) is None]
     lengths = Counter(len(values) if isinstance(values := person.get("keypoints"), list) else 0 for person in odd)
     common = lengths.most_common(1)[0][0] if odd else 0
@@ -81,7 +81,7 @@ def _check_values(persons: Records, count: int) -> Findings:
 
 
 def _check_labels(people: People, persons: Records) -> Findings:
-    """Look for persons who teach nothing, and for labels that mean something else."""
+    """Check for persons without labels, labels of another meaning, and repeated persons."""
     read = ~np.isnan(people.keypoints).any(axis=(1, 2))
     placed = (np.nan_to_num(people.keypoints[..., :2]) != 0).any(axis=(1, 2))
     empty, hushed = read & ~people.useful & ~placed, read & ~people.useful & placed
@@ -112,7 +112,7 @@ def _check_labels(people: People, persons: Records) -> Findings:
 
 
 def _check_boxes(people: People) -> Findings:
-    """Look at boxes beside their images, and at boxes of another form."""
+    """Check that boxes lie in their images and are left, top, width, height."""
     boxes, useful = people.boxes_xywh, people.useful
     if 0 < np.nanmax(np.abs(boxes[useful]), initial=0) <= 1:
         do = "write them in pixels: left, top, width, height"
@@ -143,7 +143,7 @@ def _check_boxes(people: People) -> Findings:
 
 
 def _check_areas(people: People, persons: Records) -> Findings:
-    """Look at the scale of OKS."""
+    """Check the areas, which are the scale of OKS."""
     missing = np.array(["area" not in person for person in persons]) & people.useful
     do = "training takes the box's; evaluation needs it, or area_per_box"
     yield from people.tell("warning", "areas", "persons without an area", do, missing)
@@ -153,12 +153,12 @@ def _check_areas(people: People, persons: Records) -> Findings:
     width, height = people.boxes_xywh[:, 2:].T
     fitting = people.extended & ~people.corners_instead
     large = people.useful & fitting & (people.areas > (width + BORDER) * (height + BORDER))
-    do = "an area is in square pixels; too large a one flatters every figure"
+    do = "an area is in square pixels; too large a one flatters every metric"
     yield from people.tell("warning", "areas", "areas larger than the box", do, large)
 
 
 def _check_places(people: People) -> Findings:
-    """Look at where labelled keypoints lie: in the corner, outside the image, far from the box."""
+    """Check the positions of labelled keypoints: at the corner, outside the image, far from the box."""
     labelled, points = people.labelled, people.points
     total = int(labelled.sum())
     if total and np.nanmax(np.abs(points)) <= 1:
@@ -187,7 +187,7 @@ def _check_places(people: People) -> Findings:
 
 
 def _check_use(people: People, names: tuple[str, ...]) -> Findings:
-    """Look at keypoints over all persons: ever labelled, left and right the person's own."""
+    """Check each keypoint over all persons: ever labelled, left and right the person's own."""
     never = np.flatnonzero(~people.labelled.any(axis=0))
     where = [names[index] if index < len(names) else f"keypoint {index + 1}" for index in never]
     do = "a model cannot learn them: label some, or leave them out of the skeleton"

@@ -1,4 +1,4 @@
-"""The names of the keypoints: spelling, partners in the mirror, bones."""
+"""Skeleton checks: spelling of the keypoints' names, flip pairs, bones."""
 
 import difflib
 import re
@@ -19,7 +19,7 @@ _SIDE_WORD = re.compile("left|right", re.IGNORECASE)
 
 
 class Sided(NamedTuple):
-    """A keypoint of one side: which, of what, and whether its name spells the side out."""
+    """The side and body part of a keypoint, and whether its name spells the side out."""
 
     side: str
     part: str
@@ -27,7 +27,7 @@ class Sided(NamedTuple):
 
 
 def check_skeleton(file: AnnotationFile, skeleton: Skeleton | None) -> Findings:
-    """Look at the category, and at the skeleton that is to be used with it.
+    """Check the category, and the skeleton that is to be used with it.
 
     Args:
         file: what was read.
@@ -103,7 +103,7 @@ def _check_same_names(here: Sequence[str], wanted: Skeleton) -> Findings:
 
 
 def _check_spelling(names: Sequence[str]) -> Findings:
-    """Find names that are nearly those of a known data set."""
+    """Check for names that are nearly those of a known data set."""
     strange = [name for name in names if name not in USUAL_NAMES]
     near = [name + offer for name in strange if (offer := _offer(name, USUAL_NAMES - set(names), cutoff=_CLOSE))]
     do = "keypoints are matched by name: rename what is meant to be the same"
@@ -116,12 +116,12 @@ def _offer(name: str, others: set[str] | frozenset[str], *, cutoff: float = 0.6)
 
 
 def _check_sides(skeleton: Skeleton, names: Sequence[str], do: str) -> Findings:
-    """Find keypoints of one side that a mirrored image would teach as the other's.
+    """Check for keypoints of one side that mirroring would teach as the other's.
 
     Args:
         skeleton: whose flip pairs count.
         names: its keypoints as they are written: the file's own spelling still shows the hump of ``leftHip``.
-        do: what helps against pairs that are not listed.
+        do: advice about pairs that are not listed.
     """
     sided = {index: found_side for index, name in enumerate(names) if (found_side := side_of(name)) is not None}
     paired = {frozenset(pair) for pair in skeleton.flip_pairs}
@@ -142,7 +142,7 @@ def _check_sides(skeleton: Skeleton, names: Sequence[str], do: str) -> Findings:
 
 
 def _culprit(index: int, lonely: Sequence[int], names: Sequence[str], sided: dict[int, Sided]) -> str:
-    """Name what is wrong about a keypoint without a partner: a name that is misspelt, or that it is alone."""
+    """Return the name to blame for a keypoint without a partner: one that is misspelt, or the keypoint's own."""
     expected = _mirrored(names[index])
     free = [name for place, name in enumerate(names) if place not in sided and name not in USUAL_NAMES]
     if close := difflib.get_close_matches(expected, free, n=1, cutoff=_CLOSE):
@@ -160,7 +160,7 @@ def _culprit(index: int, lonely: Sequence[int], names: Sequence[str], sided: dic
 
 
 def _mirrored(name: str) -> str:
-    """Spell the name of the partner: right_hip for left_hip, RightHip for LeftHip."""
+    """Return the name of the partner: right_hip for left_hip, RightHip for LeftHip."""
 
     def swapped(match: re.Match[str]) -> str:
         word = OTHER_SIDE[match[0].lower()]
@@ -170,7 +170,7 @@ def _mirrored(name: str) -> str:
 
 
 def _check_pairs(skeleton: Skeleton) -> Findings:
-    """Find flip pairs that join a left part with another than its right one."""
+    """Check for flip pairs that join a left part with another than its right one."""
     wrong = []
     for pair in skeleton.flip_pairs:
         first, second = (side_of(skeleton.keypoints[index]) for index in pair)
@@ -185,7 +185,7 @@ def _are_twins(first: Sided, second: Sided) -> bool:
 
 
 def side_of(name: str) -> Sided | None:
-    """Tell the side that a name speaks of; None for the middle.
+    """Return the side and body part of a keypoint's name; None for the middle.
 
     Examples:
         >>> side_of("left_hip"), side_of("LHip")

@@ -1,4 +1,4 @@
-"""Find what is wrong with an annotation file before a training does."""
+"""Examine an annotation file: all checks of the doctor in one call."""
 
 from pathlib import Path
 
@@ -19,20 +19,20 @@ def examine(
     against: str | Path | Record | AnnotationFile | None = None,
     against_images: str | Path | None = None,
 ) -> list[Finding]:
-    """Look for everything that would stop a training, lose labels or teach something wrong.
+    """Check for everything that would stop a training, lose labels or teach something wrong.
 
     Nothing stops at the first problem. A file without errors can be read by `read_coco`.
 
     Args:
         annotations: the JSON file, or its content.
-        images: folder of the images; without it their files are not looked at. Images are told whole by their
-            ends, and only decoded where those are missing.
-        skeleton: that is to be used; by default the one that the file's category describes.
+        images: folder of the images; without it their files are not checked. A file that ends as its format does
+            counts as whole; only others are decoded.
+        skeleton: of the keypoints; by default the one that the file's category describes.
         against: another annotation file, which should have no image in common.
         against_images: folder of its images; with both folders the files are compared byte by byte.
 
     Returns:
-        One finding a kind of trouble, errors first.
+        One finding per kind of problem, errors first.
 
     Raises:
         OSError: if an annotation file cannot be opened.
@@ -65,7 +65,7 @@ def examine(
 
 
 def _check_reading(content: Record, skeleton: Skeleton | None) -> Findings:
-    """Make sure that what looks sound can be read."""
+    """Check that a file without errors can be read."""
     try:
         read_coco(content, "", skeleton=skeleton)
     except (TypeError, ValueError) as error:

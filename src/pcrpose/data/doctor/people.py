@@ -1,4 +1,4 @@
-"""The persons of an annotation file as arrays, with gaps where an entry cannot be used."""
+"""The persons of an annotation file as arrays, NaN where an entry cannot be used."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _KEYPOINTS_TO_JUDGE, _PERSONS_TO_JUDGE, _OFF_CENTER = 3, 4, 0.15
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class People:
-    """The persons of a file as arrays, NaN where an entry is not to be used.
+    """The persons of a file as arrays, NaN where an entry cannot be used.
 
     Attributes:
         names: of the N persons in messages.
@@ -39,7 +39,7 @@ class People:
 
     @classmethod
     def of(cls, file: AnnotationFile) -> "People":
-        """Read what is usable of every person of a file."""
+        """Read the usable values of every person of a file."""
         count = 3 * file.num_keypoints
         images = {key_of(image["id"]): image for image in file.images if "id" in image}
         of_persons = [images.get(key_of(person.get("image_id")), {}) for person in file.persons]
@@ -130,14 +130,14 @@ def _extent(image: Record) -> tuple[float, float]:
 
 
 def key_of(identity: object) -> tuple[bool, object]:
-    """Make any JSON value a key; 1 and "1" are different ones."""
+    """Return a hashable key of any JSON value; those of 1 and "1" differ."""
     if isinstance(identity, int | float | str):
         return isinstance(identity, str), identity
     return True, repr(identity)
 
 
 def describe(annotation: Record) -> str:
-    """Give what an annotation is called in messages."""
+    """Return the name of an annotation for messages."""
     if "id" in annotation:
         return f"annotation {annotation['id']}"
     return f"an annotation of image {annotation.get('image_id', 'without id')}"

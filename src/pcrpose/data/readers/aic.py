@@ -102,7 +102,7 @@ def aic_to_coco(keypoints: npt.ArrayLike) -> Floats:
 
 
 def _in_coco_form(values: npt.ArrayLike, where: str) -> Floats:
-    """Turn ``(..., 42)`` into ``(..., 14, 3)`` with COCO's visibilities, zeros where nothing is labelled."""
+    """Reshape ``(..., 42)`` to ``(..., 14, 3)`` with COCO's visibilities, zeros where nothing is labelled."""
     array = np.asarray(values, dtype=np.float64)
     triples = array.reshape(*array.shape[:-1], AIC_14.num_keypoints, 3)
     if not (triples[..., 2:] == (1, 2, 3)).any(axis=-1).all():  # some hundred thousand persons: isin is slower

@@ -128,7 +128,7 @@ def _bone(bone: object, where: str) -> tuple[int, int]:
 
 
 def _names(keypoints: Iterable[str]) -> tuple[str, ...]:
-    """Spell names as this library does: ``Left Hip`` and ``left-hip`` are ``left_hip``."""
+    """Return names in this library's spelling: ``Left Hip`` and ``left-hip`` are ``left_hip``."""
     names = tuple(str(name).strip().lower().replace(" ", "_").replace("-", "_") for name in keypoints)
     return _OTHER_NAMES.get(names, names)
 

@@ -91,7 +91,7 @@ class AnnotationFile:
 
     @property
     def category(self) -> Record:
-        """What the persons are: the first category with keypoints, else COCO's person, else one without anything."""
+        """The persons' category: the first with keypoints, else COCO's person, else an empty one."""
         persons = (category for category in self.categories if category.get("id") == PERSON)
         return next(iter(self.keypoint_categories), None) or next(persons, {})
 
@@ -135,7 +135,7 @@ class AnnotationFile:
 
 
 def _kind_of(content: object) -> str:
-    """Say what a file holds that is no object."""
+    """Return a description of content that is no object."""
     if not isinstance(content, list):
         return "holds no object"
     first = content[0] if content and isinstance(content[0], Mapping) else {}

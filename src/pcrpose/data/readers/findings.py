@@ -13,7 +13,7 @@ SHOWN_EXAMPLES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One kind of trouble.
+    """One kind of problem.
 
     Attributes:
         severity: ``"error"``: reading stops, labels are lost or the model learns something wrong. ``"warning"``: it can
@@ -48,15 +48,15 @@ class Finding:
         return f"{self.severity}: {self.message}{shown}"
 
 
-def found(  # noqa: D417 - the message's three parts are told in one entry
+def found(  # noqa: D417 - the message's three parts are described in one entry
     severity: Severity, check: str, what: str, do: str, where: Sequence[object], *, total: int | None = None
 ) -> Findings:
-    """Yield a finding for the places where something is wrong, or nothing where there are none.
+    """Yield a finding about what is wrong, or nothing where ``where`` is empty.
 
     Args:
         severity: see `Finding`; so is ``check``.
         what: the first part of the message, ``do`` its last.
-        where: one entry a place; their number is the count, and the first few are the examples.
+        where: one entry per occurrence; their number is the count, and the first few are the examples.
         total: out of how many, where that says something.
     """
     if where:
@@ -71,6 +71,6 @@ def found(  # noqa: D417 - the message's three parts are told in one entry
 
 
 def one_line(text: str, longest: int = 1000) -> str:
-    """Put a text on one line and cut it short."""
+    """Return a text on one line, cut to a length."""
     joined = " ".join(text.split())
     return joined if len(joined) <= longest else f"{joined[: longest - 3]}..."

@@ -20,7 +20,7 @@ _NUM_VALUES = 3
 def read_lsp(annotations: str | Path, images: str | Path) -> AnnotatedPersons:
     """Read ``joints.mat`` of Leeds Sports Pose (LSP) or of its extended training set (LSPET).
 
-    The two differ, and their shapes tell which one it is:
+    The two differ, and the shape of the array shows which one it is:
 
     |       | shape of ``joints`` | third value                | images        |
     |-------|---------------------|----------------------------|-----------------|

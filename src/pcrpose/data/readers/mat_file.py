@@ -1,4 +1,4 @@
-"""MATLAB's files."""
+"""MATLAB files."""
 
 import struct
 import zlib
@@ -16,7 +16,7 @@ _BROKEN = (MatReadError, OSError, ValueError, TypeError, LookupError, EOFError, 
 
 
 def is_mat(path: str | Path) -> bool:
-    """Tell a MATLAB file by its first bytes; a file that does not exist is none."""
+    """Return whether the first bytes are a MATLAB file's; False for a file that does not exist."""
     if not Path(path).is_file():
         return False
     with Path(path).open("rb") as stream:

@@ -148,7 +148,7 @@ def _original_person(person: mat_struct, file_name: str, where: str) -> _Person:
 
 
 def _value(struct: mat_struct, name: str, where: str, *, default: float | None = None) -> float:
-    """Take a number, which may be written as text; the default where the file leaves it empty."""
+    """Return a number, which may be written as text; the default where the file leaves it empty."""
     value = getattr(struct, name, None)
     if value is None or np.size(value) == 0:
         value = default

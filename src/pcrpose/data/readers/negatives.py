@@ -1,4 +1,4 @@
-"""Hard negatives: boxes that a detector takes for persons and that hold none, in a file of their own."""
+"""Hard-negative files: boxes that a detector takes for persons and that hold none."""
 
 import json
 import math
@@ -30,7 +30,7 @@ class Negative:
         file_name: of the image, below the folder of images.
         bbox: left, top, width, height, image pixels, as COCO's detections have them.
         score: the detector's, in ``[0, 1]``.
-        verified: True: looked at, there is no person. False: looked at, there is one or it cannot be told; such a box
+        verified: True: looked at, there is no person. False: looked at, there is one or it is not clear; such a box
             is never trained on. None: nobody has looked.
         note: what was seen, in a word or two.
 
@@ -60,7 +60,7 @@ class Negative:
         return np.array([left, top, left + width, top + height])
 
     def to_dict(self) -> dict[str, Any]:
-        """Write as the file does; a note only where there is one."""
+        """Return the entry as it is written to the file, a note only where there is one."""
         entry = {"image_id": self.image_id, "file_name": self.file_name}
         numbers = {"bbox": [round(number, _DIGITS) for number in self.bbox], "score": round(self.score, _DIGITS)}
         return entry | numbers | {"verified": self.verified} | ({"note": self.note} if self.note else {})
@@ -101,7 +101,7 @@ def write_negatives(path: str | Path, negatives: Iterable[Negative], source: Map
     """Write a file of negatives; who reads meanwhile finds the old file or the new one.
 
     Raises:
-        ValueError: if ``source`` holds what JSON has no word for.
+        ValueError: if ``source`` holds something that JSON cannot.
     """
     try:
         head = json.dumps({"version": VERSION, "source": dict(source), "negatives": []}, indent=1, allow_nan=False)
@@ -139,7 +139,7 @@ def read_negatives(
 
 
 def as_sample(negative: Negative, images: Path, skeleton: Skeleton = COCO_17) -> Sample:
-    """Make one background sample."""
+    """Return a negative as a background sample."""
     return Sample(
         image=images / negative.file_name,
         image_id=negative.image_id,
@@ -157,7 +157,7 @@ def with_review(negatives: Sequence[Negative], rejected: Iterable[int]) -> tuple
 
     Args:
         negatives: in the order of the sheets.
-        rejected: indices, from 0, of the boxes that hold a person, or where that cannot be told; all others are
+        rejected: indices, from 0, of the boxes that hold a person, or where that is not clear; all others are
             verified.
 
     Raises:

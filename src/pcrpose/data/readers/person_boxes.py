@@ -16,7 +16,7 @@ from pcrpose.keypoints.boxes import Size, xywh_to_xyxy
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PersonBoxes:
-    """Where the annotated persons of images are, those without keypoints and the crowds included.
+    """Boxes of the annotated persons of images, those without keypoints and the crowds included.
 
     Attributes:
         boxes_xyxy: ``(N, 4)`` float64 by image id, as the file has them; every image has an entry.
@@ -34,7 +34,7 @@ class PersonBoxes:
 
     @classmethod
     def read(cls, annotations: str | Path | Mapping[str, Any]) -> "PersonBoxes":
-        """Collect the boxes of a COCO file: of its category with keypoints, else of COCO's person.
+        """Read the boxes of a COCO file: of its category with keypoints, else of COCO's person.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -61,7 +61,7 @@ class PersonBoxes:
 
 
 def _check_whole(file: AnnotationFile) -> None:
-    """Refuse a file of which a part was passed over: who is passed over would be mined as nobody."""
+    """Raise ValueError if entries were skipped: a skipped person would be mined as a negative."""
     content = file.content or {}
     for key, read in (("images", file.images), ("annotations", file.annotations)):
         if not isinstance(content.get(key), list) or len(read) != len(content[key]):

@@ -1,4 +1,4 @@
-"""Gathering the persons of annotation files that are not COCO's."""
+"""A builder of `AnnotatedPersons` for annotation files that are not COCO's."""
 
 import logging
 from collections import Counter
@@ -49,7 +49,7 @@ class PersonList:
         self._left_out: Counter[str] = Counter()
 
     def list_image(self, file_name: str, size: Size) -> ListedImage:
-        """Number an image, once, whose size the file says; it is not looked for."""
+        """Register an image whose size the annotations state; the file is not opened."""
         image = self._images.get(file_name)
         if image is None:
             image = ListedImage(len(self._images) + 1, self.folder / file_name, size)
@@ -57,7 +57,7 @@ class PersonList:
         return image
 
     def open_listed(self, file_name: str) -> ListedImage | None:
-        """Number an image, once, and read its size from its header; None if it is missing or broken."""
+        """Register an image and read its size from its header; None if it is missing or broken."""
         if file_name not in self._images:
             try:
                 return self.list_image(file_name, image_size(self.folder / file_name))
@@ -116,7 +116,7 @@ class PersonList:
         return None
 
     def finish(self) -> AnnotatedPersons:
-        """Give all persons, image by image.
+        """Return all persons, image by image.
 
         Raises:
             FileNotFoundError: if the file lists images and none of them can be used.

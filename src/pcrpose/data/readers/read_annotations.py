@@ -26,7 +26,7 @@ _CONTAINERS: Mapping[Container, str] = {"object": "an object", "list": "a list",
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationFormat:
-    """How files of one format are recognized and read.
+    """An annotation format: its reader, and how its files are recognized.
 
     Attributes:
         read: the reader: of the file or its content, and the folder of the images.
@@ -72,7 +72,7 @@ def read_annotations(
 ) -> AnnotatedPersons:
     """Read an annotation file of any of `FORMATS`.
 
-    What is left out and where boxes come from is said by the reader of the format: `read_coco` (``coco`` and
+    The reader of the format documents what is left out and where boxes come from: `read_coco` (``coco`` and
     ``crowdpose``), `read_aic`, `read_lsp`, `read_mpii`, `read_ochuman`. Conversions to COCO's form are ``coco``,
     whatever the data set.
 
@@ -103,7 +103,7 @@ def read_annotations(
 
 
 class _Contents(NamedTuple):
-    """What a file can be recognized by."""
+    """The container and field names that a file is recognized by."""
 
     container: Container
     names: list[str]
@@ -144,7 +144,7 @@ def _contents(source: str | Path | JsonFile) -> _Contents:
 
 
 def _sought() -> str:
-    """List what files are recognized by, as ``an object with 'images' (coco), or ...``."""
+    """Return what files are recognized by, in words: ``an object with 'images' (coco), or ...``."""
     kinds = []
     for container, words in _CONTAINERS.items():
         rows = {name: row.names[container] for name, row in FORMATS.items() if container in row.names}

@@ -1,4 +1,4 @@
-"""Skeletons in JSON files of their own, for data whose annotation files do not describe one."""
+"""Skeleton files, for data whose annotation files do not describe one."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -34,7 +34,7 @@ _COORDINATE_DECIMALS, _SCORE_DECIMALS = 2, 5
 
 
 class BoxPredictor(Protocol):
-    """What finds keypoints in boxes: `PosePredictor`, or anything else with this method, several models for example."""
+    """A protocol for predictors of keypoints in boxes: `PosePredictor`, or several models, for example."""
 
     def predict_batch(self, images: Iterable[ImageSource], boxes_xyxy: Iterable[Detections]) -> list[Poses]:
         """Find the poses in each image's scored boxes."""

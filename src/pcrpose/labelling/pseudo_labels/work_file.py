@@ -105,7 +105,7 @@ class WorkHeader:
         )
 
     def differences(self, other: "WorkHeader") -> list[str]:
-        """Name what makes the predictions of two headers incomparable."""
+        """Return what makes the predictions of two headers incomparable."""
         mine, others = ({**header.settings, "skeleton": header.skeleton.to_dict()} for header in (self, other))
         return [
             f"{key}: {mine.get(key)} and {others.get(key)}"
@@ -255,7 +255,7 @@ def _whole_lines(path: Path) -> list[bytes]:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Keep a file without a line feed that is no beginning of a work file from being written over."""
+    """Raise ValueError for a file without a line feed that is not the beginning of a work file."""
     content = path.read_bytes() if path.exists() else b""
     start = b'{"format":"' + FORMAT.encode()
     if content[: len(start)] != start[: len(content)]:

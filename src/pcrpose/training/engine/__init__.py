@@ -1,1 +1,1 @@
-"""What a running training is made of: batches, processes, locks, logs, and what may go wrong."""
+"""The parts of a running training: batches, steps, processes, locks, logs and errors."""

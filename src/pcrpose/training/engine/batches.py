@@ -200,7 +200,7 @@ class BatchStream:
 
 
 def _place(dataset: CropDataset, index: int) -> str:
-    """Name a sample for people who have files, not indices."""
+    """Return the name of a sample in terms of files, not indices."""
     facts = describe_sample(dataset, index)
     image = facts["image"] or f"image {facts['image_id']}"
     person = "" if facts["annotation_id"] is None else f", annotation {facts['annotation_id']}"
@@ -276,7 +276,7 @@ class DataWait:
 
 
 def describe_sample(dataset: CropDataset, index: int) -> dict[str, Any]:
-    """Name a sample by its index, image and annotation, for people and for JSON."""
+    """Return the index, image and annotation of a sample, for JSON."""
     part, within = dataset.locate(index)
     sample = dataset.parts[part].samples[within]
     return {

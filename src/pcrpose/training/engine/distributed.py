@@ -30,13 +30,13 @@ class Processes:
 
     @classmethod
     def current(cls) -> "Processes":
-        """Give the processes of the group that was made, or this one alone."""
+        """Return the processes of the group that was made, or this one alone."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return cls()
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
     def gather(self, value: T) -> list[T]:
-        """Give every process the values of all, by rank; they have to be picklable."""
+        """Return the values of all processes, by rank; they have to be picklable."""
         if self.count == 1:
             return [value]
         values: list[T | None] = [None] * self.count
@@ -81,7 +81,7 @@ class Processes:
 
 
 def start_accelerator() -> "Accelerator":
-    """Make the accelerator of this process.
+    """Build the accelerator of this process.
 
     Raises:
         ImportError: without the ``train`` extra.

@@ -18,7 +18,7 @@ _REFRESH_SECONDS = 0.5
 
 
 class Board(Protocol):
-    """What is used of TensorBoard's writer."""
+    """The part of TensorBoard's writer that is used."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
         """Add a point to a curve."""
@@ -102,7 +102,7 @@ class RunLog:
         return self.path.stat().st_size
 
     def close(self) -> None:
-        """Take the bar away and write what TensorBoard still holds."""
+        """Remove the bar and flush TensorBoard."""
         if self.line is not None:
             self.line.close()
         if self._board is not None:
@@ -173,12 +173,12 @@ class ProgressLine:
         return ", ".join(form.format(value) for form, value in facts.items() if value is not None)
 
     def clear(self) -> None:
-        """Take the bar off the screen until the next step, before something else is written there."""
+        """Clear the bar until the next step, before something else is written there."""
         if self._bar is not None:
             self._bar.clear()
 
     def close(self) -> None:
-        """Take the bar away for good."""
+        """Remove the bar for good."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

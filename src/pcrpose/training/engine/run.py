@@ -40,7 +40,7 @@ _FULL = f"os error {errno.ENOSPC}"  # how safetensors, which has errors of its o
 
 @contextlib.contextmanager
 def locked(folder: Path, processes: Processes) -> Iterator[None]:
-    """Make a folder if need be, and keep other trainings out of it.
+    """Create a folder if missing, and keep other trainings out of it.
 
     Raises:
         FolderInUseError: if another process holds the folder; in the other processes of this run as a `ProcessError`.
@@ -114,7 +114,7 @@ def _newer_augmentation(noted: Mapping[str, Any], dataset: CropDataset) -> dict[
 
 
 def _crops(part: KeypointDataset) -> dict[str, Any]:
-    """Say what decides which crops there are, but for what the model's configuration decides."""
+    """Return what decides which crops there are, apart from the model's configuration."""
     augmentation = {"augmentation": None} if part.augmentation is None else asdict(part.augmentation)
     return {"annotations": _digest(part), "seed": part.seed, "reduce_jpegs": part.cache == "reduced", **augmentation}
 

@@ -98,7 +98,7 @@ class NotFinite(NamedTuple):
 
 
 class LossWatch:
-    """Keep what the last steps gave on the device until it is looked at, all at once."""
+    """Keep the results of the last steps on the device until they are read, all at once."""
 
     def __init__(self) -> None:
         self._recent: list[tuple[int, str, tuple[int, ...], Tensor]] = []
@@ -117,7 +117,7 @@ class LossWatch:
             self._recent.append((step, "gradient", samples, gradient.detach()))
 
     def check(self) -> NotFinite | None:
-        """Look at the steps since the last look, which waits for the device once."""
+        """Check the steps since the last call, which waits for the device once."""
         recent, self._recent = self._recent, []
         values = torch.stack([value.float() for *_, value in recent]).tolist() if recent else []
         for (step, what, samples, _), value in zip(recent, values, strict=True):
