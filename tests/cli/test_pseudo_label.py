@@ -89,8 +89,10 @@ def test_other_thresholds_predict_nothing(
     assert label(*arguments) == 0
     assert predictions == [8, 4]
 
-    assert label(*arguments, "--keep-share", "0.5", "--min-keypoints", "2") == 0
-    assert made("pseudo.json")["selection"]["share"] == 0.5
+    assert label(*arguments, "--keep-fraction", "0.5", "--min-keypoints", "2") == 0
+    assert made("pseudo.json")["selection"]["fraction"] == 0.5
+    assert label(*arguments, "--keep-share", "0.25") == 0  # the option's earlier name
+    assert made("pseudo.json")["selection"]["fraction"] == 0.25
     assert label(*arguments, *ALWAYS, "--keypoint-threshold", "nose=9", "--keypoint-threshold", "left_hip=8.5") == 0
     assert made("pseudo.json")["keypoints"]["nose"] == {"kept": 0, "dropped": IMAGES}
     assert made("pseudo.json")["selection"]["thresholds"]["left_hip"] == 8.5
@@ -203,7 +205,7 @@ def test_detector(label: Command, photos: Path, monkeypatch: pytest.MonkeyPatch)
         (["none", "--detector", "boxes.json", "--out", "a.json"], "none: expected a folder of images, found none"),
         (["numbered/p1.png", "--detector", "boxes.json", "--out", "a.json"], "expected a folder of images, found a"),
         (["numbered", "--detector", "boxes.json", "--out", "boxes.json"], r"boxes\.json: is there already"),
-        (["numbered", "--out", "a.json", "--keep-share", "0.5", "--threshold", "0.9"], "found both"),
+        (["numbered", "--out", "a.json", "--keep-fraction", "0.5", "--threshold", "0.9"], "found both"),
         (
             ["numbered", "--detector", "boxes.json", "--out", "a.json", "--keypoint-threshold", "nosse=1"],
             "has no keypoint 'nosse'",
@@ -223,7 +225,8 @@ def test_mistakes(arguments: list[str], message: str, label: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--shard", "5/4"], ["--threshold", "much"], ["--keypoint-threshold", "nose"], ["--keep-share", "2"]]
+    "arguments",
+    [["--shard", "5/4"], ["--threshold", "much"], ["--keypoint-threshold", "nose"], ["--keep-fraction", "2"]],
 )
 def test_impossible_values(arguments: list[str], label: Command, capsys: pytest.CaptureFixture[str]) -> None:
     """The parser refuses them, naming the option."""

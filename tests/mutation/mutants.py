@@ -429,10 +429,10 @@ MUTANTS = (
         "kept.sum(axis=1) > selection.min_keypoints",
     ),
     Mutant(
-        "share-of-what-can-be-kept",
+        "fraction-of-what-can-be-kept",
         "labelling/pseudo_labels/select.py",
-        "count = round(share * len(scores))",
-        "count = round(share * len(usable))",
+        "count = round(fraction * len(scores))",
+        "count = round(fraction * len(usable))",
     ),
     Mutant(
         "label-boxes-lose-the-last-pixel",

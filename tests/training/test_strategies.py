@@ -161,7 +161,9 @@ def _pseudo_label(first: Path, never_in: Path, real: Path | None) -> AnnotatedPe
 
     arguments = ["--detector", "boxes.json", "--model", str(first), "--device", "cpu", "--min-keypoints", "3"]
     guard = ["--never-in", str(never_in), str(never_in.parent / "images")]
-    assert main(["pseudo-label", str(folder), *arguments, *guard, "--keep-share", "0.3", "--out", "pseudo.json"]) == 0
+    assert (
+        main(["pseudo-label", str(folder), *arguments, *guard, "--keep-fraction", "0.3", "--out", "pseudo.json"]) == 0
+    )
     work = "pseudo.json.work"
     assert main(["pseudo-label", "--merge", work, "--threshold", "-1", "--out", "everything.json"]) == 0
 

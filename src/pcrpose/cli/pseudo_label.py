@@ -37,7 +37,7 @@ SHOWN_LEAKS = 10
 EPILOG = """\
 examples:
   pcrpose pseudo-label photos --detector yolox_nano.onnx --out pseudo.json
-  pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --keep-share 0.3 --never-in val.json val
+  pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --keep-fraction 0.3 --never-in val.json val
   pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --model runs/a/final --model runs/b/final
   pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --shard 2/4
   pcrpose pseudo-label --merge pseudo.json.*.work --out pseudo.json
@@ -117,8 +117,9 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         help="another threshold for one keypoint; can be given several times",
     )
     group.add_argument(
-        "--keep-share", type=fraction, metavar="P", help="keep this fraction of each keypoint instead, 0 to 1"
+        "--keep-fraction", type=fraction, metavar="P", help="keep this fraction of each keypoint instead, 0 to 1"
     )
+    group.add_argument("--keep-share", dest="keep_fraction", type=fraction, help=argparse.SUPPRESS)  # earlier name
     group.add_argument(
         "--min-keypoints",
         type=at_least(1),
@@ -149,12 +150,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _selection(options: argparse.Namespace) -> Selection:
-    if options.keep_share is not None and (options.threshold is not None or options.keypoint_threshold):
-        raise ValueError("expected --keep-share or thresholds, found both")
+    if options.keep_fraction is not None and (options.threshold is not None or options.keypoint_threshold):
+        raise ValueError("expected --keep-fraction or thresholds, found both")
     return Selection(
         threshold=THRESHOLD if options.threshold is None else options.threshold,
         by_keypoint=dict(options.keypoint_threshold),
-        share=options.keep_share,
+        fraction=options.keep_fraction,
         min_keypoints=options.min_keypoints,
     )
 
@@ -188,7 +189,7 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
 def _boxes(
     options: argparse.Namespace, files: Sequence[ImageFile], numbered: Sequence[UnlabelledImage]
 ) -> Detector | Mapping[str, Detections]:
-    """Find out where boxes come from: a detector to run, or what it found before by the images' names."""
+    """Return the detector to run, or its earlier detections by the names of the images."""
     persons = find_persons(files, boxes=None, detector=options.detector, score_threshold=options.score_threshold)
     if persons.detector is not None:
         return persons.detector
@@ -234,7 +235,7 @@ def _select(options: argparse.Namespace, work: Sequence[Path], selection: Select
 
 
 def _table(content: Content) -> list[str]:
-    """Say what was kept, keypoint by keypoint."""
+    """Return the table of what was kept, keypoint by keypoint."""
     made = content["info"]["pcrpose"]
     thresholds, persons, numbered = made["selection"]["thresholds"], made["persons"], made["images"]
     width = max(map(len, thresholds))

@@ -300,7 +300,7 @@ def test_from_images_to_training_samples(make_model: Callable[[], PCR], tmp_path
     )
     labeller.label(number_images(folder, folder.iterdir()), tmp_path / "work")
 
-    content = pseudo_labels([tmp_path / "work"], Selection(share=0.4))
+    content = pseudo_labels([tmp_path / "work"], Selection(fraction=0.4))
     write_pseudo_labels(tmp_path / "pseudo.json", content)
 
     labels = read_coco(tmp_path / "pseudo.json", folder)

@@ -84,10 +84,10 @@ def test_thresholds_by_keypoint(write: Write) -> None:
     assert content["info"]["pcrpose"]["selection"]["thresholds"] == {"tip": 0.5, "left_end": 0.7, "right_end": 0.5}
 
 
-def test_share_is_of_each_keypoint(write: Write) -> None:
+def test_fraction_is_of_each_keypoint(write: Write) -> None:
     """The best half of each keypoint is kept, however low its scores are."""
     persons = [person(0.1 * n, 1.0 - 0.01 * n, 0.001 * n) for n in range(8)]
-    content = pseudo_labels(write([photo(0, *persons[:3]), photo(1, *persons[3:])]), Selection(share=0.5))
+    content = pseudo_labels(write([photo(0, *persons[:3]), photo(1, *persons[3:])]), Selection(fraction=0.5))
 
     assert content["info"]["pcrpose"]["keypoints"] == {name: {"kept": 4, "dropped": 4} for name in STICK.keypoints}
     kept = [annotation["keypoints"][2::3] for annotation in content["annotations"]]
@@ -96,13 +96,13 @@ def test_share_is_of_each_keypoint(write: Write) -> None:
 
 @given(
     scores=arrays(np.float64, st.tuples(st.integers(0, 30), st.just(3)), elements=st.integers(-3, 12).map(float)),
-    share=st.floats(0.01, 1.0),
+    fraction=st.floats(0.01, 1.0),
 )
-def test_share_is_never_exceeded(scores: Floats, share: float) -> None:
-    """At most the share is above the threshold, and exactly the share where no scores are equal."""
-    thresholds = Selection(share=share).thresholds(scores, STICK)
+def test_fraction_is_never_exceeded(scores: Floats, fraction: float) -> None:
+    """At most the fraction is above the threshold, and exactly the fraction where no scores are equal."""
+    thresholds = Selection(fraction=fraction).thresholds(scores, STICK)
 
-    wanted = round(share * len(scores))
+    wanted = round(fraction * len(scores))
     for column, threshold in zip(scores.T, thresholds, strict=True):
         kept = int((column > threshold).sum())
         assert kept <= wanted
@@ -110,24 +110,40 @@ def test_share_is_never_exceeded(scores: Floats, share: float) -> None:
             assert kept == wanted
 
 
-def test_share_counts_what_cannot_be_kept(write: Write) -> None:
-    """Keypoints outside the image are never labelled; a share of everything takes all others."""
+def test_fraction_counts_what_cannot_be_kept(write: Write) -> None:
+    """Keypoints outside the image are never labelled; a fraction of 1 takes all others."""
     work = write([photo(0, person(0.9, 0.8, 0.7, at=58.0), person(0.1, 0.2, 0.3))])
 
-    content = pseudo_labels(work, Selection(share=1.0))
+    content = pseudo_labels(work, Selection(fraction=1.0))
 
     assert [annotation["keypoints"][2::3] for annotation in content["annotations"]] == [[2, 2, 0], [2, 2, 2]]
     assert content["info"]["pcrpose"]["keypoints"]["right_end"] == {"kept": 1, "dropped": 1}
 
 
-def test_a_share_is_of_everything_that_was_found() -> None:
+def test_a_fraction_is_of_everything_that_was_found() -> None:
     """Two of four are half of them, though two of the four cannot be kept."""
     scores = np.full((4, 3), -np.inf)
     scores[:2] = [[0.5], [0.75]]
 
-    kept = scores > Selection(share=0.5).thresholds(scores, STICK)
+    kept = scores > Selection(fraction=0.5).thresholds(scores, STICK)
 
     assert kept.sum(axis=0).tolist() == [2, 2, 2]
+
+
+def test_earlier_name_of_the_fraction() -> None:
+    """``share`` still means the fraction, and the value has one name."""
+    assert Selection(fraction=0.25) == Selection(share=0.25)
+    assert Selection(share=0.25).fraction == 0.25
+
+
+def test_files_with_the_earlier_name_are_replaced(tmp_path: Path) -> None:
+    """A file whose provenance says ``share`` is one of ours, and may be written anew."""
+    before = {"info": {"pcrpose": {"selection": {"share": 0.5}}}}
+    (tmp_path / "labels.json").write_text(json.dumps(before))
+
+    write_pseudo_labels(tmp_path / "labels.json", {"info": {"pcrpose": {"selection": {"fraction": 0.5}}}})
+
+    assert json.loads((tmp_path / "labels.json").read_text())["info"]["pcrpose"]["selection"] == {"fraction": 0.5}
 
 
 @pytest.mark.parametrize(("x", "kept"), [(57.0, [2, 2, 2]), (57.25, [2, 2, 0]), (58.0, [2, 2, 0])])
@@ -142,7 +158,7 @@ def test_nothing_usable_of_a_keypoint() -> None:
     """A keypoint that is outside every image has a threshold all the same, and keeps nothing."""
     scores = np.array([[-np.inf, 0.5, 0.5], [-np.inf, 0.25, 0.5]])
 
-    assert Selection(share=0.5).thresholds(scores, STICK).tolist() == [0.0, 0.25, 0.5]
+    assert Selection(fraction=0.5).thresholds(scores, STICK).tolist() == [0.0, 0.25, 0.5]
 
 
 def test_persons_with_too_few_keypoints(write: Write) -> None:
@@ -186,12 +202,14 @@ def test_thresholds_above_everything(write: Write, caplog: pytest.LogCaptureFixt
     content = pseudo_labels(write([photo(0, person(0.5, 0.625, 0.1))]), Selection())
 
     assert content["annotations"] == []
-    assert caplog.messages == ["nothing is kept: the highest score is 0.625; see Selection(share=...), or --keep-share"]
+    assert caplog.messages == [
+        "nothing is kept: the highest score is 0.625; see Selection(fraction=...), or --keep-fraction"
+    ]
 
 
 def test_images_without_persons(write: Write) -> None:
     """Nobody found is no error."""
-    content = pseudo_labels(write([photo(0)]), Selection(share=0.5))
+    content = pseudo_labels(write([photo(0)]), Selection(fraction=0.5))
 
     assert (content["images"], content["annotations"]) == ([], [])
     assert content["info"]["pcrpose"]["keypoints"]["tip"] == {"kept": 0, "dropped": 0}
@@ -246,10 +264,11 @@ def test_other_files_are_not_replaced(tmp_path: Path, text: str) -> None:
     [
         ({"threshold": float("nan")}, "expected finite thresholds"),
         ({"by_keypoint": {"tip": float("inf")}}, "expected finite thresholds"),
-        ({"share": 0.0}, "share: expected a number above 0 and at most 1, found 0.0"),
-        ({"share": 1.5}, "share: expected a number above 0 and at most 1, found 1.5"),
-        ({"share": 0.5, "threshold": 0.7}, "expected a share or thresholds, found both"),
-        ({"share": 0.5, "by_keypoint": {"tip": 0.7}}, "expected a share or thresholds, found both"),
+        ({"fraction": 0.0}, "fraction: expected a number above 0 and at most 1, found 0.0"),
+        ({"fraction": 1.5}, "fraction: expected a number above 0 and at most 1, found 1.5"),
+        ({"fraction": 0.5, "threshold": 0.7}, "expected a fraction or thresholds, found both"),
+        ({"fraction": 0.5, "by_keypoint": {"tip": 0.7}}, "expected a fraction or thresholds, found both"),
+        ({"fraction": 0.5, "share": 0.5}, "expected a fraction, found share, its earlier name, too"),
         ({"min_keypoints": 0}, "min_keypoints: expected at least 1, found 0"),
     ],
 )

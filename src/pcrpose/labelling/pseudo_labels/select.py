@@ -1,17 +1,17 @@
-"""Pseudo-labels, second half: which of the keypoints found are sure enough, written as a COCO file."""
+"""Selection of pseudo-labels: the keypoints with a high score, written as a COCO file."""
 
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from pcrpose.data.readers.coco import PERSON
+from pcrpose.files import checks
 from pcrpose.files.atomic import write_text
-from pcrpose.files.checks import at_least, fraction
 from pcrpose.keypoints.arrays import Bools, Floats, as_floats
 from pcrpose.keypoints.boxes import xyxy_to_xywh
 from pcrpose.keypoints.skeleton import Skeleton
@@ -28,46 +28,52 @@ VISIBLE = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which keypoints become labels.
+    """Rules for which predicted keypoints become labels.
 
     Attributes:
         threshold: keypoints scored **above** it are kept.
         by_keypoint: other thresholds for some keypoints, by name.
-        share: keep this share of each keypoint, the best scored, instead of what is above a threshold. The scores of
-            one model's ankles and eyes are not alike, nor are those of two models.
+        fraction: keep this fraction of each keypoint, the best scored, instead of what is above a threshold. The scores
+            of one model's ankles and eyes are not alike, nor are those of two models.
         min_keypoints: persons with fewer kept keypoints are left out.
+        share: earlier name of ``fraction``, still accepted.
 
     Raises:
-        ValueError: if a threshold is not finite, there is a share and a threshold, the share is not in ``(0, 1]``, or
-            ``min_keypoints`` is less than 1.
+        ValueError: if a threshold is not finite, there is a fraction and a threshold, the fraction is not in ``(0, 1]``
+            or passed under both names, or ``min_keypoints`` is less than 1.
 
     Source:
-        Section 2.3: above 0.9, of a model whose heatmaps peak near 1. The share is ours.
+        Section 2.3: above 0.9, of a model whose heatmaps peak near 1. The fraction is ours.
     """
 
     threshold: float = THRESHOLD
     by_keypoint: Mapping[str, float] = field(default_factory=dict)
-    share: float | None = None
+    fraction: float | None = None
     min_keypoints: int = 1
+    share: InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, share: float | None) -> None:
+        if share is not None:
+            if self.fraction is not None:
+                raise ValueError("expected a fraction, found share, its earlier name, too")
+            object.__setattr__(self, "fraction", share)
         if not np.isfinite([self.threshold, *self.by_keypoint.values()]).all():
             raise ValueError(f"expected finite thresholds, found {self.threshold} and {dict(self.by_keypoint)}")
-        if self.share is not None:
-            fraction("share", self.share, zero=False)
-        if self.share is not None and (self.by_keypoint or self.threshold != THRESHOLD):
-            raise ValueError("expected a share or thresholds, found both")
-        at_least("min_keypoints", self.min_keypoints, 1)
+        if self.fraction is not None:
+            checks.fraction("fraction", self.fraction, zero=False)
+        if self.fraction is not None and (self.by_keypoint or self.threshold != THRESHOLD):
+            raise ValueError("expected a fraction or thresholds, found both")
+        checks.at_least("min_keypoints", self.min_keypoints, 1)
 
     def thresholds(self, scores: Floats, skeleton: Skeleton) -> Floats:
-        """Give each keypoint its threshold.
+        """Compute the threshold of each keypoint.
 
         Args:
-            scores: ``(N, J)`` float, of everything that was found. Minus infinity stands for what cannot be kept.
+            scores: ``(N, J)`` float, of all predictions. Minus infinity stands for keypoints that cannot be kept.
             skeleton: names the J keypoints.
 
         Returns:
-            ``(J,)`` float64. With a share, the highest threshold that keeps it: of equal scores at the limit none is
+            ``(J,)`` float64. With a fraction, the highest threshold that keeps it: of equal scores at the limit none is
             kept, so it can be less.
 
         Raises:
@@ -75,8 +81,8 @@ class Selection:
         """
         self.check(skeleton)
         scores = as_floats(scores, shape=(None, skeleton.num_keypoints), name="scores")
-        if self.share is not None:
-            return np.array([_threshold_of_share(column, self.share) for column in scores.T])
+        if self.fraction is not None:
+            return np.array([_threshold_of_fraction(column, self.fraction) for column in scores.T])
         values = np.full(skeleton.num_keypoints, float(self.threshold))
         for name, threshold in self.by_keypoint.items():
             values[skeleton.index(name)] = threshold
@@ -89,25 +95,25 @@ class Selection:
 
 
 def pseudo_labels(work: Sequence[str | Path], selection: Selection, *, date: str | None = None) -> Content:
-    """Turn finished work files into annotations in COCO's form.
+    """Build annotations in COCO's form from finished work files.
 
-    What is kept has visibility 2: a model does not tell hidden from visible. What is not kept is written as not
+    A kept keypoint has visibility 2: a model does not tell hidden from visible. One that is not kept is written as not
     labelled, ``0, 0, 0``, and so is a keypoint that was found outside its image. An annotation's ``score`` is its
     pose score, its ``source`` is ``"pseudo"``; its ``area`` is 0.53 of its box. Images without a person that is kept
     are not listed: nobody has said that they are empty.
 
     Args:
-        work: all shares of one run, in any order.
-        selection: what is kept.
+        work: all shards of one run, in any order.
+        selection: which keypoints are kept.
         date: written as COCO's ``date_created``; left out by default, so that the same work gives the same file.
 
     Returns:
-        Content for `pcrpose.data.readers.coco.read_coco`. Its ``info["pcrpose"]`` says where the labels come from:
+        Content for `pcrpose.data.readers.coco.read_coco`. Its ``info["pcrpose"]`` records where the labels come from:
         settings of the predictions, thresholds, what was kept and dropped of every keypoint, images left out, leaks.
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a share is missing, not finished or of other settings, or no image at all could be used.
+        ValueError: if a shard is missing, not finished or of other settings, or no image at all could be used.
     """
     found = read_shards(work)
     usable = [record for record in found.records if "persons" in record]
@@ -123,7 +129,7 @@ def pseudo_labels(work: Sequence[str | Path], selection: Selection, *, date: str
     logger.info("%d of %d persons, %d of %d keypoints kept", written.sum(), len(kept), kept[written].sum(), kept.size)
     if len(kept) and not written.any():
         logger.warning(
-            "nothing is kept: the highest score is %.3f; see Selection(share=...), or --keep-share",
+            "nothing is kept: the highest score is %.3f; see Selection(fraction=...), or --keep-fraction",
             values[..., 2].max(),
         )
     return {
@@ -135,7 +141,7 @@ def pseudo_labels(work: Sequence[str | Path], selection: Selection, *, date: str
 
 
 def write_pseudo_labels(path: str | Path, content: Content) -> None:
-    """Write what `pseudo_labels` gives; a file appears whole or not at all.
+    """Write the content that `pseudo_labels` returns; the file appears whole or not at all.
 
     Raises:
         ValueError: if the file is there already and was not written by this function.
@@ -152,17 +158,17 @@ def check_target(path: str | Path) -> None:
         raise ValueError(f"{path}: is there already, and holds no pseudo-labels; choose another name")
 
 
-def _threshold_of_share(scores: Floats, share: float) -> float:
-    """Find the threshold that the best ``share`` of all scores exceeds."""
+def _threshold_of_fraction(scores: Floats, fraction: float) -> float:
+    """Return the threshold that the best ``fraction`` of all scores exceeds."""
     usable = np.sort(scores[np.isfinite(scores)])[::-1]
-    count = round(share * len(scores))
+    count = round(fraction * len(scores))
     if count < len(usable):
         return float(usable[count])
     return float(np.nextafter(usable[-1], -np.inf)) if len(usable) else 0.0
 
 
 def _all_keypoints(records: Sequence[Record], skeleton: Skeleton) -> Floats:
-    """``(N, J, 3)``: x, y and score of every person; outside the image the score is minus infinity."""
+    """Return ``(N, J, 3)``: x, y and score of every person; outside the image the score is minus infinity."""
     parts = [np.zeros((0, skeleton.num_keypoints, 3))]
     for record in records:
         rows = [person["keypoints"] for person in record["persons"]]
@@ -176,7 +182,7 @@ def _all_keypoints(records: Sequence[Record], skeleton: Skeleton) -> Floats:
 def _listed(
     records: Sequence[Record], values: Floats, kept: Bools, written: Bools
 ) -> tuple[list[Content], list[Content]]:
-    """Give COCO's entries of the images that have a person, and of those persons."""
+    """Return COCO's entries of the images that have a person, and of those persons."""
     images: list[Content] = []
     annotations: list[Content] = []
     start = 0
@@ -222,14 +228,14 @@ def _category(skeleton: Skeleton) -> Content:
 
 
 def _provenance(found: Work, selection: Selection, thresholds: Floats, kept: Bools, *, images: int) -> Content:
-    """Say where labels come from; ``kept`` is ``(N, J)`` bool, of persons that are left out false."""
+    """Return the record of where labels come from; ``kept`` is ``(N, J)`` bool, false for persons left out."""
     names = found.header.skeleton.keypoints
     counts = kept.sum(axis=0).tolist()
     return {
         "predictions": dict(found.header.settings),
         "selection": {
             "thresholds": dict(zip(names, thresholds.tolist(), strict=True)),
-            "share": selection.share,
+            "fraction": selection.fraction,
             "min_keypoints": selection.min_keypoints,
         },
         "images": {
