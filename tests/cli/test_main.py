@@ -17,7 +17,7 @@ import pytest
 from pcrpose.cli import main as command_line
 from pcrpose.cli import zoo
 from pcrpose.cli.main import COMMANDS, load_command, main
-from pcrpose.cli.progress import ProgressLine
+from pcrpose.cli.shared.progress import ProgressLine
 
 HEAVY = {"torch", "numpy", "scipy", "PIL", "pycocotools", "huggingface_hub", "accelerate", "onnxruntime"}
 

@@ -24,7 +24,7 @@ exit codes: 0 no error was found; 1 there is one; 2 a mistake in what was asked 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument("annotations", type=Path, metavar="FILE", help="annotations in COCO's form")
     parser.add_argument(

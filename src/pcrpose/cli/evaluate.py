@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import get_args
 
-from pcrpose.cli.progress import ProgressLine
 from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
+from pcrpose.cli.shared.progress import ProgressLine
 from pcrpose.cli.shared.results import new_file
 from pcrpose.data.readers.coco import read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons

@@ -26,7 +26,7 @@ _REQUIREMENT = re.compile(r"""(?P<package>[\w.-]+).*extra == ['"](?P<extra>[\w-]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument("model", nargs="?", metavar="MODEL", help="name in the zoo, folder, or owner/name on the Hub")
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.progress import counted
 from pcrpose.cli.shared.options import at_least, existing_file, fraction, path
+from pcrpose.cli.shared.progress import counted
 from pcrpose.cli.shared.results import new_file, new_folder
 from pcrpose.data.readers.coco import read_detections
 from pcrpose.data.readers.negatives import Negative, NegativesFile, with_review, write_negatives
@@ -30,7 +30,7 @@ _RULES = MiningRules()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument("annotations", type=existing_file, metavar="ANNOTATIONS.json", help="persons in COCO's form")
     parser.add_argument(

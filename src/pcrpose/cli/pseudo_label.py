@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.shared.inputs import ImageFile, find_images, find_persons
 from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
+from pcrpose.cli.shared.progress import ProgressLine, counted
 from pcrpose.cli.shared.results import new_file
 from pcrpose.data.near_duplicates import MAX_DISTANCE, EvaluationImages
 from pcrpose.data.readers.coco_file import AnnotationFile
@@ -52,7 +52,7 @@ exit codes: 0 all is well; 1 some images could not be read, the others are done;
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument("images", nargs="?", type=path, metavar="IMAGES", help="folder of the images")
     parser.add_argument("--recursive", action="store_true", help="look into the folders of the folder too")

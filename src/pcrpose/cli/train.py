@@ -4,7 +4,7 @@ import argparse
 from typing import NoReturn
 
 from pcrpose.cli.shared.options import MODEL, existing_file, path
-from pcrpose.cli.training import (
+from pcrpose.cli.shared.training import (
     add_common_arguments,
     average_precision,
     fine_tune,
@@ -34,7 +34,7 @@ exit codes: 0 the training is done; 2 a mistake in what was asked for; 130 stopp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument("annotations", type=existing_file, metavar="ANNOTATIONS.json", help="persons to learn from")
     parser.add_argument("images", type=path, metavar="IMAGES", help="folder of their images")

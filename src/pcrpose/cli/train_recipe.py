@@ -8,9 +8,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from pcrpose.cli.recipe_data import RecipeData
 from pcrpose.cli.shared.options import MODEL, at_least, path
-from pcrpose.cli.training import (
+from pcrpose.cli.shared.recipe_data import RecipeData
+from pcrpose.cli.shared.training import (
     add_common_arguments,
     average_precision,
     fine_tune,

@@ -19,7 +19,7 @@ _ROW = "{:<14} {:<20} {:<8} {:>10} {:>6}  {}\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.epilog = EPILOG
     parser.add_argument("name", nargs="?", metavar="NAME", help="a model, to read all about it")
 

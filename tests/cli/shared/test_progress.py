@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pcrpose.cli.progress import ProgressLine, counted
+from pcrpose.cli.shared.progress import ProgressLine, counted
 
 
 class Terminal(io.StringIO):
@@ -71,16 +71,6 @@ def test_no_time(clock: Clock) -> None:
     """Before any time has passed there is no rate."""
     assert clock.now == 100
     assert ProgressLine(1).rate == 0
-
-
-def test_watch() -> None:
-    """Items are counted when the next one is asked for, with their persons."""
-    progress = ProgressLine(3)
-
-    seen = [(item, progress.images, progress.persons) for item in progress.watch("abc", [2, 0, 5])]
-
-    assert seen == [("a", 0, 0), ("b", 1, 2), ("c", 2, 2)]
-    assert (progress.images, progress.persons) == (3, 7)
 
 
 def test_counted() -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from pcrpose.cli.recipe_data import RecipeData
+from pcrpose.cli.shared.recipe_data import RecipeData
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.negatives import Negative, write_negatives
 from pcrpose.data.synthetic import write_synthetic_coco
@@ -90,8 +90,8 @@ def test_another_format(check: Check, here: Path) -> None:
         ("CHU->CH", [C], {}, r"CHU->CH: .* --data H FILE IMAGES \(hard negatives\), --data U FILE IMAGES \(pseudo"),
         ("C", [C, U], {}, r"--data U u/annotations\.json: expected a letter of C, found 'U'"),
         ("C", [C, "c c/annotations.json c/images"], {}, "expected a letter of C, found 'c'"),
-        ("C", [C, "C u/annotations.json u/images"], {}, r"expected one file a letter, found c/annotations\.json for C"),
-        ("C", [C], {"per_epoch": [("C", 4), ("C", 2)]}, "--per-epoch C=4: expected one value a letter, found 2"),
+        ("C", [C, "C u/annotations.json u/images"], {}, r"expected one file per letter, found c/annotations\.json for C"),
+        ("C", [C], {"per_epoch": [("C", 4), ("C", 2)]}, "--per-epoch C=4: expected one value per letter, found 2"),
         ("C", [C], {"per_epoch": [("U", 4)]}, "--per-epoch U=4: expected a letter of C, found 'U'"),
         ("C", [C], {"format": [("A", "aic")]}, "--format A=aic: expected a letter of C, found 'A'"),
         ("C", [C], {"format": [("C", "voc")]}, "--format C=voc: expected A or C and one of coco, aic"),

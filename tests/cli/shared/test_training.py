@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pcrpose.cli.training import (
+from pcrpose.cli.shared.training import (
     refuse_other_length,
     say_result,
     steps_done,

@@ -1,4 +1,4 @@
-"""Arguments, checks, validation and results that ``pcrpose train`` and ``pcrpose train-recipe`` share."""
+"""Options, checks, validation and results of the training commands, ``train`` and ``train-recipe``."""
 
 import argparse
 import logging
@@ -32,7 +32,7 @@ AREA_PER_BOX = 0.53  # COCO's persons fill about so much of their boxes; for ann
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, *, epochs: str) -> None:
-    """Describe the arguments that ``train`` and ``train-recipe`` share.
+    """Add the arguments that ``train`` and ``train-recipe`` share.
 
     Args:
         parser: of the command.
@@ -123,7 +123,7 @@ def fine_tune(options: argparse.Namespace, *, teacher: str | None = None) -> Fin
 
 
 def check_val(annotations: Path, images: Path) -> None:
-    """Refuse what is to be measured on, before anything is read, where it is not there."""
+    """Raise FileNotFoundError unless the validation data exist, before anything is read."""
     if not annotations.is_file():
         raise FileNotFoundError(f"--val {annotations}: expected an annotation file, found none")
     if not images.is_dir():
@@ -131,7 +131,7 @@ def check_val(annotations: Path, images: Path) -> None:
 
 
 def average_precision(annotations: Path, images: Path, skeleton: Skeleton) -> CocoValidation:
-    """Make the validation of a training: AP by COCO's rules on annotated boxes, each crop seen once."""
+    """Build the validation of a training: AP by COCO's rules on annotated boxes, each crop seen once."""
     file = AnnotationFile.read(annotations)
     source = annotations if file.content is None else JsonFile(str(annotations), file.content)
     dataset = read_coco(source, images, skeleton=skeleton)
@@ -161,13 +161,13 @@ def warn_of_errors(
 
 
 def steps_done(folder: Path) -> int:
-    """Read how far the training in a folder is; 0 where there is none."""
+    """Return the steps that the training in a folder has done; 0 where there is none."""
     checkpoint = find_checkpoint(folder / "last")
     return 0 if checkpoint is None else read_progress(checkpoint).step
 
 
 def refuse_other_length(folder: Path, epochs: int, *, newest: Path | None = None) -> None:
-    """Say what to do where a training is asked to become longer or shorter.
+    """Raise ValueError where an existing training has another length; the message says what to do.
 
     Args:
         folder: of the training.
@@ -191,7 +191,7 @@ def refuse_other_length(folder: Path, epochs: int, *, newest: Path | None = None
 
 
 def say_result(folder: Path, *, finished: str | None, val: Path | None) -> None:
-    """Print where the model of a training is, how good, and how to use it; of several processes the first does.
+    """Print where a training's model is, its AP, and how to use it; of several processes the first does.
 
     Args:
         folder: of the training, or of the last stage.

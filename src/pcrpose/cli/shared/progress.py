@@ -1,14 +1,11 @@
-"""Progress of work on images: a bar on a terminal, one line at the end everywhere."""
+"""Progress of work on images: a bar on a terminal, and one line at the end everywhere."""
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from tqdm import tqdm
-
-T = TypeVar("T")
 
 
 class ProgressLine:
@@ -16,7 +13,7 @@ class ProgressLine:
 
     Args:
         total: how many images there are.
-        label: what is being done, where that needs saying; as ``"poses: "``.
+        label: what is being done, where it is not clear; as ``"poses: "``.
     """
 
     def __init__(self, total: int, *, label: str = "") -> None:
@@ -47,7 +44,7 @@ class ProgressLine:
 
     @property
     def results(self) -> str:
-        """How many persons, and how fast."""
+        """The persons so far, and how many per second."""
         return f"{counted(self.persons, 'person')}, {self.rate:.1f} persons/s"
 
     @property
@@ -66,12 +63,6 @@ class ProgressLine:
         self.persons += persons
         self._bar.set_postfix_str(self.results, refresh=False)
         self._bar.update(images)
-
-    def watch(self, items: Iterable[T], persons: Iterable[int]) -> Iterator[T]:
-        """Yield items, counting each with its persons once the next one is asked for."""
-        for item, count in zip(items, persons, strict=True):
-            yield item
-            self.advance(persons=count)
 
 
 def counted(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""What the letters of a recipe stand for on the command line: files and folders, checked and read."""
+"""Data of a recipe's letters on the command line: files and folders, checked and read."""
 
 import argparse
 import logging
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from pcrpose.cli.shared.options import path
-from pcrpose.cli.training import warn_of_errors
+from pcrpose.cli.shared.training import warn_of_errors
 from pcrpose.data.augment import Augmentation
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
@@ -33,13 +33,14 @@ class RecipeData:
     """Files and folders by letter, and how they are to be read.
 
     Attributes:
-        files: what a letter stands for.
+        files: annotations or negatives, by letter.
         folders: of the images.
-        formats: of files, where they are not to be told from their content.
+        formats: of files, where their content does not show it.
         per_epoch: samples of a letter that an epoch takes, where that is asked for.
         verified_only: see `read_negatives`.
-        reduce_jpegs: see `Source`; images are then not kept in memory.
-        val: annotations and folder of what is measured on.
+        reduce_jpegs: read images with ``cache="reduced"``, see `KeypointDataset`; by default they are kept in memory
+            where they are few enough.
+        val: annotations and image folder of the validation data.
     """
 
     files: Mapping[str, Path]
@@ -52,7 +53,7 @@ class RecipeData:
 
     @classmethod
     def check(cls, options: argparse.Namespace) -> Self:
-        """Take the options of a command; what they cannot mean is refused before anything is read.
+        """Validate the options of a command, before anything is read.
 
         Raises:
             ValueError: if a letter has no data, has them twice, or is none of the recipe's.
@@ -66,7 +67,7 @@ class RecipeData:
             if letter not in recipe.letters:
                 raise ValueError(f"{given}: expected a letter of {recipe}, found {letter!r}")
             if letter in files:
-                raise ValueError(f"{given}: expected one file a letter, found {files[letter]} for {letter} too")
+                raise ValueError(f"{given}: expected one file per letter, found {files[letter]} for {letter} too")
             files[letter], folders[letter] = path(file), path(images)
             if not files[letter].is_file():
                 found = "a folder" if files[letter].is_dir() else "none"
@@ -89,7 +90,7 @@ class RecipeData:
 
     @property
     def main(self) -> str:
-        """The letter whose data say what the model predicts in the end."""
+        """The letter whose data decide what the model predicts in the end."""
         return next(letter for letter in MAIN if letter in self.files)
 
     def read_persons(self, skeleton: Skeleton | None = None) -> dict[str, AnnotatedPersons]:
@@ -121,7 +122,7 @@ class RecipeData:
         return found
 
     def sources(self, persons: Mapping[str, AnnotatedPersons], augmentation: Augmentation) -> dict[str, Source]:
-        """Make of persons, and of the negatives if there are, what a recipe runs on."""
+        """Build the sources of a recipe, from persons and from the negatives if there are any."""
         cache = choose_cache(persons.values(), reduce_jpegs=self.reduce_jpegs)
         skeletons = {letter: part.skeleton for letter, part in persons.items()} | {NEGATIVES: COCO_17}
         samples = {letter: part.samples for letter, part in persons.items()}
@@ -155,14 +156,14 @@ class RecipeData:
         return found
 
     def _warn(self, skeleton: Skeleton | None) -> None:
-        """Ask the doctor about the main data, where they are in the form that the doctor knows."""
+        """Log the errors that the doctor finds in the main data, where they are in COCO's form."""
         file = AnnotationFile.read(self.files[self.main])
         if self.formats.get(self.main, "coco") == "coco" and file.content is not None and not file.findings:
             warn_of_errors(self.files[self.main], self.folders[self.main], skeleton=skeleton, val=self.val)
 
 
 def check_images(given: str, images: Sequence[Path | Image]) -> None:
-    """Look for the files of images: none there is a wrong folder, some missing are told.
+    """Check that image files exist: raise if none does, log a warning if some are missing.
 
     Args:
         given: the option, for messages.
@@ -177,14 +178,14 @@ def check_images(given: str, images: Sequence[Path | Image]) -> None:
 
 
 def _check_settings(options: argparse.Namespace, files: Mapping[str, Path]) -> None:
-    """Refuse what is said about a letter that has no data, and formats that are not read."""
+    """Validate the options about single letters: each has data, one value, and a format that is read."""
     if options.verified_only and NEGATIVES not in files:
         raise ValueError(f"--verified-only: expected with {NEGATIVES} in the recipe, found {options.recipe}")
     for name, settings in (("--per-epoch", options.per_epoch), ("--format", options.format)):
         given = [letter for letter, _ in settings]
         for letter, value in settings:
             if given.count(letter) > 1:
-                raise ValueError(f"{name} {letter}={value}: expected one value a letter, found {given.count(letter)}")
+                raise ValueError(f"{name} {letter}={value}: expected one value per letter, found {given.count(letter)}")
             if letter not in files:
                 raise ValueError(f"{name} {letter}={value}: expected a letter of {options.recipe}, found {letter!r}")
     for letter, value in options.format:
