@@ -126,12 +126,35 @@ def test_interrupt(
         return open_image(path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr("pcrpose.inference.predictor.open_image", interrupted)
+        patch.setattr("pcrpose.cli.predict.open_image", interrupted)
         assert predict(photos, "--batch", "1") == 130
     assert listing("pcrpose-out") == ["a.jpg", "a.json", "b.jpg", "b.json", "predict.json"]
 
     assert predict(photos) == 0
     assert predicted == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("held", "times"), [(1 << 28, 1), (96 * 128 * 3, 1), (0, 2)])
+def test_images_are_opened_once(
+    photos: Path, predict: Command, monkeypatch: pytest.MonkeyPatch, held: int, times: int
+) -> None:
+    """What is predicted is drawn on, unless the images that wait would take too much memory."""
+    opened: list[str] = []
+
+    def opening(path: Path | Image, **options: Any) -> Image:  # noqa: ANN401 - whatever comes
+        if isinstance(path, Path):
+            opened.append(path.name)
+        return open_image(path, **options)
+
+    for module in ("cli.predict", "inference.predictor"):
+        monkeypatch.setattr(f"pcrpose.{module}.open_image", opening)
+    monkeypatch.setattr("pcrpose.cli.predict.HELD_BYTES", held)
+
+    assert predict(photos, "--batch", "1") == 0
+
+    assert sorted(opened) == sorted(["a.png", "b.jpg", "c.png"] * times)
+    with PIL.Image.open("pcrpose-out/b.jpg") as drawn:
+        assert drawn.size == (96, 128)
 
 
 def test_bad_images(photos: Path, predict: Command, listing: Listing, capsys: pytest.CaptureFixture[str]) -> None:

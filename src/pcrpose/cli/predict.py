@@ -3,23 +3,28 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pcrpose.cli.progress import ProgressLine, counted
 from pcrpose.cli.shared.inputs import WHOLE_IMAGE, ImageFile, Persons, box, find_images, find_persons
 from pcrpose.cli.shared.options import add_model_options, existing_file, fraction, load_models
+from pcrpose.cli.shared.progress import ProgressLine, counted
 from pcrpose.cli.shared.results import FORMATS, SETTINGS_NAME, ResultsFolder, new_folder
-from pcrpose.data.images import ImageError, image_size, open_image
+from pcrpose.data.images import ImageError, ImageSource, image_size, open_image
 from pcrpose.files.digest import short_file_digest
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.stream import FailedImage
+from pcrpose.keypoints.arrays import Image
+from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.poses import Poses
 from pcrpose.models.hub import WEIGHTS_FILE, find_folder
 
 logger = logging.getLogger(__name__)
+
+HELD_BYTES = 1 << 28  # of opened images that wait for their poses, to be drawn on
 
 EPILOG = """\
 examples:
@@ -112,18 +117,20 @@ def run(options: argparse.Namespace) -> int:
         runtime=Runtime(batch_size=options.batch),
     )
     logger.info("%s on %s, %d images to do", " + ".join(options.model), options.device, len(left))
-    found = predictor.stream((file.path for file in left), persons.boxes_of(left), on_error="yield")
+    opened = OpenedImages(left, hold=results.suffix is not None)
+    found = predictor.stream(opened.sources(), persons.boxes_of(left), on_error="yield")
     drawing = {"threshold": options.threshold, "boxes": options.draw_boxes, "scores": options.draw_scores}
     done: list[ImageFile] = []
     failed: list[ImageFile] = []
     with ProgressLine(len(left)) as progress:
         for file, poses in zip(left, found, strict=True):
+            image = opened.take()
             if isinstance(poses, FailedImage):
-                _leave_out(poses, persons)
+                _leave_out(FailedImage(file.path, poses.error), persons)
                 failed.append(file)
                 progress.advance()
             else:
-                _write(results, file, poses, drawing)
+                _write(results, file, image, poses, drawing)
                 done.append(file)
                 progress.advance(persons=len(poses))
     asides = [f"{len(files) - len(left)} done before"] * (len(left) < len(files))
@@ -134,6 +141,42 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+class OpenedImages:
+    """Images that are opened once, for the predictor, and held until their poses are drawn on them.
+
+    Args:
+        files: in the order of the predictor's results.
+        hold: False leaves the opening to the predictor.
+    """
+
+    def __init__(self, files: Iterable[ImageFile], *, hold: bool) -> None:
+        self._files = files
+        self._hold = hold
+        self._held: deque[Image | None] = deque()
+        self._bytes = 0
+
+    def sources(self) -> Iterator[ImageSource]:
+        """Yield what the predictor reads: opened images, and the paths of those that cannot be opened."""
+        for file in self._files:
+            image = self._open(file) if self._hold else None
+            small = image is not None and self._bytes + image.nbytes <= HELD_BYTES
+            self._held.append(image if small else None)  # of others the file is opened again
+            self._bytes += image.nbytes if image is not None and small else 0
+            yield file.path if image is None else image
+
+    def take(self) -> Image | None:
+        """Return the image of the next result, and forget it; None where it is not held."""
+        image = self._held.popleft()
+        self._bytes -= 0 if image is None else image.nbytes
+        return image
+
+    def _open(self, file: ImageFile) -> Image | None:
+        try:
+            return open_image(file.path)
+        except (OSError, ValueError):
+            return None  # the predictor reports it
+
+
 def _leave_out(image: FailedImage, persons: Persons) -> None:
     """Report an image that cannot be used; a mistake in boxes that the user gave is the user's to fix."""
     if persons.boxes is not None and not isinstance(image.error, OSError | ImageError):
@@ -141,9 +184,14 @@ def _leave_out(image: FailedImage, persons: Persons) -> None:
     logger.warning("left out %s", image)
 
 
-def _write(results: ResultsFolder, file: ImageFile, poses: Poses, drawing: Mapping[str, Any]) -> None:
-    drawn = None if results.suffix is None else poses.draw(open_image(file.path), **drawing)
-    results.save(file, image_size(file.path), poses, drawn)
+def _write(
+    results: ResultsFolder, file: ImageFile, image: Image | None, poses: Poses, drawing: Mapping[str, Any]
+) -> None:
+    if results.suffix is None:
+        results.save(file, image_size(file.path), poses, None)
+        return
+    image = open_image(file.path) if image is None else image
+    results.save(file, Size.of(image), poses, poses.draw(image, **drawing))
 
 
 def _where(options: argparse.Namespace, results: ResultsFolder, done: Sequence[ImageFile]) -> Iterator[str]:
