@@ -75,9 +75,10 @@ def test_an_existing_card_is_kept(tiny_model: PCR, saved: Path) -> None:
     assert (saved / "README.md").read_text() == "mine"
 
 
+@pytest.mark.parametrize("method", ["write_folder", "save_pretrained"])
 @pytest.mark.parametrize("broken", ["save_file", "write"])
 def test_a_failed_save_leaves_no_half_model(
-    broken: str, tiny_model: PCR, saved: Path, monkeypatch: pytest.MonkeyPatch
+    broken: str, method: str, tiny_model: PCR, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When writing fails midway the old files are still whole, and nothing else is left behind."""
     before = contents(saved)
@@ -89,8 +90,12 @@ def test_a_failed_save_leaves_no_half_model(
         monkeypatch.setattr(hub_module, "save_file", fail)
     else:
         monkeypatch.setattr(Path, "write_text", fail)
+    saves: dict[str, Callable[[], object]] = {
+        "write_folder": lambda: write_folder(saved, "{}", tiny_model.state_dict()),
+        "save_pretrained": lambda: tiny_model.save_pretrained(saved),
+    }
     with pytest.raises(OSError, match="disk full"):
-        write_folder(saved, "{}", tiny_model.state_dict())
+        saves[method]()
     assert contents(saved) == before
     assert len(list(saved.iterdir())) == 3
 

@@ -1,5 +1,6 @@
 """The base of every heatmap network, what it returns, and the protocol that prediction needs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
@@ -7,11 +8,13 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
+from pcrpose.files.atomic import write_text
 from pcrpose.models.hub import find_folder, load_strictly, read_folder, write_folder
 from pcrpose.models.pose_config import FINEST_STRIDE, PoseConfig, config_text
 
 ConfigT = TypeVar("ConfigT", bound=PoseConfig)
 CROP_RANK = 4
+CARD_FILE = "README.md"
 CARD = """---
 {{ card_data }}
 ---
@@ -117,8 +120,42 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         load_strictly(model, stored.tensors, name)
         return model.eval()
 
+    def save_pretrained(  # type: ignore[override] # the mixin's deletes the old configuration first, takes **kwargs
+        self,
+        save_directory: str | Path,
+        *,
+        config: object = None,  # noqa: ARG002 - an argument of the mixin's
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: Mapping[str, Any] | None = None,
+    ) -> str | None:
+        """Save the weights, the configuration and, where there is none, a card.
+
+        After an error the folder holds what it held before.
+
+        Args:
+            save_directory: created if missing; other files in it stay.
+            config: ignored, the model's own is written; the hub mixin's ``push_to_hub`` passes it.
+            repo_id: see ``push_to_hub``; by default the folder's name.
+            push_to_hub: upload, too.
+            model_card_kwargs: values of the card's template.
+
+        Returns:
+            The address of the upload, None without one.
+
+        Raises:
+            OSError: if a file cannot be written.
+        """
+        folder = Path(save_directory)
+        self._save_pretrained(folder)
+        if not (folder / CARD_FILE).exists():
+            write_text(folder / CARD_FILE, str(self.generate_model_card(**(model_card_kwargs or {}))))
+        if not push_to_hub:
+            return None
+        return self.push_to_hub(repo_id or folder.name, model_card_kwargs=dict(model_card_kwargs or {}))
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Write the weights and the configuration; the mixin's save_pretrained calls this."""
+        """Write the weights and the configuration, both or none."""
         write_folder(save_directory, config_text(type(self).__name__, self.config), self.state_dict())
 
     def forward(self, crops: Tensor) -> HeatmapOutput:
