@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from pcrpose.cli import training
 from pcrpose.cli.main import main
+from pcrpose.cli.shared import training
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.keypoints.boxes import Size

@@ -17,6 +17,7 @@ from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.training.events import Event, Saved
 from pcrpose.training.fine_tune import FineTune, choose_cache, learning_config, loss_of
+from pcrpose.training.trainer import Trainer
 
 FACE = Skeleton("face", ["chin", "right_eye", "left_eye"], [(2, 1)], [], [0.04] * 3)
 CONFIG = PCRConfig(
@@ -97,18 +98,27 @@ def test_a_model_learns_other_keypoints_from_a_teacher(tmp_path: Path, make_mode
     assert len(record["teacher"]) == 64
 
 
-def test_new_heads_follow_the_seed(tmp_path: Path, make_model: Any) -> None:  # noqa: ANN401 - a builder
+def test_new_heads_follow_the_seed(
+    tmp_path: Path,
+    make_model: Any,  # noqa: ANN401 - a builder
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The caller's random state does not matter; another seed makes other heads."""
     path = write_synthetic_coco(tmp_path, 4)
     content = json.loads(path.read_text())
     content["categories"][0]["keypoints"][0] = "snout"
     data = read_coco(content, tmp_path / "images")
     make_model().save_pretrained(tmp_path / "start")
-    heads = []
+    heads: list[torch.Tensor] = []
+
+    def note(trainer: Trainer) -> Path:
+        heads.append(trainer.model.state_dict()["heads.0.weight"])
+        return tmp_path
+
+    monkeypatch.setattr(Trainer, "train", note)
     for state, seed in ((1, 0), (2, 0), (3, 1)):
         torch.manual_seed(state)
-        trainer = FineTune(seed=seed, num_workers=0).trainer(tmp_path / "start", data, tmp_path / "run")
-        heads.append(trainer.model.state_dict()["heads.0.weight"])
+        FineTune(seed=seed, num_workers=0).train(tmp_path / "start", data, tmp_path / "run")
 
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])

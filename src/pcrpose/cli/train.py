@@ -52,7 +52,7 @@ def _moved(text: str) -> NoReturn:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and say where the model is and how to use it."""
+    """Train, and print where the model is and how to use it."""
     prepare(options)
     if not options.images.is_dir():
         raise FileNotFoundError(f"{options.images}: expected the folder of the images")
@@ -69,10 +69,9 @@ def run(options: argparse.Namespace) -> int:
     keep = skeleton is None
     learnt = learning_config(load_model(start).config, data.skeleton, keep=keep).skeleton
     validate = None if options.val is None else average_precision(options.val[0], options.val[1], learnt)
-    trainer = settings.trainer(start, data, options.out, validate, keep_skeleton=keep)
     before = steps_done(options.out)
-    trainer.train()
-    finished = 0 < before == trainer.total_steps
+    settings.train(start, data, options.out, validate, keep_skeleton=keep)
+    finished = 0 < before == steps_done(options.out)
     told = f"{settings.epochs} of {settings.epochs} epochs" if finished else None
     say_result(options.out, finished=told, val=options.val and options.val[0])
     return 0

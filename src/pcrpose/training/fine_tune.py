@@ -32,7 +32,7 @@ VALIDATIONS = 10
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FineTune:
-    """How a pretrained model is trained on: every setting has a default that suits a few hundred persons (ours).
+    """Settings of fine-tuning; every default suits a few hundred persons (ours).
 
     The encoder's batch norms keep their statistics, the learning rate falls along a cosine, and weights are averaged.
     ``pcrpose train`` is this class on the command line.
@@ -105,20 +105,6 @@ class FineTune:
             ImportError: without the ``train`` extra.
             ValueError: if there are no persons, or as `Trainer`.
         """
-        trainer = self.trainer(model, data, output_dir, val, keep_skeleton=keep_skeleton, on_event=on_event)
-        return trainer.train()
-
-    def trainer(
-        self,
-        model: PoseModel[Any] | str | Path,
-        data: AnnotatedPersons,
-        output_dir: str | Path,
-        val: tuple[AnnotatedPersons, CocoEvaluator] | Validate | None = None,
-        *,
-        keep_skeleton: bool = True,
-        on_event: Callable[[Event], None] | None = None,
-    ) -> Trainer:
-        """Build the `Trainer` that `train` runs; arguments as there."""
         if not data.samples:
             raise ValueError("data: expected persons with keypoints, found none; see pcrpose doctor")
         with torch.random.fork_rng():
@@ -126,7 +112,7 @@ class FineTune:
             given = model if isinstance(model, PoseModel) else load_model(model)
             learner = self.prepare(given, data.skeleton, keep=keep_skeleton)
         teacher = self.teacher
-        return Trainer(
+        trainer = Trainer(
             learner,
             self.crops(data, learner.config),
             output_dir,
@@ -135,6 +121,7 @@ class FineTune:
             teacher=teacher if teacher is None or isinstance(teacher, PoseModel) else load_model(teacher),
             on_event=on_event,
         )
+        return trainer.train()
 
     def prepare(self, model: PoseModel[Any], skeleton: Skeleton, *, keep: bool = True) -> PoseModel[Any]:
         """Return a pretrained model with the keypoints and input size that it is to learn; itself if it has them."""
@@ -144,7 +131,7 @@ class FineTune:
         return replace_skeleton(model, config.skeleton, input_size=self.input_size)
 
     def crops(self, data: AnnotatedPersons, model: PoseConfig) -> KeypointDataset:
-        """Return what is trained on; images are kept in memory where they are few enough."""
+        """Return the crops to train on; images are kept in memory where they are few enough."""
         source = Source(
             samples=data.samples,
             skeleton=data.skeleton,
@@ -155,7 +142,7 @@ class FineTune:
 
     @property
     def augmentation(self) -> Augmentation:
-        """How crops vary."""
+        """The augmentation of the crops."""
         return Augmentation(mirror_probability=0.5 if self.mirror else 0.0, color_jitter=self.color_jitter)
 
     def config(self, num_samples: int, model: PoseConfig) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal before each step; Adam for everything that is no matrix."""
+"""The Muon optimizer: orthogonalized momentum for matrices, Adam for all other parameters."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -58,6 +58,8 @@ class Muon(Optimizer):
         step = orthogonalize(matrix).to(parameter.dtype).view(parameter.shape)
         parameter.add_(step, alpha=-rate * LIKE_ADAM * math.sqrt(max(matrix.shape)))
 
+    # Not torch.optim.Adam, which takes the roots of average and bias correction apart: the last bits differ after one
+    # step, and seeded trainings would end with other weights.
     def _adam(self, parameter: Tensor, gradient: Tensor, rate: float) -> None:
         state = self.state[parameter]
         if not state:

@@ -90,7 +90,12 @@ def test_another_format(check: Check, here: Path) -> None:
         ("CHU->CH", [C], {}, r"CHU->CH: .* --data H FILE IMAGES \(hard negatives\), --data U FILE IMAGES \(pseudo"),
         ("C", [C, U], {}, r"--data U u/annotations\.json: expected a letter of C, found 'U'"),
         ("C", [C, "c c/annotations.json c/images"], {}, "expected a letter of C, found 'c'"),
-        ("C", [C, "C u/annotations.json u/images"], {}, r"expected one file per letter, found c/annotations\.json for C"),
+        (
+            "C",
+            [C, "C u/annotations.json u/images"],
+            {},
+            r"expected one file per letter, found c/annotations\.json for C",
+        ),
         ("C", [C], {"per_epoch": [("C", 4), ("C", 2)]}, "--per-epoch C=4: expected one value per letter, found 2"),
         ("C", [C], {"per_epoch": [("U", 4)]}, "--per-epoch U=4: expected a letter of C, found 'U'"),
         ("C", [C], {"format": [("A", "aic")]}, "--format A=aic: expected a letter of C, found 'A'"),
