@@ -1,4 +1,7 @@
-"""The order of samples, a function of the seed and the epoch that can be entered anywhere; and their quotas."""
+"""The order of samples, a function of the seed and the epoch that can be entered anywhere; and their quotas.
+
+How many persons go with one hard negative is `PERSONS_PER_NEGATIVE`.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""Find, read and write folders of weights: safetensors and JSON only."""
+"""Folders of weights: find, download, read, write and strictly load them; safetensors and JSON only.
+
+`load_strictly` is the one place where tensors enter a module: a missing or unexpected one is an error.
+"""
 
 import difflib
 from collections.abc import Mapping

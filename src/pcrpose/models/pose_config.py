@@ -1,4 +1,7 @@
-"""The configuration that all models share: a frozen value, saved as JSON beside the weights."""
+"""The configuration that all models share: a frozen value, saved as JSON beside the weights.
+
+Crop padding, normalization and target sigma are configured here; `CropSpec` carries the crop's part to the data.
+"""
 
 import dataclasses
 import json
