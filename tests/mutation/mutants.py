@@ -257,8 +257,8 @@ MUTANTS = (
     Mutant(
         "review-22-weights-and-config-of-two-commits",
         "models/hub.py",
-        "fetch(WEIGHTS_FILE, config.parent.name).parent",
-        "fetch(WEIGHTS_FILE, revision).parent",
+        "commit = found.parent.name",
+        "commit = str(revision)",
         tests=("tests/models/hub", "tests/models/test_hub.py"),
     ),
     Mutant(

@@ -9,13 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -23,10 +16,15 @@ from torch import Tensor
 from pcrpose.files.atomic import write_together
 from pcrpose.files.digest import file_sha256
 from pcrpose.files.json import read_json
+from pcrpose.models.download import HubFiles
+from pcrpose.models.ensemble_file import ENSEMBLE_FILE, read_ensemble_file
 from pcrpose.models.zoo import ZOO, pretrained_folder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+FILE_SUFFIXES = frozenset(
+    {".bin", ".ckpt", ".h5", ".json", ".npz", ".onnx", ".pkl", ".pt", ".pth", ".safetensors", ".tar", ".tflite", ".zip"}
+)
 SHOWN_PROBLEMS = 5  # enough to see the pattern
 
 
@@ -48,6 +46,8 @@ def find_folder(
 ) -> Path:
     """Return the local folder of a zoo name, a folder or a Hub repository id, downloading where needed.
 
+    `is_local` says which names are never looked for on the Hub.
+
     Args:
         name: a name of `list_pretrained`; a folder; or ``owner/name`` on the Hugging Face Hub.
         revision: branch, tag or commit on the Hub.
@@ -56,12 +56,14 @@ def find_folder(
         local_files_only: never download; use what is cached.
 
     Returns:
-        A folder with the configuration and the weights.
+        A folder with the configuration and the weights, or with an ensemble.
 
     Raises:
-        ValueError: for a name that is neither; the closest zoo names are offered.
+        ValueError: for a name that is neither; the closest zoo names are offered; or for a file whose SHA-256 is not
+            what the Hub announced.
         FileNotFoundError: if a path is no folder, the repository, the revision or a file does not exist, or nothing
             is cached and the Hub cannot be asked.
+        OSError: if the repository is gated, the Hub answers with an error, or a download breaks off.
     """
     if isinstance(name, str) and name in ZOO:  # a folder of that name is reached as ./name
         return pretrained_folder(name)
@@ -69,37 +71,45 @@ def find_folder(
         return Path(name)
     if isinstance(name, Path) or Path(name).is_file():
         raise FileNotFoundError(f"{name}: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        close = difflib.get_close_matches(name, ZOO)
-        known = f"; pretrained: {', '.join(ZOO)}" if ZOO else ""
-        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else known
-        raise ValueError(f"{name!r} is no folder, no pretrained model and no Hub repository (owner/name){hint}")
+    if is_local(name):
+        raise _no_such_model(name)
+    files = HubFiles(name=name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+    found = files.first_of(CONFIG_FILE, ENSEMBLE_FILE)
+    commit = found.parent.name  # the commit that the first file came from, should the branch move in between
+    if found.name == CONFIG_FILE:
+        return files.of_commit(WEIGHTS_FILE, commit).parent
+    for folder in read_ensemble_file(found).folders:
+        for file in (CONFIG_FILE, WEIGHTS_FILE):
+            files.of_commit(f"{folder}/{file}", commit)
+    return found.parent
 
-    def fetch(file: str, commit: str | None) -> Path:
-        path: str = hf_hub_download(
-            repo_id=str(name),
-            filename=file,
-            revision=commit,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-        )
-        return Path(path)
 
-    try:
-        config = fetch(CONFIG_FILE, revision)
-        # the commit that the configuration came from, should the branch move in between
-        return fetch(WEIGHTS_FILE, config.parent.name).parent
-    except RepositoryNotFoundError as error:
-        raise FileNotFoundError(f"no repository {name!r} on the Hub, or no access to it") from error
-    except RevisionNotFoundError as error:
-        raise FileNotFoundError(f"{name}: the repository has no revision {revision!r}") from error
-    except LocalEntryNotFoundError as error:
-        raise FileNotFoundError(f"{name}: not in the cache, and not to be had from the Hub: {error}") from error
-    except EntryNotFoundError as error:
-        raise FileNotFoundError(
-            f"{name}: the repository lacks {CONFIG_FILE} or {WEIGHTS_FILE} (pickled weights are never loaded): {error}"
-        ) from error
+def is_local(name: str) -> bool:
+    """Return whether a name that is no folder is still meant as one here, so that the Hub is not asked.
+
+    It is if it is absolute, begins with ``./``, ``../`` or ``~``, has the suffix of a file of weights, holds no slash
+    or more than one, or if its first part is a folder here.
+
+    Examples:
+        >>> [is_local(name) for name in ("./mine/best", "weights/best.pth", "best", "owner/name-v1.5")]
+        [True, True, True, False]
+    """
+    path = Path(name)
+    if path.is_absolute() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+        return True
+    return path.suffix.lower() in FILE_SUFFIXES or path.parent.is_dir()
+
+
+def _no_such_model(name: str) -> Exception:
+    """Return the error for a local name that leads nowhere."""
+    path = Path(name)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        why = f"{path.parent} is a folder here" if path.parent.is_dir() else f"{path.suffix} is the suffix of a file"
+        return FileNotFoundError(f"{name}: no such file or folder; the Hub is not asked, because {why}")
+    close = difflib.get_close_matches(name, ZOO)
+    known = f"; pretrained: {', '.join(ZOO)}" if ZOO else ""
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else known
+    return ValueError(f"{name!r} is no folder, no pretrained model and no Hub repository (owner/name){hint}")
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -133,6 +143,8 @@ def read_folder(folder: Path) -> Stored:
 
 def _existing(folder: Path, file: str) -> Path:
     if not (folder / file).is_file():
+        if (folder / ENSEMBLE_FILE).is_file():
+            raise ValueError(f"{folder}: expected one model, found an ensemble; use Ensemble.load")
         raise FileNotFoundError(
             f"{folder}: expected {CONFIG_FILE} and {WEIGHTS_FILE}, {file} is missing (pickled weights are never loaded)"
         )
@@ -181,7 +193,7 @@ def describe_weights(name: str | Path) -> dict[str, str]:
             returned: folders are nobody else's concern.
 
     Returns:
-        ``name`` and ``sha256``, the latter of the file of weights.
+        ``name`` and ``sha256``, the latter of the file of weights; of an ensemble, of the file that lists its members'.
 
     Raises:
         ValueError: as `load_model`.
@@ -191,4 +203,10 @@ def describe_weights(name: str | Path) -> dict[str, str]:
         return {"name": Path(name).name, "sha256": file_sha256(Path(name))}
     folder = find_folder(name)
     known_as = folder.resolve().name if Path(name) == folder else str(name)
-    return {"name": known_as, "sha256": file_sha256(folder / WEIGHTS_FILE)}
+    return {"name": known_as, "sha256": file_sha256(weights_file(folder))}
+
+
+def weights_file(folder: Path) -> Path:
+    """Return the file whose digest tells one saved model, or one ensemble, from another."""
+    listed = folder / ENSEMBLE_FILE
+    return listed if listed.is_file() else folder / WEIGHTS_FILE

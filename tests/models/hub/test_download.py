@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from huggingface_hub import hf_hub_download
 from torch import nn
 
+from pcrpose.models import download
 from pcrpose.models import hub as hub_module
 from pcrpose.models.pcr import PCR
 
@@ -86,27 +87,12 @@ def test_both_files_are_of_one_commit(
     other = PCR(tiny_model.config)
     other.save_pretrained(tmp_path / "other")
 
-    def download_then_push(
-        *,
-        repo_id: str,
-        filename: str,
-        revision: str | None,
-        cache_dir: Path,
-        token: str | None,
-        local_files_only: bool,
-    ) -> str:
-        path = hf_hub_download(
-            repo_id,
-            filename,
-            revision=revision,
-            cache_dir=cache_dir,
-            token=token,
-            local_files_only=local_files_only,
-        )
+    def download_then_push(*given: Any, **settings: Any) -> str:  # noqa: ANN401 - whatever the client takes
+        path: str = hf_hub_download(*given, **settings)
         repository.commit(contents(tmp_path / "other"))
         return path
 
-    monkeypatch.setattr(hub_module, "hf_hub_download", download_then_push)
+    monkeypatch.setattr(download, "hf_hub_download", download_then_push)
     assert same_tensors(tiny_model, PCR.from_pretrained("someone/tiny", cache_dir=tmp_path / "cache"))
 
 
