@@ -1,5 +1,6 @@
 """``pcrpose predict`` as a user runs it."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 
 from pcrpose.cli.main import main
 from pcrpose.data.images import open_image
+from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.ensemble_folder import Member
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.poses import Poses
 from pcrpose.models.pcr import PCR
@@ -235,6 +238,16 @@ def test_several_models(
     capsys.readouterr()
     assert predict(photos / "a.png", "--out", "two") == 2
     assert "two was made with other settings: model was 'other " in capsys.readouterr().err
+
+
+def test_a_saved_ensemble(photos: Path, model_folder: Path, read_record: Reader) -> None:
+    """It is named by its folder; the results say which one made them."""
+    Ensemble([Member(model=model_folder), Member(model=model_folder, padding=1.5)]).save("views")
+
+    assert main(["predict", str(photos / "a.png"), "--model", "views", "--device", "cpu", "--json"]) == 0
+
+    digest = hashlib.sha256(Path("views/ensemble.json").read_bytes()).hexdigest()
+    assert read_record("pcrpose-out/predict.json")["model"] == f"views {digest[:12]}"
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pcrpose.inference import ensemble
 from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.ensemble_folder import Member
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
-from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
-from pcrpose.models.load import build_model
+from pcrpose.models.load import build_model, load_model
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import HeatmapModel, PoseModel
 
@@ -113,15 +114,12 @@ UNPAIRED = Skeleton("unpaired", COCO_17.keypoints, [], [], COCO_17.sigmas)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"input_size": Size(width=96, height=128)}, "input size of the first, 96x64; model 2 has 128x96"),
-        ({"padding": 1.1}, "padding of the first, 1.25; model 2 has 1.1"),
-        ({"alignment": "edge"}, "alignment of the first, center; model 2 has edge"),
         ({"skeleton": BACKWARDS}, "keypoints of the first"),
         ({"skeleton": UNPAIRED}, "flip partners of the first"),
     ],
 )
 def test_members_that_do_not_fit(changes: dict[str, Any], message: str, model: PCR) -> None:
-    """Cells of other pixels, or maps of other keypoints, cannot be averaged."""
+    """Maps of other keypoints cannot be averaged."""
     with pytest.raises(ValueError, match=message):
         Ensemble([model, another(model, **changes)])
 
@@ -136,16 +134,67 @@ def test_precisions_are_not_mixed(model: PCR) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda _: Ensemble("pcr-nano"), "found 'p'"),  # type: ignore[arg-type]
-        (lambda _: Ensemble(["pcr-nano"]), "found 'pcr-nano'"),  # type: ignore[list-item]
+        (lambda _: Ensemble("pcr-nano"), "expected several models in a list, found str"),
+        (lambda _: Ensemble([3]), "expected those of load_model or PCR.from_pretrained, or names, found 3"),  # type: ignore[list-item]
         (Ensemble, "expected several models in a list, found PCR"),
         (lambda model: Ensemble(model.config), "expected several models in a list, found PCRConfig"),
     ],
 )
 def test_what_is_no_list_of_models(build: Callable[[PCR], Ensemble], message: str, model: PCR) -> None:
-    """Names are to be loaded first."""
+    """One name or one model is no list; what is neither is refused."""
     with pytest.raises(TypeError, match=message):
         build(model)
+
+
+def test_what_gives_no_heatmaps(model: PCR, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that gives coordinates is refused in one line, as it is and by its name."""
+
+    class Coordinates(nn.Linear):
+        pass
+
+    with pytest.raises(ValueError, match=r"^models: expected models that predict heatmaps, found a Coordinates$"):
+        Ensemble([model, Coordinates(1, 1)])  # type: ignore[list-item]
+    monkeypatch.setattr(ensemble, "load_model", lambda _name: Coordinates(1, 1))
+    with pytest.raises(ValueError, match=r"^models: expected models that predict heatmaps; model 2 is a Coordinates$"):
+        Ensemble([model, "runs/coordinates"])
+
+
+def test_names_are_loaded() -> None:
+    """A name of the zoo stands for its model, also as a member with another padding, and is loaded once."""
+    both = Ensemble(["pcr-nano", Member(model="pcr-nano", padding=1.4, weight=2.0)])
+
+    assert both.config == load_model("pcr-nano").config
+    assert both.members[0] is both.members[1]
+    assert [spec.padding for spec in both.crop_specs] == [1.25, 1.4]
+    assert both.weights == [1.0, 2.0]
+
+
+def test_weights(model: PCR, crops: Tensor) -> None:
+    """A weighted mean, whatever the weights add up to; equal ones are the plain mean, bit for bit."""
+    members = [model, another(model)]
+    first, second = (member(crops).final for member in members)
+
+    torch.testing.assert_close(Ensemble(members, weights=[1, 3])(crops).final, first / 4 + second * 3 / 4)
+    assert torch.equal(Ensemble(members, weights=[2.5, 2.5])(crops).final, (first + second) / 2)
+    for wrong, message in ([1], "one per model, 2, found 1"), ([1, 0], "weight: expected a positive number, found 0"):
+        with pytest.raises(ValueError, match=message):
+            Ensemble(members, weights=wrong)
+
+
+def test_the_mirrored_crop_as_a_part_of_it(model: PCR, crops: Tensor, photo: Image) -> None:
+    """``mirrored`` is what the predictor does with ``flip``, which then does nothing more."""
+    members = [model, another(model)]
+    expected = PosePredictor(Ensemble(members), flip=True).predict(photo, BOXES)
+
+    mirrored = Ensemble(members, mirrored=True)
+
+    for flip in (True, False):
+        found = PosePredictor(mirrored, flip=flip).predict(photo, BOXES)
+        np.testing.assert_array_equal(expected.keypoints, found.keypoints)
+        np.testing.assert_array_equal(expected.keypoint_scores, found.keypoint_scores)
+    itself = mirrored(crops).final
+    flipped = mirrored(crops.flip(3)).final[:, COCO_17.flip_indices].flip(3)
+    torch.testing.assert_close(itself, flipped)
 
 
 def test_nothing_to_put_together() -> None:
@@ -172,10 +221,6 @@ def test_a_member_that_was_trained_since(model: PCR, crops: Tensor) -> None:
     assert not model.training
 
 
-def test_it_is_a_model_to_predict_with_alone(model: PCR) -> None:
-    """What prediction needs is there; what an ensemble cannot do is not."""
-    together = Ensemble([model])
-
-    assert isinstance(together, HeatmapModel)
-    for name in ("save_pretrained", "push_to_hub", "from_pretrained"):
-        assert not hasattr(together, name)
+def test_it_is_a_heatmap_model(model: PCR) -> None:
+    """What prediction needs is there."""
+    assert isinstance(Ensemble([model]), HeatmapModel)

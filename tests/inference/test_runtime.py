@@ -11,6 +11,7 @@ from torch import Tensor
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.predictor import PosePredictor, Thresholds
 from pcrpose.inference.runtime import Runtime, find_device, limited_threads
+from pcrpose.inference.stream import CropBatch
 from pcrpose.keypoints.arrays import Image
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import HeatmapOutput
@@ -101,7 +102,9 @@ def test_half_precision(model: PCR, photo: Image) -> None:
 
     predictor = PosePredictor(model, runtime=Runtime(dtype=torch.bfloat16))
 
-    assert predictor._heatmaps(np.zeros((1, 96, 64, 3), dtype=np.uint8)).dtype == torch.float32
+    batch = CropBatch(pixels=(np.zeros((1, 96, 64, 3), dtype=np.uint8),), matrices=(np.eye(2, 3)[None],))
+
+    assert predictor._heatmaps(batch).dtype == torch.float32
     found = predictor.predict(photo, BOXES)
     np.testing.assert_allclose(found.keypoint_scores, expected.keypoint_scores, rtol=0.1, atol=0.05)
 

@@ -20,7 +20,7 @@ from pcrpose.inference.stream import FailedImage
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.poses import Poses
-from pcrpose.models.hub import WEIGHTS_FILE, find_folder
+from pcrpose.models.hub import find_folder, weights_file
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequ
     """Return what the results depend on, in the words of the options."""
     pairs = zip(options.model, model_folders, strict=True)
     models = [
-        f"{name if Path(name) != folder else folder.resolve().name} {short_file_digest(folder / WEIGHTS_FILE)}"
+        f"{name if Path(name) != folder else folder.resolve().name} {short_file_digest(weights_file(folder))}"
         for name, folder in pairs
     ]
     settings = {

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.files.checks import at_least, fraction, one_of
+from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.runtime import Runtime, input_of, limited_threads, place
-from pcrpose.inference.stream import BatchQueue, Entry, FailedImage, Request, check_many, requests
+from pcrpose.inference.stream import BatchQueue, CropBatch, Entry, FailedImage, Request, check_many, requests
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size, check_boxes, croppable, whole_image_box, windows
 from pcrpose.keypoints.crop import Crops
@@ -97,7 +98,8 @@ class PosePredictor:
         self.codec = replace(model.config.codec(), decoding=decoding)
         self.thresholds = thresholds
         self.runtime = runtime
-        self._spec = model.config.crop_spec
+        self._specs = model.crop_specs if isinstance(model, Ensemble) else (model.config.crop_spec,)
+        self._spec = self._specs[0]
         self._warned = False
 
     def predict(self, image: ImageSource, boxes_xyxy: Boxes | None = None, *, color: Color = "rgb") -> Poses:
@@ -197,8 +199,8 @@ class PosePredictor:
         opened = open_image(image, color=color)
         size = Size.of(opened)
         boxes = check_boxes(whole_image_box(size) if box_xyxy is None else np.asarray(box_xyxy)[None], size)
-        crops, pixels = self._spec.cut(opened, boxes)
-        return self._heatmaps(pixels)[0].float().cpu().numpy(), crops
+        crops, batch = self._cut(opened, boxes)
+        return self._heatmaps(batch)[0].float().cpu().numpy(), crops
 
     def _results(self, asked: Iterable[Request], color: Color, on_error: OnError) -> Iterator[Poses | FailedImage]:
         queue = BatchQueue(self._forward, self.runtime.batch_size)
@@ -222,11 +224,11 @@ class PosePredictor:
         for rows in queue.slices(len(entry.persons)):
             boxes = entry.persons.boxes_xyxy[rows]
             try:
-                crops, pixels = self._spec.cut(image, boxes)
+                crops, batch = self._cut(image, boxes)
             except ValueError as error:
                 entry.failure = FailedImage(request.source, error)
                 break
-            queue.fill(entry, crops, pixels)
+            queue.fill(entry, crops, batch)
         return entry
 
     def _locate(self, image: Image, request: Request) -> tuple[Detections, bool]:
@@ -253,24 +255,32 @@ class PosePredictor:
             )
             self._warned = True
 
+    def _cut(self, image: Image, boxes: Floats) -> tuple[Crops, CropBatch]:
+        """Cut the crops of an image that the model reads; the heatmaps are in the cells of the ones returned first."""
+        cut = [spec.cut(image, boxes) for spec in self._specs]
+        batch = CropBatch(pixels=tuple(pixels for _, pixels in cut), matrices=tuple(crops.matrices for crops, _ in cut))
+        return cut[0][0], batch
+
     @torch.inference_mode()
-    def _forward(self, crops: Image) -> tuple[Floats, Floats]:
-        """``(B, H, W, 3)`` crops to ``(B, J, 2)`` keypoints in crop pixels and ``(B, J)`` scores."""
-        keypoints_crop, scores = self.codec.decode(self._heatmaps(crops))
+    def _forward(self, batch: CropBatch) -> tuple[Floats, Floats]:
+        """Return ``(B, J, 2)`` keypoints in pixels of the first kind of crop and ``(B, J)`` scores."""
+        keypoints_crop, scores = self.codec.decode(self._heatmaps(batch))
         return keypoints_crop.cpu().double().numpy(), scores.cpu().double().numpy()
 
     @torch.inference_mode()
-    def _heatmaps(self, crops: Image) -> Tensor:
-        """``(B, H, W, 3)`` crops to ``(B, J, h, w)`` heatmaps, averaged with the mirrored crops' if ``flip`` is set."""
+    def _heatmaps(self, batch: CropBatch) -> Tensor:
+        """Return ``(B, J, h, w)`` heatmaps, averaged with the mirrored crops' if ``flip`` is set."""
         if isinstance(self.model, nn.Module) and self.model.training:  # somebody has trained it since
             self.model.eval()
         device, dtype = input_of(self.model, self.runtime)
         with limited_threads(self.runtime.threads):
-            batch = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
-            normalized = self.model.config.normalize(batch, dtype)
-            heatmaps = self._final(normalized)
+            crops = [torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2) for pixels in batch.pixels]
+            normalized = [self.model.config.normalize(each, dtype) for each in crops]
+            if isinstance(self.model, Ensemble):
+                return self.model.heatmaps(normalized, batch.matrices, flip=self.flip)
+            heatmaps = self._final(normalized[0])
             if self.flip:
-                mirrored = self._final(normalized.flip(3))
+                mirrored = self._final(normalized[0].flip(3))
                 indices = self.model.config.skeleton.flip_indices
                 heatmaps = merge_mirrored(heatmaps, mirrored, indices, shift=self.codec.alignment == "edge")
         return heatmaps

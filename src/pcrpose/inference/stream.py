@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -13,8 +13,6 @@ from pcrpose.data.images import ImageSource
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.detections import Boxes, Detections
-
-Forward: TypeAlias = Callable[[Image], tuple[Floats, Floats]]  # (B, H, W, 3) crops to keypoints_crop, scores
 
 _WAITING_PER_CROP = 4  # images that may wait for a batch to fill, per crop of the batch
 
@@ -71,12 +69,39 @@ class Entry:
         return self.failure is not None or not self.missing
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CropBatch:
+    """The crops of B persons: of each one, or several that differ in size, padding or pixel convention.
+
+    Attributes:
+        pixels: per kind of crop ``(B, H, W, 3)`` uint8.
+        matrices: per kind of crop ``(B, 2, 3)`` float64, from image pixels to crop pixels.
+    """
+
+    pixels: tuple[Image, ...]
+    matrices: tuple[Floats, ...]
+
+    def __len__(self) -> int:
+        return len(self.pixels[0])
+
+    @classmethod
+    def join(cls, batches: "Sequence[CropBatch]") -> "CropBatch":
+        """Return the persons of several batches as one."""
+        return cls(
+            pixels=tuple(map(np.concatenate, zip(*(batch.pixels for batch in batches), strict=True))),
+            matrices=tuple(map(np.concatenate, zip(*(batch.matrices for batch in batches), strict=True))),
+        )
+
+
+Forward: TypeAlias = Callable[[CropBatch], tuple[Floats, Floats]]  # to keypoints_crop of the first kind, scores
+
+
 class _Part(NamedTuple):
-    """Crops of one image, few enough to share a batch with others."""
+    """Crops of one image, few enough to share a batch with others; ``crops`` are those of the first kind."""
 
     entry: Entry
     crops: Crops
-    pixels: Image
+    batch: CropBatch
 
 
 class BatchQueue:
@@ -106,9 +131,9 @@ class BatchQueue:
             yield slice(start, stop)
             start = stop
 
-    def fill(self, entry: Entry, crops: Crops, pixels: Image) -> None:
+    def fill(self, entry: Entry, crops: Crops, batch: CropBatch) -> None:
         """Add crops of an image, as many as `slices` said, and run the batch if it is full."""
-        self._parts.append(_Part(entry, crops, pixels))
+        self._parts.append(_Part(entry, crops, batch))
         if self._num_crops == self._batch_size:
             self.flush()
 
@@ -116,7 +141,7 @@ class BatchQueue:
         """Run the batch that is open and hand every image its keypoints and scores."""
         if not self._parts:
             return
-        keypoints_crop, scores = self._forward(np.concatenate([part.pixels for part in self._parts]))
+        keypoints_crop, scores = self._forward(CropBatch.join([part.batch for part in self._parts]))
         start = 0
         for entry, crops, _ in self._parts:
             rows = slice(start, start + len(crops))

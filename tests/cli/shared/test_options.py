@@ -102,3 +102,15 @@ def test_models_are_loaded(model_folder: Path, tmp_path: Path) -> None:
         load_models([model_folder, other, model_folder])
     with pytest.raises(ValueError, match=r"tiny: expected different models"):
         load_models([model_folder, f"{model_folder}/"])
+
+
+def test_a_saved_ensemble_is_named_alone(model_folder: Path, tmp_path: Path) -> None:
+    """Its folder stands for all its members; beside another model it is a mistake."""
+    Ensemble([model_folder, "pcr-nano"], weights=[2, 1]).save(tmp_path / "both")
+
+    found = load_models([str(tmp_path / "both")])
+
+    assert isinstance(found, Ensemble)
+    assert found.weights == [2, 1]
+    with pytest.raises(ValueError, match=r"both: expected one model beside others, found an ensemble$"):
+        load_models([str(model_folder), str(tmp_path / "both")])

@@ -9,6 +9,7 @@ import torch
 
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.runtime import find_device
+from pcrpose.models.ensemble_file import ENSEMBLE_FILE
 from pcrpose.models.hub import find_folder
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
@@ -26,7 +27,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=[MODEL],
         metavar="NAME",
         help=f'name in the zoo, folder, or owner/name on the Hugging Face Hub ({MODEL}); see "pcrpose zoo"; given '
-        "several times, the mean of the models' heatmaps",
+        "several times, the mean of the models' heatmaps; a saved ensemble is named alone",
     )
     group.add_argument(
         "--device", type=device, default="auto", help="cpu, cuda, cuda:1, mps; by default cuda if there is one, or cpu"
@@ -54,16 +55,21 @@ class _Several(argparse.Action):
 
 
 def load_models(names: Sequence[str | Path]) -> PoseModel[Any] | Ensemble:
-    """Load the model that is named, or several as an `Ensemble`.
+    """Load the model or the saved ensemble that is named, or several models as an `Ensemble`.
 
     Raises:
-        ValueError: as `load_model`, if a model is named twice, or if the models do not go together.
+        ValueError: as `load_model`, if a model is named twice, if the models do not go together, or for an ensemble
+            beside others.
         FileNotFoundError: as `load_model`.
     """
     folders = [find_folder(name).resolve() for name in names]
     for name, folder in zip(names, folders, strict=True):
         if folders.count(folder) > 1:
             raise ValueError(f"--model {name}: expected different models, found it {folders.count(folder)} times")
+        if (folder / ENSEMBLE_FILE).is_file():
+            if len(names) > 1:
+                raise ValueError(f"--model {name}: expected one model beside others, found an ensemble")
+            return Ensemble.load(folder)
     models = [load_model(name) for name in names]
     return models[0] if len(models) == 1 else Ensemble(models)
 
