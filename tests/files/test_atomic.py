@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pcrpose.files.atomic import interrupted_names, replace_folder, write_text, write_together, write_whole
+from pcrpose.files.atomic import (
+    create_folder,
+    interrupted_names,
+    replace_folder,
+    write_text,
+    write_together,
+    write_whole,
+)
 
 
 def fail(part: Path) -> None:
@@ -207,3 +214,37 @@ def test_a_crash_between_the_renames_of_a_folder(tmp_path: Path, monkeypatch: py
 
     assert contents(tmp_path / "last") == {"file": "3"}
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_created_folder_appears_whole(tmp_path: Path) -> None:
+    """Nothing has the name before the end; folders on the way are made, and an empty one may be there."""
+    (tmp_path / "empty").mkdir()
+    for target in (tmp_path / "deep" / "new", tmp_path / "empty"):
+        with create_folder(target) as folder:
+            (folder / "file").write_text("1")
+            assert not (target / "file").exists()
+
+        assert contents(target) == {"file": "1"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "empty"]
+
+
+def test_a_folder_whose_creation_fails_is_not_there(tmp_path: Path) -> None:
+    """An error leaves neither the folder nor what was written of it."""
+    with pytest.raises(OSError, match="disk full"), create_folder(tmp_path / "new") as folder:
+        fail(folder / "file")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_name_is_not_created(tmp_path: Path) -> None:
+    """A folder with content and a file stay as they are; so does what came there in the meantime."""
+    write_text(tmp_path / "full" / "file", "old")
+    for taken in (tmp_path / "full", tmp_path / "full" / "file"):
+        with pytest.raises(FileExistsError, match="expected a new or an empty folder"), create_folder(taken):
+            pytest.fail("nothing is written")
+    with pytest.raises(FileExistsError, match="expected a new"), create_folder(tmp_path / "late"):
+        write_text(tmp_path / "late" / "file", "theirs")
+
+    assert contents(tmp_path / "full") == {"file": "old"}
+    assert contents(tmp_path / "late") == {"file": "theirs"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "late"]

@@ -75,7 +75,7 @@ def test_mirrored_crops_are_seen_by_all(model: PCR, photo: Image) -> None:
 
 def test_members_normalize_as_they_were_trained(model: PCR, photo: Image) -> None:
     """Members with another mean and deviation see what they would see alone, whoever comes first."""
-    members = [model, another(model, **LITE)]
+    members = [model, another(model, **LITE), another(model, seed=5, channel_order="bgr", pixel_std=(0.1, 0.2, 0.3))]
     each = [PosePredictor(member).heatmaps(photo, BOXES[1])[0] for member in members]
 
     for order in (members, members[::-1]):
@@ -83,7 +83,7 @@ def test_members_normalize_as_they_were_trained(model: PCR, photo: Image) -> Non
         np.testing.assert_allclose(heatmaps, np.mean(each, axis=0), atol=1e-6)
     wrong = another(model)
     wrong.load_state_dict(members[1].state_dict())
-    other, _ = PosePredictor(Ensemble([model, wrong])).heatmaps(photo, BOXES[1])
+    other, _ = PosePredictor(Ensemble([model, wrong, members[2]])).heatmaps(photo, BOXES[1])
     assert np.abs(other - heatmaps).max() > 1e-3
 
 

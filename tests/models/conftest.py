@@ -31,12 +31,13 @@ PUBLISHED: dict[str, PoseConfig] = {
 
 
 class PublishedNetwork(NamedTuple):
-    """A reference network: what is recorded of it, its tensors by published name, and our model holding them."""
+    """A reference network: what is recorded of it, its tensors by published name, our model holding them, and a run."""
 
     facts: dict[str, Any]
     names_and_shapes: list[tuple[str, tuple[int, ...]]]
     digest: str
     model: PoseModel[Any]
+    crops: Tensor
     heatmaps: Tensor
 
 
@@ -82,9 +83,10 @@ def build_published(key: str, runs: Path, names: Path) -> PublishedNetwork:
     model = build_model(PUBLISHED[facts["model"]]).eval()
     load_strictly(model, from_published(tensors), key)
     names_and_shapes = [(name, tuple(shape)) for name, shape, _ in listed]
+    crops = reference_crops(facts["salt"], tuple(facts["input_shape"]))
     with torch.no_grad():
-        heatmaps = model(reference_crops(facts["salt"], tuple(facts["input_shape"]))).final
-    return PublishedNetwork(facts, names_and_shapes, digest.hexdigest(), model, heatmaps)
+        heatmaps = model(crops).final
+    return PublishedNetwork(facts, names_and_shapes, digest.hexdigest(), model, crops, heatmaps)
 
 
 @pytest.fixture

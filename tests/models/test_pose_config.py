@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ common = {
     "heatmaps": st.sampled_from(["gaussian", "probability"]),
     "padding": positive,
     "blackout": st.none() | positive,
+    "channel_order": st.sampled_from(["rgb", "bgr"]),
 }
 widths = st.lists(st.integers(1, 100).map(lambda n: 4 * n), min_size=3, max_size=6).map(tuple)
 configs = st.one_of(
@@ -213,3 +215,13 @@ def test_k_and_the_way_back_to_a_quarter(
 def test_the_spelling_of_0_1_0_still_loads() -> None:
     """What the first version saved as ``"centre"`` is read as ``"center"``."""
     assert PCRConfig.from_dict({"alignment": "centre"}) == PCRConfig(alignment="center")
+
+
+def test_networks_that_read_blue_first() -> None:
+    """Channels are reversed before anything else: mean and deviation belong to the channels as the network has them."""
+    config = PoseConfig(channel_order="bgr", pixel_mean=(0.2, 0.4, 0.6), pixel_std=(1.0, 2.0, 4.0))
+    red = torch.tensor([255, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+
+    assert config.normalize(red).flatten().tolist() == pytest.approx([-0.2, -0.2, (1 - 0.6) / 4])
+    with pytest.raises(ValueError, match=r"channel_order: expected one of \['rgb', 'bgr'\], found 'gbr'"):
+        PoseConfig(channel_order="gbr")  # type: ignore[arg-type] # that is the point

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "doctor": "look through annotations for what spoils training and measuring",
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
         "pseudo-label": "label unlabelled images with what a model is sure of, for training",
+        "convert": "make a model's folder of a published checkpoint, Simple Baselines' or HRNet's",
         "zoo": "list the pretrained models, or print the card of one",
         "info": "show what is installed here, or what a model is",
     }
@@ -63,7 +64,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f'{self.prog}: error: {message}; "{self.prog} --help" shows how\n')
 
 
-def load_command(name: str) -> Command:
+def load_command(name: str) -> Command:  # noqa: C901 - one case per command
     """Import the module of one command; the others, and what they need, stay unloaded."""
     command: Command
     match name:
@@ -81,6 +82,8 @@ def load_command(name: str) -> Command:
             from pcrpose.cli import mine as command
         case "pseudo-label":
             from pcrpose.cli import pseudo_label as command
+        case "convert":
+            from pcrpose.cli import convert as command
         case "zoo":
             from pcrpose.cli import zoo as command
         case "info":

@@ -88,6 +88,37 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def create_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder to write into that gets the name ``folder`` at the end, or is removed after an error.
+
+    Raises:
+        FileExistsError: if the name is taken, by anything but an empty folder; before anything is written, too.
+    """
+    check_free(folder)
+    part = _part(folder)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        for file in part.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        check_free(folder)
+        if folder.is_dir():
+            folder.rmdir()
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def check_free(folder: Path) -> None:
+    """Raise FileExistsError unless a name is free for a new folder: nothing is there, or an empty folder."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists():
+        raise FileExistsError(f"{folder}: expected a new or an empty folder, found one that holds files, or a file")
+
+
 def interrupted_names(folder: Path) -> tuple[Path, Path]:
     """Return where a crash in `replace_folder` leaves the new folder, which may be unfinished, and the old one."""
     return folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")

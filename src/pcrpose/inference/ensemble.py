@@ -332,10 +332,12 @@ def _check_agreement(first: PoseModel[Any], other: PoseModel[Any], number: int) 
 
 def _renormalized(crops: Tensor, given: PoseConfig, wanted: PoseConfig) -> Tensor:
     """Convert crops normalized for one model to the normalization of another; the same tensor where they agree."""
-    if (given.pixel_mean, given.pixel_std) == (wanted.pixel_mean, wanted.pixel_std):
+    if all(getattr(given, name) == getattr(wanted, name) for name in ("pixel_mean", "pixel_std", "channel_order")):
         return crops
     mean, std, other_mean, other_std = (
         crops.new_tensor(values).view(3, 1, 1)
         for values in (given.pixel_mean, given.pixel_std, wanted.pixel_mean, wanted.pixel_std)
     )
+    if given.channel_order != wanted.channel_order:
+        crops, mean, std = crops.flip(1), mean.flip(0), std.flip(0)
     return crops * (std / other_std) + (mean - other_mean) / other_std

@@ -1,31 +1,25 @@
 """Load pretrained weights into a model's encoder: ImageNet's, a pose network's, or our own."""
 
 import logging
-import pickle
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pcrpose.files.json import read_json
 from pcrpose.models.checkpoints.original import ENCODER
+from pcrpose.models.checkpoints.read import SUFFIXES, read_tensors
 from pcrpose.models.encoders import ENCODERS
-from pcrpose.models.encoders.encoder import Encoder
-from pcrpose.models.hub import load_strictly, read_folder
+from pcrpose.models.encoders.encoder import Encoder, Published
+from pcrpose.models.hub import CONFIG_FILE, WEIGHTS_FILE, find_folder, load_strictly
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 
 logger = logging.getLogger(__name__)
 
-PICKLED = (".pth", ".pt", ".bin", ".tar")
-# errors that reading a broken file may raise, besides the unpickler's own
-DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, RuntimeError, struct.error, TypeError, ValueError)
 COUNTER = "num_batches_tracked"  # older files lack it; it plays no part where the momentum is fixed, as here
-WRAPPERS = ("state_dict", "model")  # keys under which training scripts put their tensors
-PARALLEL = "module."
+NORMALIZATION = {"pixel_mean": "mean", "pixel_std": "std"}  # of our configurations, of timm's
 
 
 class LoadedEncoder(NamedTuple):
@@ -34,88 +28,111 @@ class LoadedEncoder(NamedTuple):
     Attributes:
         copied: names of the encoder's tensors that were read.
         left_out: names of the file's tensors that are no part of the encoder: classifier, decoder, heads.
+        differences: what makes the features others than the published network's: padding, normalization.
     """
 
     copied: tuple[str, ...]
     left_out: tuple[str, ...]
+    differences: tuple[str, ...] = ()
+
+
+class _Found(NamedTuple):
+    """Tensors by the names of their maker, and what is said of them: file, configuration (empty if there is none)."""
+
+    tensors: dict[str, Tensor]
+    file: Path
+    config: Mapping[str, Any]
 
 
 def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
     """Load the encoder of a file into a model; decoder and heads stay as they are.
 
-    Names are recognized: those of published ResNets (torchvision's) and HRNets, of ImageNet or of pose checkpoints;
-    those of EfficientNet-Lite ports; those of MoveNet as ``examples/convert_movenet.py`` writes them; and those of our
-    own models.
+    Names are recognized: those of torchvision and timm for ResNets, HRNets, MobileNetV2 and EfficientNet-Lite; those of
+    published pose checkpoints; those of EfficientNet-Lite ports; those of MoveNet as ``examples/convert_movenet.py``
+    writes them; and those of our own models. Where the features are not the published ones all the same, because the
+    encoder pads otherwise or the model normalizes otherwise, a warning and ``differences`` say so.
 
     Args:
         model: changed in place. Its ``pixel_mean`` and ``pixel_std`` should be those the encoder was trained with.
-        path: a ``.safetensors`` file, a ``.pth`` one (only tensors are unpickled, nothing is run), or a folder that
-            ``save_pretrained`` wrote.
+        path: a ``.safetensors`` file; a ``.pth`` one (only tensors are unpickled, nothing is run); a folder with
+            ``model.safetensors``, of ours or downloaded; a name of the zoo; or ``owner/name`` on the Hugging Face Hub,
+            timm's repositories included: ``timm/resnet50.a1_in1k``.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read safely, a tensor of the encoder is missing or has another shape, or a tensor
-            belongs neither to it nor to what usually stands around one. The model is as before then.
+        FileNotFoundError: if there is no such file or repository.
+        ValueError: if it cannot be read safely, it is of another network, a tensor of the encoder is missing or has
+            another shape, or a tensor belongs neither to it nor to what usually stands around one. The model is as
+            before then.
     """
     network = model.get_submodule(ENCODER.rstrip("."))
-    found = _read(Path(path))
+    row = ENCODERS[model.config.encoder]
+    found = _read(path)
     try:
-        tensors = _select(found, ENCODERS[model.config.encoder], network)
+        name = _published_name(found, row)
+        selected = _select(found.tensors, row, network)
+        published = row.published[name] if name else None
+        tensors = selected if published is None else published.adapt(selected)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    used = {id(tensor) for tensor in tensors.values()}
-    left_out = tuple(name for name, tensor in found.items() if id(tensor) not in used)
+    used = {id(tensor) for tensor in selected.values()}
+    left_out = tuple(key for key, tensor in found.tensors.items() if id(tensor) not in used)
     own = network.state_dict()
-    copied = tuple(name for name in own if name in tensors)
-    counters = {name: own[name] for name in own if name.endswith(COUNTER) and name not in tensors}
+    copied = tuple(key for key in own if key in tensors)
+    counters = {key: own[key] for key in own if key.endswith(COUNTER) and key not in tensors}
     load_strictly(network, tensors | counters, path)
+    differences = tuple(_differences(found.config, published, model.config))
     logger.info("%s: %d tensors of the encoder, left out: %s", path, len(copied), ", ".join(left_out) or "none")
-    return LoadedEncoder(copied, left_out)
+    for difference in differences:
+        logger.warning("%s: %s", path, difference)
+    return LoadedEncoder(copied, left_out, differences)
 
 
-def _select(found: Mapping[str, Tensor], encoder: Encoder, network: nn.Module) -> dict[str, Tensor]:
+def _select(found: Mapping[str, Tensor], row: Encoder, network: nn.Module) -> dict[str, Tensor]:
     """Return the encoder's tensors of a file, named as the network names them."""
     if any(name.startswith(ENCODER) for name in found):
         return {name.removeprefix(ENCODER): tensor for name, tensor in found.items() if name.startswith(ENCODER)}
-    return encoder.from_published(found, network)
+    return row.from_published(found, network)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    if path.is_dir():
-        return read_folder(path).tensors
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: expected a file of weights or a folder of a model, found none")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path}: damaged: {error}") from error
-    if path.suffix not in PICKLED:
-        raise ValueError(f"{path}: expected .safetensors or one of {', '.join(PICKLED)}, found {path.suffix!r}")
-    return _unwrap(_unpickle(path), path)
+def _published_name(found: _Found, row: Encoder) -> str | None:
+    """Return which published network tensors are of, or None: of ours, or of another project.
+
+    Its configuration says it, or the beginning of the file's name; else it is the first whose names the tensors have.
+    """
+    named = [name for name, published in row.published.items() if published.holds in found.tensors]
+    stated = found.config.get("architecture")
+    if not named:
+        return None
+    if isinstance(stated, str):
+        if stated not in row.published:
+            raise ValueError(f"expected the weights of {' or '.join(row.published)}, found those of {stated}")
+        return stated
+    return max(named, key=lambda name: (found.file.name.startswith(name), -named.index(name)))
 
 
-def _unpickle(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path}: expected tensors alone; this file is damaged or holds objects, which are never run"
-        ) from error
-    except DAMAGE as error:
-        raise ValueError(f"{path}: damaged: {type(error).__name__}: {error}") from error
+def _differences(config: Mapping[str, Any], published: Published | None, ours: PoseConfig) -> list[str]:
+    """Return what makes features others than the published network's, one sentence each."""
+    differences = [published.difference] if published is not None and published.difference else []
+    stated = config.get("pretrained_cfg")
+    if isinstance(stated, Mapping):
+        for name, theirs in NORMALIZATION.items():
+            own = list(getattr(ours, name))
+            if stated.get(theirs, own) != own:
+                differences.append(f"it was trained with {name} {stated[theirs]}, the model has {own}")
+    return differences
 
 
-def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401 - whatever the file holds
-    """Return the state dict inside what a training script saved, without DataParallel's prefix."""
-    if isinstance(content, Mapping):
-        for key in WRAPPERS:
-            content = content.get(key, content) if isinstance(content.get(key), Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path}: expected a state dict, tensors by name, found {_describe(content)}")
-    return {str(name).removeprefix(PARALLEL): tensor for name, tensor in content.items()}
-
-
-def _describe(content: object) -> str:
-    kind = type(content).__name__
-    return f"a {kind} of {', '.join(map(str, list(content)[:3]))}, ..." if isinstance(content, Mapping) else f"a {kind}"
+def _read(path: str | Path) -> _Found:
+    """Read a file, a folder, or what a name leads to; a folder's configuration may be of any project."""
+    local = Path(path)
+    if local.is_file() or local.suffix in SUFFIXES or (isinstance(path, Path) and not local.is_dir()):
+        return _Found(read_tensors(local), local, {})
+    folder = find_folder(path)
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise FileNotFoundError(
+            f"{folder}: expected {WEIGHTS_FILE} in it (pickled weights are read by their file's name)"
+        )
+    config = read_json(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else {}
+    return _Found(
+        read_tensors(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE, config if isinstance(config, Mapping) else {}
+    )

@@ -16,6 +16,7 @@ from torch import Tensor
 from pcrpose.files.atomic import write_together
 from pcrpose.files.digest import file_sha256
 from pcrpose.files.json import read_json
+from pcrpose.models.checkpoints.read import SUFFIXES
 from pcrpose.models.download import HubFiles
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE, read_ensemble_file
 from pcrpose.models.zoo import ZOO, pretrained_folder
@@ -69,8 +70,8 @@ def find_folder(
         return pretrained_folder(name)
     if str(name) and Path(name).is_dir():
         return Path(name)
-    if isinstance(name, Path) or Path(name).is_file():
-        raise FileNotFoundError(f"{name}: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}")
+    if isinstance(name, Path) or Path(name).is_file() or Path(name).suffix in SUFFIXES:
+        raise FileNotFoundError(_no_folder(Path(name)))
     if is_local(name):
         raise _no_such_model(name)
     files = HubFiles(name=name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
@@ -110,6 +111,19 @@ def _no_such_model(name: str) -> Exception:
     known = f"; pretrained: {', '.join(ZOO)}" if ZOO else ""
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else known
     return ValueError(f"{name!r} is no folder, no pretrained model and no Hub repository (owner/name){hint}")
+
+
+def _no_folder(path: Path) -> str:
+    """Say what was expected where a path leads to no folder; a file of weights can be made one."""
+    expected = f"{path}: expected a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
+    if path.suffix not in SUFFIXES:
+        return expected
+    if path.is_file() and (path.parent / CONFIG_FILE).is_file():
+        return f"{expected}, found a file in one: {path.parent}"
+    found = "a file of weights" if path.is_file() else "no such folder, and no such file"
+    return (
+        f"{expected}, found {found}; a published checkpoint becomes one: pcrpose convert {path} --as NAME --out FOLDER"
+    )
 
 
 def read_config(folder: Path) -> tuple[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
 HeatmapKind = Literal["gaussian", "probability"]
+ChannelOrder = Literal["rgb", "bgr"]
 FINEST_STRIDE = 4  # every model here predicts at a quarter of the crop's resolution
 COARSEST_STRIDE = 32
 OLD_SPELLINGS = {"alignment": {"centre": "center"}}  # in what version 0.1.0 saved
@@ -35,8 +36,9 @@ class PoseConfig:
     Attributes:
         skeleton: the keypoints it predicts, in the order of its heatmaps.
         input_size: of the crops it was trained on, multiples of 32 (of less for some encoders, see `coarsest_cell`).
-        pixel_mean: of red, green and blue, after division by 255.
+        pixel_mean: of the channels in the order that the network reads, after division by 255.
         pixel_std: likewise.
+        channel_order: in which the network reads a pixel; ``"bgr"`` for published weights that were trained so.
         sigma: of the target Gaussians, crop pixels: 8 is the published 2 cells of stride 4.
         alignment: pixel convention of crops and heatmaps; ``"edge"`` for published third-party weights.
         heatmaps: ``"gaussian"``: the network's output is the map (squared-error training).
@@ -60,6 +62,7 @@ class PoseConfig:
     heatmaps: HeatmapKind = "gaussian"
     padding: float = 1.25
     blackout: float | None = None
+    channel_order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -95,12 +98,16 @@ class PoseConfig:
         )
 
     def normalize(self, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Normalize ``(B, 3, H, W)`` uint8 RGB crops to what the network reads: ``(value / 255 - mean) / std``."""
+        """Normalize ``(B, 3, H, W)`` uint8 RGB crops to what the network reads: ``(value / 255 - mean) / std``.
+
+        Where ``channel_order`` is ``"bgr"``, the channels are reversed first.
+        """
         mean, std = (
             torch.tensor(values, dtype=dtype, device=crops.device).view(3, 1, 1)
             for values in (self.pixel_mean, self.pixel_std)
         )
-        return (crops.to(dtype) / 255 - mean) / std
+        ordered = crops.flip(1) if self.channel_order == "bgr" else crops
+        return (ordered.to(dtype) / 255 - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

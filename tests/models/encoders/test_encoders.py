@@ -15,7 +15,7 @@ from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.encoders.encoder import Encoder, EncoderNetwork
 from pcrpose.models.pcr import PCR, PCRConfig
 
-RESIDUAL = ("resnet_nano", "resnet18", "resnet34", "resnet50", "resnet152")
+RESIDUAL = ("resnet_nano", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 HIGH_RESOLUTION = ("hrnet_w32", "hrnet_w48")
 MOBILE = ("mobilenet_v2", "mobilenet_v2_175")
 

@@ -15,9 +15,16 @@ PUBLISHED_PARAMETERS = {
     "resnet18": 11_689_512 - 513_000,
     "resnet34": 21_797_672 - 513_000,
     "resnet50": 25_557_032 - 2_049_000,
+    "resnet101": 44_549_160 - 2_049_000,
     "resnet152": 60_192_808 - 2_049_000,
 }
-BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet152": (3, 8, 36, 3)}
+BLOCKS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
 
 
 def batch_norm_names(prefix: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -46,7 +53,7 @@ def block_names(
 
 def published_names(name: str) -> list[tuple[str, tuple[int, ...]]]:
     """Name every tensor of a published encoder and give its shape, by rule."""
-    deep = name in ("resnet50", "resnet152")
+    deep = name in ("resnet50", "resnet101", "resnet152")
     names: list[tuple[str, tuple[int, ...]]] = [("conv1.weight", (64, 3, 7, 7)), *batch_norm_names("bn1", 64)]
     width = 64
     for stage, (count, inner) in enumerate(zip(BLOCKS[name], (64, 128, 256, 512), strict=True), start=1):

@@ -9,6 +9,7 @@ import torch
 
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.runtime import find_device
+from pcrpose.models.checkpoints.read import SUFFIXES
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE
 from pcrpose.models.hub import find_folder
 from pcrpose.models.load import load_model
@@ -72,6 +73,16 @@ def load_models(names: Sequence[str | Path]) -> PoseModel[Any] | Ensemble:
             return Ensemble.load(folder)
     models = [load_model(name) for name in names]
     return models[0] if len(models) == 1 else Ensemble(models)
+
+
+def model_name(text: str) -> str:
+    """Read what names a model, a saved one or the zoo's; a file of weights is none, and is refused at once."""
+    if Path(text).suffix in SUFFIXES and not Path(text).is_dir():
+        try:
+            find_folder(text)
+        except FileNotFoundError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def device(text: str) -> torch.device:

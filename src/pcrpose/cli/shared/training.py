@@ -9,7 +9,7 @@ from typing import get_args
 
 import torch
 
-from pcrpose.cli.shared.options import MODEL, at_least, existing_file, path
+from pcrpose.cli.shared.options import MODEL, at_least, existing_file, model_name, path
 from pcrpose.cli.shared.results import new_folder
 from pcrpose.data.doctor.examine import examine
 from pcrpose.data.readers.coco import read_coco
@@ -47,7 +47,9 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, epochs: str) -> Non
         help="persons to measure AP on now and then; the best model is kept",
     )
     model = parser.add_argument_group("model")
-    model.add_argument("--start", metavar="NAME", help=f"name in the zoo, folder, or owner/name on the Hub ({MODEL})")
+    model.add_argument(
+        "--start", type=model_name, metavar="NAME", help=f"name in the zoo, folder, or owner/name on the Hub ({MODEL})"
+    )
     model.add_argument(
         "--skeleton",
         type=existing_file,

@@ -5,7 +5,6 @@ Source:
     form that Google published in 2020: no squeeze-and-excitation, ReLU6. Padding is symmetric here.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pcrpose.models.checkpoints.inverted_bottlenecks import EFFICIENTNET_PORTS, TIMM, recognize, rename
 from pcrpose.models.encoders.encoder import EncoderNetwork
 
+COUNTER = "num_batches_tracked"  # ports lack it
 NORM_EPSILON = 1e-3  # of the published weights
-PUBLISHED_PARTS = ("_conv_stem.", "_bn0.", "_blocks.", "_conv_head.", "_bn1.", "_fc.")
 
 
 class Stage(NamedTuple):
@@ -151,6 +151,7 @@ class EfficientNet(EncoderNetwork):
                 width, stride = stage.channels, stride * step
         self.blocks = nn.Sequential(*blocks)
         self.out_channels = width
+        self.blocks_per_stage = tuple(stage.blocks for stage in config.stages)
 
     def forward(self, crops: Tensor) -> Tensor:
         """``(B, 3, H, W)`` normalized crops to ``(B, out_channels, H/stride, W/stride)`` features."""
@@ -162,7 +163,7 @@ def from_published(published: Mapping[str, Tensor], network: nn.Module) -> dict[
     """Select and rename the encoder's tensors of an EfficientNet-Lite network.
 
     Args:
-        published: state dict with the names that the PyTorch ports share (``_conv_stem``, ``_blocks.0._bn1``, ...), or
+        published: state dict with timm's names, with those of the ports (``_conv_stem``, ``_blocks.0._bn1``, ...), or
             with our own.
         network: may be cut short: a stage takes the first blocks of its published one.
 
@@ -171,42 +172,12 @@ def from_published(published: Mapping[str, Tensor], network: nn.Module) -> dict[
     """
     if not isinstance(network, EfficientNet) or "stem.conv.weight" in published:
         return dict(published)
-    modules = _published_modules(network)
-    tensors = {}
-    for name, own in network.state_dict().items():
-        module, _, field = name.rpartition(".")
-        key = f"{modules[module]}.{field}"
-        if field == "num_batches_tracked":
-            tensors[name] = own
-        elif key not in published:
-            raise ValueError(f"expected published EfficientNet-Lite weights, found no tensor {key!r}")
-        else:
-            tensors[name] = published[key]
-    if strange := [name for name in published if not name.startswith(PUBLISHED_PARTS)]:
-        raise ValueError(f"expected an EfficientNet-Lite, found {strange[0]!r} too")
-    return tensors
-
-
-def _published_modules(network: EfficientNet) -> dict[str, str]:
-    """Return the published name of every convolution and norm, by our name."""
-    names = {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
-    for index, source in enumerate(_published_indices(network)):
-        whole = network.blocks[index].expand is not None
-        parts = ("expand", "depthwise", "project") if whole else ("depthwise", "project")
-        for number, part in enumerate(parts, 3 - len(parts)):
-            names[f"blocks.{index}.{part}.conv"] = f"_blocks.{source}._{part}_conv"
-            names[f"blocks.{index}.{part}.norm"] = f"_blocks.{source}._bn{number}"
-    return names
-
-
-def _published_indices(network: EfficientNet) -> list[int]:
-    """Return the index of each block in the whole network: a stage that is cut short leaves indices out."""
-    counts = Counter(
-        block.project.conv.out_channels for block in network.blocks if isinstance(block, InvertedBottleneck)
-    )
-    indices: list[int] = []
-    start = 0
-    for stage in _LITE_0:
-        indices += range(start, start + counts[stage.channels])
-        start += stage.blocks
-    return indices
+    names = recognize(published, (TIMM, EFFICIENTNET_PORTS))
+    if names is None:
+        raise ValueError(f"expected an EfficientNet-Lite, found {next(iter(published), 'no tensor')!r}")
+    whole = [stage.blocks for stage in _LITE_0]
+    try:
+        tensors = rename(published, names, whole=whole, kept=network.blocks_per_stage, last=False)
+    except ValueError as error:
+        raise ValueError(f"expected an EfficientNet-Lite: {error}") from error
+    return {**{name: own for name, own in network.state_dict().items() if name.endswith(COUNTER)}, **tensors}

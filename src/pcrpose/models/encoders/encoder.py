@@ -1,7 +1,7 @@
 """The base of every encoder network, and one row of the table of encoders."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -17,6 +17,21 @@ class EncoderNetwork(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Published:
+    """A network of timm or torchvision whose weights an encoder takes.
+
+    Attributes:
+        holds: name of a tensor that each of its files holds.
+        adapt: from its tensors, renamed, to those of the encoder; the same tensors by default.
+        difference: what the encoder computes otherwise, for users; empty where the features are equal.
+    """
+
+    holds: str
+    adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
+    difference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Encoder:
     """One row of the table of encoders.
 
@@ -28,9 +43,11 @@ class Encoder:
             network, its second argument. What belongs around an encoder (a classifier, pose heads) is left out; any
             other tensor is passed on under its own name, for strict loading to reject. Raises ValueError where the
             state dict is of another network.
+        published: networks of timm and torchvision whose weights fit, by the name that their project gives them.
     """
 
     build: Callable[[], EncoderNetwork]
     stride: int
     coarsest_cell: int
     from_published: Callable[[Mapping[str, Tensor], nn.Module], dict[str, Tensor]]
+    published: Mapping[str, Published] = field(default_factory=dict)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pcrpose.models.checkpoints.inverted_bottlenecks import TIMM, TORCHVISION_MOBILENET_V2, recognize, rename
 from pcrpose.models.encoders.encoder import EncoderNetwork
 
 DIVISOR = 8  # published widths are multiples of it
@@ -137,5 +138,18 @@ class MobileNetV2(EncoderNetwork):
 
 
 def from_published(published: Mapping[str, Tensor], _network: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors as they are: ``examples/convert_movenet.py`` writes them under the network's own names."""
-    return dict(published)
+    """Select and rename the encoder's tensors of a MobileNetV2 of timm or torchvision; `fold_norms` does the rest.
+
+    Other tensors are returned as they are: ``examples/convert_movenet.py`` writes them under the network's own names.
+
+    Raises:
+        ValueError: naming the first tensor that is missing, or that no such network has.
+    """
+    names = recognize(published, (TIMM, TORCHVISION_MOBILENET_V2))
+    if names is None:
+        return dict(published)
+    whole = [stage.blocks for stage in STAGES]
+    try:
+        return rename(published, names, whole=whole, kept=whole, last=True)
+    except ValueError as error:
+        raise ValueError(f"expected a MobileNetV2: {error}") from error

@@ -42,6 +42,7 @@ RESNETS: Mapping[str, ResNetConfig] = MappingProxyType(
         "resnet18": ResNetConfig(block="basic", blocks=(2, 2, 2, 2)),
         "resnet34": ResNetConfig(block="basic", blocks=(3, 4, 6, 3)),
         "resnet50": ResNetConfig(block="bottleneck", blocks=(3, 4, 6, 3)),
+        "resnet101": ResNetConfig(block="bottleneck", blocks=(3, 4, 23, 3)),
         "resnet152": ResNetConfig(block="bottleneck", blocks=(3, 8, 36, 3)),
     }
 )
