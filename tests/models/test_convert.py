@@ -23,7 +23,7 @@ from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 if TYPE_CHECKING:
     from tests.models.conftest import PublishedNetwork
 
-    from pcrpose.models.pose_config import PoseConfig
+    from pcrpose.models.pose_config import ChannelOrder, PoseConfig
 
 SIZE = Size(width=32, height=64)
 TINY = SimpleBaselineConfig(encoder="resnet_nano", channels=(8, 8, 8), input_size=SIZE)
@@ -54,7 +54,7 @@ def as_mmpose(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
     [("", "original", "bgr"), ("keypoint_head", "mmpose 0.x", "rgb"), ("head", "mmpose 1.x", "rgb")],
 )
 def test_each_familys_names_are_known(
-    baseline: dict[str, Tensor], head: str, family: str, channels: str, tmp_path: Path
+    baseline: dict[str, Tensor], head: str, family: str, channels: "ChannelOrder", tmp_path: Path
 ) -> None:
     """The same tensors arrive; the original Simple Baselines read blue first, as OpenCV did for them."""
     named = as_mmpose(baseline, head) if head else baseline
