@@ -69,6 +69,18 @@ def reference_crops(salt: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy((pattern + (2 * uniform(salt + "input", shape) - 1)).astype(np.float32))
 
 
+@pytest.fixture
+def generate() -> Callable[[str, tuple[int, ...], str, float], Tensor]:
+    """Return the function that generates one tensor by its name, shape, salt and gain."""
+    return lambda name, shape, salt, gain: torch.from_numpy(parameter(name, shape, salt, gain))
+
+
+@pytest.fixture
+def draw_crops() -> Callable[[str, tuple[int, ...]], Tensor]:
+    """Return the function that generates the input of a reference run by its salt and shape."""
+    return reference_crops
+
+
 @functools.lru_cache(maxsize=1)
 def build_published(key: str, runs: Path, names: Path) -> PublishedNetwork:
     """Build a reference network; the last one is kept for the next test."""

@@ -110,13 +110,11 @@ def rename(
     known = {prefix for pair in (*layers.values(), names.stem, names.last) for prefix in pair}
     for name in published:
         if name.rpartition(".")[0] not in known and not name.startswith(names.classifier):
-            raise ValueError(
-                f"expected names like {names.stem.conv}.weight and {names.last.conv}.weight, found {name!r} too"
-            )
+            raise ValueError(f"found {name!r} too")
     for prefix, layer in wanted.items():
         for field in FIELDS[layer.rpartition(".")[2]]:
             if f"{prefix}.{field}" not in published:
-                raise ValueError(f"found no tensor {prefix}.{field}")
+                raise ValueError(f"found no tensor '{prefix}.{field}'")
     pairs = ((name.rpartition("."), tensor) for name, tensor in published.items())
     return {f"{wanted[module]}.{field}": tensor for (module, _, field), tensor in pairs if module in wanted}
 

@@ -18,6 +18,7 @@ from pcrpose.models.checkpoints.inverted_bottlenecks import EFFICIENTNET_PORTS, 
 from pcrpose.models.encoders.encoder import EncoderNetwork
 
 COUNTER = "num_batches_tracked"  # ports lack it
+NAMES = (EFFICIENTNET_PORTS, TIMM)
 NORM_EPSILON = 1e-3  # of the published weights
 
 
@@ -172,12 +173,13 @@ def from_published(published: Mapping[str, Tensor], network: nn.Module) -> dict[
     """
     if not isinstance(network, EfficientNet) or "stem.conv.weight" in published:
         return dict(published)
-    names = recognize(published, (TIMM, EFFICIENTNET_PORTS))
+    names = recognize(published, NAMES)
     if names is None:
-        raise ValueError(f"expected an EfficientNet-Lite, found {next(iter(published), 'no tensor')!r}")
+        stems = " or ".join(repr(f"{known.stem.conv}.weight") for known in NAMES)
+        raise ValueError(f"expected published EfficientNet-Lite weights, found no tensor {stems}")
     whole = [stage.blocks for stage in _LITE_0]
     try:
         tensors = rename(published, names, whole=whole, kept=network.blocks_per_stage, last=False)
     except ValueError as error:
-        raise ValueError(f"expected an EfficientNet-Lite: {error}") from error
+        raise ValueError(f"expected published EfficientNet-Lite weights, {error}") from error
     return {**{name: own for name, own in network.state_dict().items() if name.endswith(COUNTER)}, **tensors}

@@ -152,4 +152,4 @@ def from_published(published: Mapping[str, Tensor], _network: nn.Module) -> dict
     try:
         return rename(published, names, whole=whole, kept=whole, last=True)
     except ValueError as error:
-        raise ValueError(f"expected a MobileNetV2: {error}") from error
+        raise ValueError(f"expected published MobileNetV2 weights, {error}") from error
