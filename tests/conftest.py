@@ -1,6 +1,8 @@
 """Fixtures every room shares: reference numbers, real data, seeds."""
 
+import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,3 +108,27 @@ def make_model(tiny_config: "Callable[..., PCRConfig]") -> "Callable[[], PCR]":
         return PCR(tiny_config(sigma=6.0, heatmaps="probability"))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _drawn_part(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw what `coco_part` copies."""
+    from pcrpose.data.synthetic import write_synthetic_coco  # noqa: PLC0415 - as above
+
+    folder = tmp_path_factory.mktemp("coco")
+    (folder / "annotations").mkdir()
+    for seed, split in enumerate(("train", "val")):
+        written = write_synthetic_coco(folder / "drawn", 18, seed=seed)
+        (folder / "drawn/images").rename(folder / split)
+        written.rename(folder / f"annotations/person_keypoints_{split}.json")
+    content = json.loads((folder / "annotations/person_keypoints_val.json").read_text())
+    fields = ("image_id", "category_id", "bbox")
+    boxes = [{field: person[field] for field in fields} | {"score": 0.9} for person in content["annotations"]]
+    (folder / "annotations/person_detections_val.json").write_text(json.dumps(boxes))
+    return folder
+
+
+@pytest.fixture
+def coco_part(_drawn_part: Path, tmp_path: Path) -> Path:
+    """Copy a drawn part of COCO: 18 persons to train on, 18 to validate on, and val's boxes as detections."""
+    return Path(shutil.copytree(_drawn_part, tmp_path / "coco"))

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
         "pseudo-label": "label unlabelled images with what a model is sure of, for training",
         "convert": "make a model's folder of a published checkpoint, Simple Baselines' or HRNet's",
+        "reproduce": "list the rows of the paper's tables, print the steps of one, check it or run it",
         "zoo": "list the pretrained models, or print the card of one",
         "info": "show what is installed here, or what a model is",
     }
@@ -84,6 +85,8 @@ def load_command(name: str) -> Command:  # noqa: C901 - one case per command
             from pcrpose.cli import pseudo_label as command
         case "convert":
             from pcrpose.cli import convert as command
+        case "reproduce":
+            from pcrpose.cli import reproduce as command
         case "zoo":
             from pcrpose.cli import zoo as command
         case "info":
