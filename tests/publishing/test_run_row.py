@@ -134,7 +134,7 @@ def test_a_row_is_trained_and_measured(tiny_row: TableRow, coco_part: Path, enco
     assert weights.stat().st_mtime_ns >= before
 
 
-def test_test_dev_gives_an_archive(
+def test_test_dev_gives_an_archive_and_an_ensemble(
     tiny_row: TableRow, coco_part: Path, encoders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without annotations there is a file to upload, under the name that the server wants, and no metric."""
@@ -145,13 +145,18 @@ def test_test_dev_gives_an_archive(
     (coco_part / "annotations/person_detections_val.json").rename(
         coco_part / "person_detection_results/COCO_test-dev2017_detections_AP_H_609_person.json"
     )
-    training = replace(tiny_row.trainings[0], recipe=Recipe.parse("C"))
-    torch.manual_seed(0)
-    build_model(training.model).save_pretrained(tmp_path / "final")
-    monkeypatch.setattr(module, "run_recipe", lambda *_, **__: tmp_path / "final")
+    trainings = tuple(replace(training, recipe=Recipe.parse("C")) for training in tiny_row.trainings)
+    for training in trainings:
+        torch.manual_seed(0)
+        build_model(training.model).save_pretrained(tmp_path / training.name)
+
+    def trained(_recipe: Recipe, _sources: object, _model: object, folder: Path, **_: object) -> Path:
+        return tmp_path / folder.name
+
+    monkeypatch.setattr(module, "run_recipe", trained)
 
     found = run_row(
-        replace(tiny_row, trainings=(training,)),
+        replace(tiny_row, trainings=trainings),
         Setup(coco=CocoFolder(coco_part), encoders=encoders),
         tmp_path / "runs",
     )
@@ -162,6 +167,8 @@ def test_test_dev_gives_an_archive(
     with zipfile.ZipFile(tmp_path / f"runs/table9-tiny/{name}.zip") as archive:
         assert archive.namelist() == [f"{name}.json"]
         assert len(json.loads(archive.read(f"{name}.json"))) == found.num_poses == 18
+    saved = Ensemble.load(tmp_path / "runs/table9-tiny/ensemble")
+    assert [member.config for member in saved.members] == [training.model for training in trainings]
 
 
 @pytest.mark.parametrize(
