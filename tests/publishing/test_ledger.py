@@ -42,7 +42,7 @@ def test_a_row_says_what_it_takes() -> None:
     assert "paper: AP 73.8, AR 79.3\n" in text
     assert "measured: not yet run, because it needs the whole of COCO" in text
     assert "network: pcr-r50, 256x192, 33.4 M parameters, 6.0 GMACs; C 210 epochs, batch 128\n" in text
-    assert "GPU hours: 63, an estimate: crops x 3 x 2 x GMACs" in text
+    assert "GPU hours: 170, an estimate: 220 h x crops x GMACs / (31.5 M x 7.645)" in text
     assert text.endswith("1. pcrpose reproduce table3/pcr-r50 --run --coco coco --encoders encoders --out runs\n")
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from pcrpose.publishing.reproduce import (
-    PASSES,
+    KNOWN_CROPS,
+    KNOWN_GMACS,
+    KNOWN_HOURS,
     PERSONS,
     ROWS,
-    TERAFLOPS,
     TableRow,
     Training,
     in_words,
@@ -27,16 +28,16 @@ WHY_NOT = "because it needs the whole of COCO and many GPU hours"
 CANNOT = "cannot be run"
 HEAD = "| row | command | data | GPU hours, estimated | paper | measured |\n|---|---|---|---:|---|---|\n"
 FORMULA = (
-    f"crops x {PASSES} x 2 x GMACs x 10^9 / ({TERAFLOPS:g} x 10^12) / 3600. Crops are epochs x samples; {PASSES} "
-    f"counts the forward pass, and the backward pass at twice its cost; {TERAFLOPS:g} TFLOP/s in float32 is what one "
-    "GPU is assumed to sustain"
+    f"{KNOWN_HOURS} h x crops x GMACs / ({KNOWN_CROPS / 1e6:g} M x {KNOWN_GMACS:.3f}). Crops are epochs x samples; "
+    "the constants are those of HRNet-W32, whose author tells of 50 to 60 hours on 4 P100 GPUs"
 )
+SOURCE = "https://github.com/leoxiaobin/deep-high-resolution-net.pytorch/issues/3"
 INTRODUCTION = f"""# Reproduction
 
 <!-- written by: pcrpose reproduce --page > docs/reproduction.md -->
 
-Every row of the paper's tables 1 to 4: the command that reproduces it, what it needs, and what came out.
-"Not yet run" means that nobody has, {WHY_NOT}.
+Every row of the paper's tables 1 to 4: the command that reproduces it, what it needs, and what was measured.
+"Not yet run" means that nobody has run it, {WHY_NOT}.
 Metrics are in percent, as the paper prints them.
 
 ```console
@@ -45,11 +46,12 @@ pcrpose reproduce table3/pcr-r50
 ```
 
 The first lists the rows, the second prints the steps of one. `--run` takes them, with the files that
-[Full COCO](learn/full-coco.md) lists. `--subset COCO_FOLDER` takes the same way with any part of COCO, in minutes on a
-laptop: the row's own configurations for two optimizer steps per stage, and 16 persons through detected boxes, mirrored
-test, ensemble, rescoring, OKS-NMS and the results file. Its output is a pipeline check, not a result.
+[Full COCO](learn/full-coco.md) lists. `--subset COCO_FOLDER` takes the same steps with any part of COCO, in minutes on
+a laptop: the row's own configurations for two optimizer steps per stage, and 16 persons through detected boxes,
+mirrored test, ensemble, rescoring, OKS-NMS and the results file. Its output is a pipeline check, not a result.
 
-GPU hours are an estimate, not a measurement: {FORMULA}.
+GPU hours are an estimate for one P100, not a measurement: {FORMULA}
+([issue 3 of its repository]({SOURCE})); a later GPU takes fewer.
 An epoch counts {PERSONS["C"]:,} persons of COCO, {PERSONS["A"]:,} of AI Challenger and {PERSONS["U"]:,} with
 pseudo-labels (section 3.1 of the paper), and one hard negative to eight persons. Rows with U need `table1/pcr-r152`
 first, which makes the pseudo-labels; its hours are not added.
@@ -126,9 +128,7 @@ def _needs(row: TableRow) -> Iterator[str]:
     yield from (names[letter] for letter in row.letters)
     yield "COCO val2017" if row.split == "val2017" else "COCO test2017"
     yield "a detector's boxes on it" if row.own_detections else "its published boxes"
-    yield "ImageNet's weights of " + " and ".join(
-        dict.fromkeys(str(getattr(training.model, "encoder", "")) for training in row.trainings)
-    )
+    yield "ImageNet's weights of " + " and ".join(dict.fromkeys(training.encoder for training in row.trainings))
 
 
 def _table(number: int) -> str:

@@ -24,8 +24,9 @@ METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR")
 
 # Persons by letter, as section 3.1 counts them; an epoch takes one hard negative to eight persons.
 PERSONS: Mapping[str, int] = MappingProxyType({"A": 440_000, "C": 150_000, "U": 110_000})
-PASSES = 3  # of the network per training crop: forward, and backward at twice its cost
-TERAFLOPS = 5.0  # sustained by one GPU in float32, an assumption: a third of a V100's peak
+# One training whose time its author tells: HRNet-W32 at 256x192, 210 epochs, "50-60 hours with 4 P100 GPUs"
+# (github.com/leoxiaobin/deep-high-resolution-net.pytorch, issue 3). Others are estimated in proportion to their work.
+KNOWN_HOURS, KNOWN_GMACS, KNOWN_CROPS = 4 * 55, 7.6450, 210 * PERSONS["C"]
 
 HRNET = TrainConfig(batch_size=128)
 HRNET_W48 = replace(HRNET, batch_size=96)
@@ -67,10 +68,15 @@ class Training:
         return stage.configure(self.config).epochs * (persons + negatives)
 
     @property
+    def encoder(self) -> str:
+        """The name of the network's encoder."""
+        return str(getattr(self.model, "encoder", ""))  # every network of the tables has one
+
+    @property
     def gpu_hours(self) -> float:
-        """Estimated hours of one GPU: crops x 3 passes x 2 x GMACs x 1e9 / 5e12 per second."""
+        """Estimated hours of one P100: those known of HRNet-W32, times this training's crops x GMACs over its."""
         crops = sum(self.crops(stage) for stage in self.recipe.stages)
-        return crops * PASSES * 2 * self.gmacs * 1e9 / (TERAFLOPS * 1e12) / 3600
+        return KNOWN_HOURS * crops * self.gmacs / (KNOWN_CROPS * KNOWN_GMACS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +115,7 @@ class TableRow:
 
     @property
     def gpu_hours(self) -> float:
-        """Estimated hours of one GPU for all of its trainings, see `Training.gpu_hours`."""
+        """Estimated hours of one P100 for all of its trainings, see `Training.gpu_hours`."""
         return sum(training.gpu_hours for training in self.trainings)
 
 

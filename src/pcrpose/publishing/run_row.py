@@ -1,6 +1,6 @@
 """Run a row of the paper's tables: its trainings, its test, and the results file.
 
-`run_row` is the whole thing. `check_row` takes the same way with the same configurations, for two optimizer steps per
+`run_row` is the whole thing. `check_row` takes the same steps with the same configurations, for two optimizer steps per
 stage and a few persons: a pipeline check, not a result.
 """
 
@@ -199,7 +199,7 @@ def percent(metrics: CocoMetrics) -> dict[str, float]:
 
 
 def _encoder_file(training: Training, folder: Path | None) -> Path:
-    encoder = str(getattr(training.model, "encoder", "encoder"))
+    encoder = training.encoder
     if folder is None:
         raise ValueError(f"encoders: expected a folder with ImageNet's weights of {encoder}, found none")
     for suffix in ENCODER_SUFFIXES:
