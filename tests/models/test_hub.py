@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pcrpose.models import hub as hub_module
-from pcrpose.models.hub import find_folder, load_strictly, read_config, read_folder, write_folder
+from pcrpose.models.hub import find_folder, is_local, load_strictly, read_config, read_folder, write_folder
 from pcrpose.models.pcr import PCR
 from pcrpose.models.simple_baseline import SimpleBaseline
 from pcrpose.models.zoo import ZooEntry
@@ -276,3 +276,34 @@ def test_a_saved_card_claims_nothing(tiny_model: PCR, tmp_path: Path) -> None:
     assert "license" not in card
     assert "pushed" not in card
     assert "load_model" in card
+
+
+def test_which_names_are_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Absolute, from here, with a file's suffix, without a slash or with two, or in a folder that is here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    local = ["/x/y", "./x", "../x", "~/x", "owner/x.pth", "owner/x.safetensors", "owner/X.ONNX", "x", "a/b/c", "runs/x"]
+    remote = ["owner/x", "owner/x-v1.5", "timm/resnet50.a1_in1k", "usyd-community/vitpose-base-simple"]
+
+    assert [name for name in local if not is_local(name)] == []
+    assert [name for name in remote if is_local(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("runs/mine", "runs/mine: no such file or folder; the Hub is not asked, because runs is a folder here"),
+        (
+            "x/y.onnx",
+            r"x/y\.onnx: no such file or folder; the Hub is not asked, because \.onnx is the suffix of a file",
+        ),
+    ],
+)
+def test_a_local_name_that_leads_nowhere(name: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says why it was taken for a path, and nothing is asked."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(hub_module, "HubFiles", None)
+
+    with pytest.raises(FileNotFoundError, match=f"^{why}$"):
+        find_folder(name)

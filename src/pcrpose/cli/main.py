@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "convert": "make a model's folder of a published checkpoint, Simple Baselines' or HRNet's",
         "reproduce": "list the rows of the paper's tables, print the steps of one, check it or run it",
         "zoo": "list the pretrained models, or print the card of one",
+        "push": "publish a model or an ensemble, with its card, on the Hugging Face Hub",
         "info": "show what is installed here, or what a model is",
     }
 )
@@ -65,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f'{self.prog}: error: {message}; "{self.prog} --help" shows how\n')
 
 
-def load_command(name: str) -> Command:  # noqa: C901 - one case per command
+def load_command(name: str) -> Command:  # noqa: C901, PLR0912 - one case per command
     """Import the module of one command; the others, and what they need, stay unloaded."""
     command: Command
     match name:
@@ -89,6 +90,8 @@ def load_command(name: str) -> Command:  # noqa: C901 - one case per command
             from pcrpose.cli import reproduce as command
         case "zoo":
             from pcrpose.cli import zoo as command
+        case "push":
+            from pcrpose.cli import push as command
         case "info":
             from pcrpose.cli import info as command
         case _:

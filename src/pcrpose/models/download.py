@@ -4,6 +4,7 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (  # type: ignore[attr-defined] # HTTPError, of whichever HTTP client it uses
@@ -26,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 2.5  # to connect, and as long again for the answer: 5 s at most
 HUB_ERRORS = (HTTPError, OSError, EntryNotFoundError)  # what the Hub's client raises
-_MOST_RESTARTS = 2  # of a download whose server begins anew each time
+Request: TypeAlias = Literal["find", "download", "push"]
+_NO_RIGHT = (401, 403)  # status codes
+_MOST_RESTARTS = 1  # of a download whose server begins anew each time
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -68,7 +71,7 @@ class HubFiles:
             except EntryNotFoundError as error:
                 lacking = lacking or error
             except HUB_ERRORS as error:
-                raise in_one_line(error, self.name, self.revision) from error
+                raise in_one_line(error, self.name, self.revision, what="download") from error
         raise in_one_line(lacking or FileNotFoundError(*files), self.name, self.revision) from lacking
 
     def of_commit(self, file: str, commit: str) -> Path:
@@ -76,7 +79,7 @@ class HubFiles:
         try:
             return self._download(file, commit, cached=False)
         except HUB_ERRORS as error:
-            raise in_one_line(error, self.name, self.revision) from error
+            raise in_one_line(error, self.name, self.revision, what="download") from error
 
     def _ask(self, file: str) -> Exception | None:
         """Return why the Hub cannot be asked, or gives nothing; None where it knows the repository."""
@@ -144,21 +147,25 @@ class _Bar(tqdm):
         return shown
 
 
-def in_one_line(error: Exception, name: str, revision: str | None) -> Exception:
+def in_one_line(error: Exception, name: str, revision: str | None, *, what: Request = "find") -> Exception:
     """Return the error to raise for one of the Hub's client: what failed, and both readings of a name.
 
     Args:
         error: one of `HUB_ERRORS`.
         name: ``owner/name``.
         revision: as asked for.
+        what: was asked for. A name that is only looked for has another reading, which the error names too.
     """
     hub = constants.ENDPOINT
-    otherwise = f"; nor is there a folder {name!r} here"
+    otherwise = f"; nor is there a folder {name!r} here" if what == "find" else ""
     kind: type[OSError] = FileNotFoundError
     match error:
         case GatedRepoError():
             kind = PermissionError
             text = f"{name}: the repository is gated: accept its terms at {hub}/{name} and log in with hf auth login"
+        case HfHubHTTPError() if what == "push" and error.response.status_code in _NO_RIGHT:
+            kind = PermissionError
+            text = f"{name}: expected a token with the right to write: hf auth login, or HF_TOKEN; {hub} refused"
         case RepositoryNotFoundError():
             text = f"no repository {name!r} on the Hub, or no access to it{otherwise}"
         case RevisionNotFoundError():
@@ -174,8 +181,8 @@ def in_one_line(error: Exception, name: str, revision: str | None) -> Exception:
             text = f"{name}: the Hub at {hub} answered with status {error.response.status_code}: {error}"
         case HTTPError():
             kind = ConnectionError
-            reason = str(error) or type(error).__name__
-            text = f"{name}: the Hub at {hub} cannot be reached, or broke off: {reason}{otherwise}"
+            failed = "broke off the download" if what == "download" else "cannot be reached"
+            text = f"{name}: the Hub at {hub} {failed}: {str(error) or type(error).__name__}{otherwise}"
         case _:
             kind, text = OSError, f"{name}: {error}"
     return kind(" ".join(text.split()))

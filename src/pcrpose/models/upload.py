@@ -54,5 +54,5 @@ def upload_folder(
     except HFValidationError as error:
         raise ValueError(f"repository: expected owner/name, found {repo_id!r}: {error}") from error
     except HUB_ERRORS as error:
-        raise in_one_line(error, repo_id, revision) from error
+        raise in_one_line(error, repo_id, revision, what="push") from error
     return str(commit.commit_url)

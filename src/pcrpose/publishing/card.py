@@ -20,12 +20,12 @@ from pcrpose.publishing.measurement import SHOWN, Measurement
 
 CARD_FILE = "README.md"
 
-_TASK = "keypoint-detection"
-_TAGS = ["pose-estimation", _TASK, "pcrpose"]
-_INTENDED_USE = """\
+TASK = "keypoint-detection"
+TAGS = ["pose-estimation", TASK, "pcrpose"]
+INTENDED_USE = """\
 For finding the keypoints of people in images: to try out, to teach, for research, and as a start for training on your
 own keypoints. Not for recognizing, judging or watching anybody: do not decide anything about a person with it."""
-_USUAL_LIMITS = (
+USUAL_LIMITS = (
     "It sees one box at a time: a box that is wrong or holds two people gives a wrong pose.",
     "`keypoint_scores` are the heights of heatmap peaks, not probabilities.",
 )
@@ -111,7 +111,7 @@ class Card:
     license: License
     lacks: tuple[str, ...]
     image: str | None = None
-    intended_use: str = _INTENDED_USE
+    intended_use: str = INTENDED_USE
     load_as: str | None = None
 
     def __post_init__(self) -> None:
@@ -148,13 +148,13 @@ class Card:
     def _metadata(self) -> ModelCardData:
         return ModelCardData(
             library_name="pcrpose",
-            pipeline_tag=_TASK,
+            pipeline_tag=TASK,
             license=self.license.identifier,
             license_name=self.license.name or None,
-            tags=_TAGS,
+            tags=TAGS,
             datasets=[source.hub_id for source in self.training.data if source.hub_id] or None,
             model_name=self.entry.name,
-            eval_results=[result for measurement in self.measurements for result in _hub_results(measurement)],
+            eval_results=[result for measurement in self.measurements for result in hub_results(measurement)],
         )
 
     def _paragraphs(self) -> Iterator[str]:
@@ -170,11 +170,11 @@ class Card:
             yield f"![Poses that {entry.name} found](<{self.image}>)"
         yield "## Intended use"
         yield self.intended_use
-        yield from _how_to_use(self.load_as or entry.name)
-        yield from _tabulate(self.measurements)
+        yield from how_to_use(self.load_as or entry.name)
+        yield from tabulate(self.measurements)
         yield from self._origin()
         yield "## Limits"
-        yield "\n".join(f"- {limit}" for limit in (*self.lacks, *_USUAL_LIMITS))
+        yield "\n".join(f"- {limit}" for limit in (*self.lacks, *USUAL_LIMITS))
 
     def _origin(self) -> Iterator[str]:
         """Yield where the weights come from and on what terms."""
@@ -210,12 +210,12 @@ def write_card(folder: str | Path, card: Card) -> Path:
     return target
 
 
-def _hub_results(measurement: Measurement) -> Iterator[EvalResult]:
+def hub_results(measurement: Measurement) -> Iterator[EvalResult]:
     """Yield the metrics as the Hub shows them beside a model."""
     condition = f"boxes: {measurement.boxes}; {'with' if measurement.flip else 'without'} the mirrored crop"
     for column, key in SHOWN.items():
         yield EvalResult(
-            task_type=_TASK,
+            task_type=TASK,
             dataset_type=re.sub(r"[^a-z0-9]+", "-", measurement.data.lower()).strip("-"),
             dataset_name=measurement.data,
             metric_type=key,
@@ -224,21 +224,25 @@ def _hub_results(measurement: Measurement) -> Iterator[EvalResult]:
         )
 
 
-def _how_to_use(name: str) -> Iterator[str]:
+def how_to_use(name: str, *, ensemble: bool = False) -> Iterator[str]:
+    """Yield the paragraphs that show how to load a model, or an ensemble, and find a pose with it."""
+    load = "Ensemble.load" if ensemble else "load_model"
+    names = "Ensemble, PosePredictor" if ensemble else "PosePredictor, load_model"
     yield "## How to use"
     yield f"""\
 ```python
 from PIL import Image
-from pcrpose import PosePredictor, load_model
+from pcrpose import {names}
 
 image = Image.open("image.jpg")
-poses = PosePredictor(load_model({json.dumps(name)})).predict(image, boxes_xyxy=[[20, 15, 365, 511]])
+poses = PosePredictor({load}({json.dumps(name)})).predict(image, boxes_xyxy=[[20, 15, 365, 511]])
 poses.draw(image).save("poses.png")
 ```"""
     yield "A box is left, top, right, bottom of one person, in pixels; so are x and y of `poses.keypoints`."
 
 
-def _tabulate(measurements: tuple[Measurement, ...]) -> Iterator[str]:
+def tabulate(measurements: tuple[Measurement, ...]) -> Iterator[str]:
+    """Yield the paragraphs of results, one at least, with their intervals."""
     yield "## Results"
     decodings = " and ".join(sorted({f"`{measurement.decoding}`" for measurement in measurements}))
     yield (
