@@ -16,6 +16,7 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 from pcrpose.models.load import build_model, load_model
+from pcrpose.models.paper_tables import PCR_PLUS
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import HeatmapModel, PoseModel
 
@@ -224,3 +225,13 @@ def test_a_member_that_was_trained_since(model: PCR, crops: Tensor) -> None:
 def test_it_is_a_heatmap_model(model: PCR) -> None:
     """What prediction needs is there."""
     assert isinstance(Ensemble([model]), HeatmapModel)
+
+
+def test_the_papers_ensemble() -> None:
+    """PCR+ of table 1 is one value: both networks, one crop, one mean; built without memory for its weights."""
+    with torch.device("meta"):
+        both = Ensemble([build_model(config) for config in PCR_PLUS.values()], mirrored=True)
+
+    assert [str(spec.input_size) for spec in both.crop_specs] == ["384x288"]
+    assert both.weights == [1.0, 1.0]
+    assert both.mirrored

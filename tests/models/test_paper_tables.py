@@ -10,7 +10,7 @@ import pytest
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models import flops
 from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
-from pcrpose.models.paper_tables import TABLE_1, TABLE_3
+from pcrpose.models.paper_tables import PCR_PLUS, TABLE_1, TABLE_3
 from pcrpose.models.pcr import PCRConfig
 from pcrpose.models.simple_baseline import SimpleBaselineConfig
 
@@ -120,3 +120,14 @@ def test_the_printed_table_holds_every_row(capsys: pytest.CaptureFixture[str], m
     assert all(row.endswith("| not yet run |") and row.count("|") == header.count("|") for row in rows)
     assert "| Baseline (R50) |  |  |  | 34.00 | 5.43 | 70.4 |" in rows[0]
     assert [row.split(" | ")[-2] for row in rows] == ["70.4", "74.4", "72.8", "72.6", "73.0", "73.8", "75.8"]
+
+
+def test_the_papers_ensemble() -> None:
+    """PCR+* stands for ResNet-152 and HRNet-W48 at 384x288, both PCR with two decoders (section 3.2, table 1)."""
+    assert [
+        (config.encoder, str(config.input_size)) for config in PCR_PLUS.values() if isinstance(config, PCRConfig)
+    ] == [
+        ("resnet152", "384x288"),
+        ("hrnet_w48", "384x288"),
+    ]
+    assert all(PCR_PLUS[name] is TABLE_1[name] for name in PCR_PLUS)
