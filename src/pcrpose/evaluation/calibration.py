@@ -1,16 +1,22 @@
-"""Calibration: from keypoint scores to the probability that a box holds a person."""
+"""Calibration: from heatmaps to the probabilities that a keypoint is right, and that a box holds a person."""
 
+import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import rankdata
 
 from pcrpose.files.checks import one_of
 from pcrpose.keypoints.arrays import Bools, Floats, as_floats
+from pcrpose.keypoints.probability import FEATURES, KeypointCalibration
+
+logger = logging.getLogger(__name__)
 
 Statistic: TypeAlias = Literal["mean", "max"]
 
@@ -18,8 +24,10 @@ _STATISTICS: Mapping[Statistic, Callable[[Floats], Floats]] = {
     "mean": lambda scores: np.asarray(scores.mean(axis=1)),
     "max": lambda scores: np.asarray(scores.max(axis=1)),
 }
-_STEPS, _SMALLEST_STEP = 100, 1e-10
-_RIDGE = 1e-3  # keeps the fit finite where one threshold separates persons from negatives without an error
+FEWEST = 200  # labelled instances of a keypoint for a map of its own
+_RIDGE = 1e-3  # keeps a fit finite where one threshold separates both kinds without an error
+_PRIOR = 20.0  # instances that the pooled map counts as, beside those of a keypoint
+_GRADIENT = 1e-9  # at which a fit ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +82,7 @@ def fit_person_score(
     weights = np.where(persons, 0.5 / persons.sum(), 0.5 / (~persons).sum())
     mean, deviation = values.mean(), values.std() or 1.0
     design = np.stack([(values - mean) / deviation, np.ones(len(values))], axis=1)
-    slope, intercept = _newton(design, persons.astype(np.float64), weights)
+    slope, intercept = _minimized(design, persons, np.zeros(2), np.array([_RIDGE, 0.0]), weights)
     return PersonScore(
         slope=float(slope / deviation), intercept=float(intercept - slope * mean / deviation), statistic=statistic
     )
@@ -103,6 +111,76 @@ def area_under_roc(scores: npt.ArrayLike, is_person: npt.ArrayLike) -> float:
     return ranks / (positive * (len(values) - positive))
 
 
+def within_falloff(
+    keypoints: npt.ArrayLike, truth: npt.ArrayLike, areas: npt.ArrayLike, sigmas: npt.ArrayLike
+) -> Bools:
+    """Return which keypoints are right: ``(N, J)`` bool, where their own part of OKS is above one half.
+
+    Args:
+        keypoints: ``(N, J, 2)`` float, predicted; any frame.
+        truth: ``(N, J, 2)`` float, in the same frame.
+        areas: ``(N,)`` float, of the persons, in the frame's pixels squared.
+        sigmas: ``(J,)`` float, the skeleton's.
+
+    Examples:
+        >>> within_falloff([[[3.0, 0.0], [9.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.0]]], [100.0], [0.2, 0.2]).tolist()
+        [[True, False]]
+    """
+    squared = np.square(np.subtract(keypoints, truth)).sum(axis=-1)
+    spread = 2 * np.square(2 * np.asarray(sigmas)) * np.asarray(areas, dtype=np.float64)[:, None]
+    right: Bools = squared < math.log(2) * spread
+    return right
+
+
+def fit_keypoint_calibration(
+    features: npt.ArrayLike, correct: npt.ArrayLike, labelled: npt.ArrayLike, *, sigma: float
+) -> KeypointCalibration:
+    """Fit the map from heatmap features to the probability that a keypoint is right.
+
+    Args:
+        features: ``(N, J, 4)`` float, of `heatmap_features`; NaN where a map has no peak, which is left out.
+        correct: ``(N, J)`` bool, see `within_falloff`.
+        labelled: ``(N, J)`` bool, keypoints that count.
+        sigma: that the features were measured with, cells.
+
+    Returns:
+        One ranking for all keypoints, and a logistic map of it for each. A keypoint with fewer than 200 labelled
+        instances, or with right or wrong ones alone, takes the map that is fitted on all, which is logged.
+
+    Raises:
+        ValueError: if the shapes differ, or all that is labelled is right, or all is wrong.
+
+    Source:
+        Platt's logistic calibration; the features, and the pull of a keypoint's map towards the pooled one, are ours.
+    """
+    values = as_floats(features, shape=(None, None, len(FEATURES)), name="features")
+    right, counts = np.asarray(correct, dtype=bool), np.asarray(labelled, dtype=bool)
+    if not right.shape == counts.shape == values.shape[:2]:
+        raise ValueError(f"expected correct and labelled of {values.shape[:2]}, found {right.shape}, {counts.shape}")
+    used = counts & np.isfinite(values).all(axis=2)
+    if right[used].all() or not right[used].any():
+        raise ValueError(
+            f"correct: expected right and wrong keypoints, found {right[used].sum()} of {used.sum()} right"
+        )
+    weights, intercept = _logistic(values[used], right[used])
+    ranking = values @ weights
+    slopes, intercepts = np.ones(values.shape[1]), np.full(values.shape[1], intercept)
+    for index in range(values.shape[1]):
+        rows = used[:, index]
+        hits = right[rows, index]
+        if rows.sum() < FEWEST or hits.all() or not hits.any():
+            logger.warning("keypoint %d: %d labelled instances, so it takes the pooled map", index, rows.sum())
+            continue
+        slopes[index], intercepts[index] = _own_map(ranking[rows, index], hits, intercept)
+    return KeypointCalibration(
+        weights=tuple(weights.tolist()),
+        slopes=tuple(slopes.tolist()),
+        intercepts=tuple(intercepts.tolist()),
+        counts=tuple(used.sum(axis=0).tolist()),
+        sigma=sigma,
+    )
+
+
 def _summary(keypoint_scores: npt.ArrayLike, statistic: Statistic) -> Floats:
     scores = as_floats(keypoint_scores, shape=(None, None), name="keypoint_scores")
     if not np.isfinite(scores).all() or not scores.shape[1]:
@@ -119,23 +197,34 @@ def _labels(is_person: npt.ArrayLike, count: int) -> Bools:
     return persons
 
 
-def _newton(design: Floats, target: Floats, weights: Floats) -> Floats:
-    """Minimize the weighted logistic loss by Newton's steps, each halved until the loss falls."""
-    ridge = np.diag([_RIDGE, 0.0])
+def _logistic(features: Floats, right: Bools) -> tuple[Floats, float]:
+    """Fit one logistic regression; return the weights of the features as given, and the intercept."""
+    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-9
+    design = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
+    ridge = np.append(np.full(features.shape[1], _RIDGE), 0)
+    found = _minimized(design, right, np.zeros(design.shape[1]), ridge)
+    weights = found[:-1] / deviation
+    return weights, float(found[-1] - weights @ mean)
 
-    def loss(parameters: Floats) -> float:
-        logits = design @ parameters
-        return float(weights @ (np.logaddexp(0, logits) - target * logits) + parameters @ ridge @ parameters / 2)
 
-    parameters = np.zeros(2)
-    for _ in range(_STEPS):
-        probability = expit(design @ parameters)
-        gradient = design.T @ (weights * (probability - target)) + ridge @ parameters
-        curvature = (design * (weights * probability * (1 - probability))[:, None]).T @ design + ridge
-        step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        while loss(parameters - step) > loss(parameters) and np.abs(step).max() > _SMALLEST_STEP:
-            step = step / 2
-        parameters = parameters - step
-        if np.abs(step).max() < _SMALLEST_STEP:
-            break
-    return parameters
+def _own_map(ranking: Floats, right: Bools, intercept: float) -> tuple[float, float]:
+    """Fit the slope and intercept of one keypoint, pulled towards 1 and the pooled intercept."""
+    design = np.column_stack([ranking, np.ones(len(ranking))])
+    ridge = np.full(2, _PRIOR / len(ranking))
+    slope, own = _minimized(design, right, np.array([1.0, intercept]), ridge)
+    return max(float(slope), 1e-3), float(own)
+
+
+def _minimized(
+    design: Floats, outcomes: Bools, prior: Floats, ridge: Floats, sample_weights: Floats | None = None
+) -> Floats:
+    """Minimize the weighted logistic loss plus ``ridge`` times the squared distances to ``prior``, halved."""
+    weights = np.full(len(design), 1 / len(design)) if sample_weights is None else sample_weights
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        logits, away = design @ parameters, parameters - prior
+        value = weights @ (np.logaddexp(0, logits) - outcomes * logits) + ridge @ np.square(away) / 2
+        return float(value), design.T @ (weights * (expit(logits) - outcomes)) + ridge * away
+
+    solution: Floats = minimize(loss, prior, jac=True, method="BFGS", options={"gtol": _GRADIENT}).x
+    return solution

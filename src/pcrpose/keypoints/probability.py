@@ -1,0 +1,112 @@
+"""Keypoint probabilities: a fitted map from the shape of a heatmap to how likely its keypoint is right."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from pcrpose.keypoints.decoding import find_peaks
+
+FEATURES = ("log peak", "mass near the peak", "second peak", "log spread")
+_REACH = 3.0  # of the target's sigma: what counts as near the peak
+_LEAST, _MOST = 1e-4, 4.0  # of what goes into a logarithm; a heatmap below the least says nothing
+
+
+def heatmap_features(heatmaps: Tensor, sigma: float) -> Tensor:
+    """Measure the shape of heatmaps round their peaks.
+
+    Args:
+        heatmaps: ``(B, J, h, w)`` float, ready to decode.
+        sigma: of the target's Gaussian, cells.
+
+    Returns:
+        ``(B, J, 4)`` of at least float32, in the order of ``FEATURES``: the logarithm of the peak; the fraction of the
+        positive mass that lies within three sigma of it; the highest value beyond, as a fraction of the peak; and the
+        logarithm of the root mean square distance within, in sigmas. NaN where a map has no peak: it is constant, not
+        positive, or not finite.
+    """
+    values = heatmaps if heatmaps.dtype == torch.float64 else heatmaps.float()
+    peaks = find_peaks(values)
+    height, width = values.shape[-2:]
+    rows = torch.arange(height, device=values.device)[:, None] - peaks.y[..., None, None]
+    columns = torch.arange(width, device=values.device) - peaks.x[..., None, None]
+    distances = (rows * rows + columns * columns).to(values.dtype) / (sigma * sigma)
+    near, positive = distances <= _REACH * _REACH, values.clamp(min=0)
+    inside = torch.where(near, positive, 0)
+    mass, total = inside.sum(dim=(-2, -1)), positive.sum(dim=(-2, -1))
+    peak = peaks.scores.clamp(_LEAST, _MOST)
+    second = torch.where(near, 0, positive).amax(dim=(-2, -1)) / peak
+    spread = ((inside * distances).sum(dim=(-2, -1)) / mass).sqrt()
+    features = torch.stack([peak.log(), mass / total, second.clamp(max=1), spread.clamp(_LEAST, _MOST).log()], dim=-1)
+    found = (peaks.scores > _LEAST) & (values.amin(dim=(-2, -1)) < peaks.scores) & (total < math.inf)
+    return torch.where(found[..., None], features, math.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeypointCalibration:
+    """From the features of a heatmap to the probability that its keypoint lies within its OKS falloff.
+
+    The logit is ``slopes[k] * (features @ weights) + intercepts[k]``: one ranking of heatmaps for all keypoints, and
+    for each keypoint a monotone map of it.
+
+    Attributes:
+        weights: of each of ``FEATURES``.
+        slopes: of each keypoint, positive.
+        intercepts: of each keypoint.
+        counts: labelled instances of each keypoint that it was fitted on.
+        sigma: of the target's Gaussian, cells, that the features were measured with.
+
+    Raises:
+        ValueError: if the lengths do not fit, a slope is not positive, or a number is not finite.
+    """
+
+    weights: tuple[float, ...]
+    slopes: tuple[float, ...]
+    intercepts: tuple[float, ...]
+    counts: tuple[int, ...]
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if len(self.weights) != len(FEATURES):
+            raise ValueError(f"weights: expected {len(FEATURES)}, found {len(self.weights)}")
+        if not len(self.slopes) == len(self.intercepts) == len(self.counts):
+            found = (len(self.slopes), len(self.intercepts), len(self.counts))
+            raise ValueError(f"expected a slope, an intercept and a count per keypoint, found {found}")
+        numbers = (*self.weights, *self.slopes, *self.intercepts, self.sigma)
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"expected finite numbers, found {numbers}")
+        if min(self.slopes, default=1) <= 0:
+            raise ValueError(f"slopes: expected positive ones, found {min(self.slopes)}")
+
+    def __call__(self, heatmaps: Tensor) -> Tensor:
+        """Map ``(B, J, h, w)`` heatmaps to ``(B, J)`` probabilities; 0 where a map has no peak.
+
+        Raises:
+            ValueError: if there are not as many heatmaps as slopes.
+        """
+        if heatmaps.shape[1] != len(self.slopes):
+            raise ValueError(f"heatmaps: expected {len(self.slopes)} keypoints, found {heatmaps.shape[1]}")
+        features = heatmap_features(heatmaps, self.sigma)
+        weights, slopes, intercepts = (
+            torch.tensor(values, device=features.device, dtype=features.dtype)
+            for values in (self.weights, self.slopes, self.intercepts)
+        )
+        return torch.nan_to_num((slopes * (features @ weights) + intercepts).sigmoid(), nan=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key."""
+        expected = set(cls.__dataclass_fields__)
+        if set(values) != expected:
+            raise ValueError(f"calibration: expected the keys {sorted(expected)}, found {sorted(values)}")
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**given)
