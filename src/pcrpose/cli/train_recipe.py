@@ -5,10 +5,11 @@ import difflib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from pcrpose.cli.shared.options import MODEL, at_least, path
+from pcrpose.cli.shared.options import MODEL, at_least, weights_source
 from pcrpose.cli.shared.recipe_data import RecipeData
 from pcrpose.cli.shared.training import (
     add_common_arguments,
@@ -100,9 +101,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--encoder",
-        type=path,
-        metavar="FILE",
-        help="weights that the encoder of --network starts from, ImageNet's mostly",
+        type=weights_source,
+        metavar="NAME",
+        help="weights that the encoder of --network starts from, ImageNet's mostly: a file, a folder, or owner/name on "
+        "the Hub such as timm/resnet50.a1_in1k",
     )
     group.add_argument(
         "--fine-tune-epochs",
@@ -183,7 +185,7 @@ def _check_model(options: argparse.Namespace) -> None:
         raise ValueError(f"--fine-tune-epochs: expected a recipe of several stages, found {options.recipe}")
     if options.encoder is not None and options.network is None:
         raise ValueError("--encoder: expected with --network; what --start names brings its own encoder")
-    if options.encoder is not None and not options.encoder.exists() and not options.out.exists():
+    if isinstance(options.encoder, Path) and not options.encoder.exists() and not options.out.exists():
         raise FileNotFoundError(f"--encoder {options.encoder}: expected a file of weights, found none")
 
 

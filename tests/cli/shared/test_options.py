@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from pcrpose.cli.shared.options import add_model_options, at_least, device, existing_file, fraction, load_models, path
+from pcrpose.cli.shared.options import (
+    add_model_options,
+    at_least,
+    device,
+    existing_file,
+    fraction,
+    load_models,
+    model_name,
+    path,
+    weights_source,
+)
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.models.pcr import PCR
 
@@ -114,3 +124,23 @@ def test_a_saved_ensemble_is_named_alone(model_folder: Path, tmp_path: Path) -> 
     assert found.weights == [2, 1]
     with pytest.raises(ValueError, match=r"both: expected one model beside others, found an ensemble$"):
         load_models([str(model_folder), str(tmp_path / "both")])
+
+
+def test_names_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of the zoo or the Hub stays a name; what is here, or can only be here, is a path."""
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    names = ["pcr-small", "timm/resnet50.a1_in1k"]
+    paths = ["resnet50.pth", "none/resnet50.pth", "here", "here/none", "./none", "~"]
+
+    assert [weights_source(name) for name in names] == names
+    assert [weights_source(name) for name in paths] == [Path(name).expanduser() for name in paths]
+
+
+def test_names_of_models(tmp_path: Path) -> None:
+    """A file of weights is no model, whether it is there or not; the error says what makes it one."""
+    (tmp_path / "here.pth").touch()
+    for name in (str(tmp_path / "here.pth"), "none.safetensors"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"pcrpose convert {name} --as NAME --out FOLDER$"):
+            model_name(name)
+    assert model_name("owner/name-v1.5") == "owner/name-v1.5"

@@ -11,9 +11,10 @@ from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.runtime import find_device
 from pcrpose.models.checkpoints.read import SUFFIXES
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE
-from pcrpose.models.hub import find_folder
+from pcrpose.models.hub import find_folder, is_local
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
+from pcrpose.models.zoo import ZOO
 
 BATCH = 16
 MODEL = "pcr-small"
@@ -83,6 +84,12 @@ def model_name(text: str) -> str:
         except FileNotFoundError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def weights_source(text: str) -> str | Path:
+    """Read what leads to weights: a path, or where nothing is there, a name of the zoo or the Hub."""
+    local = path(text)
+    return text if not local.exists() and (text in ZOO or not is_local(text)) else local
 
 
 def device(text: str) -> torch.device:
