@@ -47,7 +47,7 @@ class _Found(NamedTuple):
 def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
     """Load the encoder of a file into a model; decoder and heads stay as they are.
 
-    Names are recognized: those of torchvision and timm for ResNets, HRNets, MobileNetV2 and EfficientNet-Lite; those of
+    Names are recognized: those of torchvision and timm for ResNets, HRNets, MobileNetV2 and EfficientNet; those of
     published pose checkpoints; those of EfficientNet-Lite ports; those of MoveNet as ``examples/convert_movenet.py``
     writes them; and those of our own models. Where the features are not the published ones all the same, because the
     encoder pads otherwise or the model normalizes otherwise, a warning and ``differences`` say so.
@@ -99,7 +99,7 @@ def _published_name(found: _Found, row: Encoder) -> str | None:
 
     Its configuration says it, or the beginning of the file's name; else it is the first whose names the tensors have.
     """
-    named = [name for name, published in row.published.items() if published.holds in found.tensors]
+    named = [name for name, published in row.published.items() if any(key in found.tensors for key in published.holds)]
     stated = found.config.get("architecture")
     if not named:
         return None

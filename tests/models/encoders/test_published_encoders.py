@@ -39,6 +39,10 @@ RECORDED = {
     "timm_efficientnet_lite0": Features(
         -0.063186696, (-0.898590, 3.447809, -1.586555), (3.069330, -1.893593, -5.828893)
     ),
+    "timm_efficientnet_b0": Features(0.000526914, (-0.051988, 0.029819, 0.092805), (0.089500, 0.034255, -0.159779)),
+    "torchvision_efficientnet_b0": Features(
+        0.006641326, (-0.054042, 0.099711, -0.003129), (-0.006026, -0.129015, 0.013926)
+    ),
     "timm_mobilenetv2_100, fine": Features(
         0.573514827, (0.465009, -0.942747, 3.938033), (-6.599389, 5.526798, -2.737716)
     ),
@@ -59,27 +63,33 @@ def small(encoder: str, **changes: Any) -> PCR:  # noqa: ANN401 - any field
 def check(found: Tensor, name: str) -> None:
     """Compare ``(1, C, H, W)`` features with what is recorded."""
     recorded = RECORDED[name]
-    assert found.mean().item() == pytest.approx(recorded.mean, abs=1e-4)
-    assert found[0, :3, 0, 0].tolist() == pytest.approx(recorded.first, abs=1e-3)
-    assert found[0, -3:, -1, -1].tolist() == pytest.approx(recorded.last, abs=1e-3)
+    assert found.mean().item() == pytest.approx(recorded.mean, abs=1e-5)
+    assert found[0, :3, 0, 0].tolist() == pytest.approx(recorded.first, rel=1e-4, abs=1e-5)
+    assert found[0, -3:, -1, -1].tolist() == pytest.approx(recorded.last, rel=1e-4, abs=1e-5)
 
 
-def test_efficientnet_lite_gives_timms_features(
-    published_tensors: Tensors, published_crops: Tensor, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "encoder", "last"),
+    [
+        ("timm_efficientnet_lite0", "efficientnet_lite0", ("conv_head", "bn2", "classifier")),
+        ("timm_efficientnet_b0", "efficientnet_b0", ("conv_head", "bn2", "classifier")),
+        ("torchvision_efficientnet_b0", "efficientnet_b0", ("features.8.0", "features.8.1", "classifier.1")),
+    ],
+)
+def test_efficientnets_give_the_published_features(
+    name: str, encoder: str, last: tuple[str, ...], published_tensors: Tensors, published_crops: Tensor, tmp_path: Path
 ) -> None:
-    """Its norms have another epsilon, which the weights make up for; only the classifier and what feeds it stay out."""
-    tensors = published_tensors("timm_efficientnet_lite0")
-    save_file(tensors, tmp_path / "efficientnet_lite0.safetensors")
-    model = small("efficientnet_lite0")
+    """Lite's norms have another epsilon, which the weights make up for; the classifier and what feeds it stay out."""
+    tensors = published_tensors(name)
+    save_file(tensors, tmp_path / "weights.safetensors")
+    model = small(encoder)
 
-    report = load_encoder(model, tmp_path / "efficientnet_lite0.safetensors")
+    report = load_encoder(model, tmp_path / "weights.safetensors")
 
-    norm = ("weight", "bias", "running_mean", "running_var")
-    rest = {"conv_head.weight", *(f"bn2.{field}" for field in norm), "classifier.weight", "classifier.bias"}
-    assert set(report.left_out) == rest
+    assert set(report.left_out) == {key for key in tensors if key.rpartition(".")[0] in last}
     assert report.differences == ()
     with torch.no_grad():
-        check(model.double().encoder(published_crops), "timm_efficientnet_lite0")
+        check(model.double().encoder(published_crops), name)
 
 
 @pytest.mark.parametrize("name", ["timm_mobilenetv2_100", "torchvision_mobilenet_v2"])
@@ -159,6 +169,17 @@ def test_tensorflows_weights_are_told_apart(source: str, published_tensors: Tens
     assert [SHIFTED in difference for difference in report.differences] == [True]
     assert "blocks.5.3.conv_pwl.weight" in report.left_out
     assert "blocks.6.0.conv_dw.weight" in report.left_out
+
+
+def test_gated_and_plain_networks_are_told_apart(published_tensors: Tensors, tmp_path: Path) -> None:
+    """EfficientNet-B0 and its Lite form have the same convolutions; the gates make the difference."""
+    save_file(published_tensors("timm_efficientnet_b0"), tmp_path / "b0.safetensors")
+    save_file(published_tensors("timm_efficientnet_lite0"), tmp_path / "lite.safetensors")
+
+    with pytest.raises(ValueError, match=r"Lite weights, found 'blocks\.0\.0\.se\.conv_\w+\.\w+' too"):
+        load_encoder(small("efficientnet_lite0"), tmp_path / "b0.safetensors")
+    with pytest.raises(ValueError, match=r"B0 weights, found no tensor 'blocks\.0\.0\.se\.conv_reduce\.weight'"):
+        load_encoder(small("efficientnet_b0"), tmp_path / "lite.safetensors")
 
 
 def test_another_normalization_is_said(

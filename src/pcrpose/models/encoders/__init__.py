@@ -8,7 +8,6 @@ from pcrpose.models.encoders import efficientnet, hrnet, mobilenet_v2, resnet
 from pcrpose.models.encoders.batch_norm import change_epsilon, fold_norms
 from pcrpose.models.encoders.encoder import Encoder, Published
 
-_USUAL_EPSILON = 1e-5  # of the batch norms of PyTorch, timm and torchvision
 _SYMMETRIC = (
     "its convolutions of stride 2 pad all four sides, the encoder's, like TensorFlow's, the bottom and the right: "
     "features are those of crops shifted by up to one cell, a start for training and not the published features"
@@ -20,25 +19,33 @@ _TENSORFLOW = (
 
 # Weights of timm and torchvision that each encoder takes. A name that is not here is refused where a file's
 # configuration says it: "resnetblur50" has the tensors of "resnet50" and computes something else.
-_RESNETS = {name: {name: Published(holds="conv1.weight")} for name in resnet.RESNETS if name != "resnet_nano"}
+_RESNETS = {name: {name: Published(holds=("conv1.weight",))} for name in resnet.RESNETS if name != "resnet_nano"}
 _HRNETS = {
-    "hrnet_w32": {"hrnet_w32": Published(holds="stage4.0.branches.0.0.conv1.weight")},
+    "hrnet_w32": {"hrnet_w32": Published(holds=("stage4.0.branches.0.0.conv1.weight",))},
     "hrnet_w48": {
-        "hrnet_w48": Published(holds="stage4.0.branches.0.0.conv1.weight"),
-        "hrnet_w48_ssld": Published(holds="stage4.0.branches.0.0.conv1.weight"),
+        "hrnet_w48": Published(holds=("stage4.0.branches.0.0.conv1.weight",)),
+        "hrnet_w48_ssld": Published(holds=("stage4.0.branches.0.0.conv1.weight",)),
     },
 }
 _LITE_0 = {
     "efficientnet_lite0": Published(
-        holds="conv_stem.weight",
-        adapt=partial(change_epsilon, before=_USUAL_EPSILON, after=efficientnet.NORM_EPSILON),
+        holds=("conv_stem.weight",),
+        adapt=partial(change_epsilon, before=efficientnet.USUAL_EPSILON, after=efficientnet.NORM_EPSILON),
     ),
-    "tf_efficientnet_lite0": Published(holds="conv_stem.weight", difference=_TENSORFLOW),
+    "tf_efficientnet_lite0": Published(holds=("conv_stem.weight",), difference=_TENSORFLOW),
 }
-_FOLDED = partial(fold_norms, epsilon=_USUAL_EPSILON)
+_B0 = {
+    "efficientnet_b0": Published(holds=("conv_stem.weight", "features.0.0.weight")),
+    "tf_efficientnet_b0": Published(
+        holds=("conv_stem.weight",),
+        adapt=partial(change_epsilon, before=efficientnet.NORM_EPSILON, after=efficientnet.USUAL_EPSILON),
+        difference=_TENSORFLOW,
+    ),
+}
+_FOLDED = partial(fold_norms, epsilon=efficientnet.USUAL_EPSILON)
 _MOBILENET = {
-    "mobilenetv2_100": Published(holds="conv_stem.weight", adapt=_FOLDED, difference=_SYMMETRIC),
-    "mobilenet_v2": Published(holds="features.0.0.weight", adapt=_FOLDED, difference=_SYMMETRIC),
+    "mobilenetv2_100": Published(holds=("conv_stem.weight",), adapt=_FOLDED, difference=_SYMMETRIC),
+    "mobilenet_v2": Published(holds=("features.0.0.weight",), adapt=_FOLDED, difference=_SYMMETRIC),
 }
 
 ENCODERS: Mapping[str, Encoder] = MappingProxyType(
@@ -69,7 +76,7 @@ ENCODERS: Mapping[str, Encoder] = MappingProxyType(
                 stride=config.stride,
                 coarsest_cell=config.stride,
                 from_published=efficientnet.from_published,
-                published=_LITE_0,
+                published=_B0 if config.gated else _LITE_0,
             )
             for name, config in efficientnet.EFFICIENTNETS.items()
         },

@@ -21,12 +21,12 @@ class Published:
     """A network of timm or torchvision whose weights an encoder takes.
 
     Attributes:
-        holds: name of a tensor that each of its files holds.
+        holds: names of tensors, one of which each of its files holds: the first layer's, by project.
         adapt: from its tensors, renamed, to those of the encoder; the same tensors by default.
         difference: what the encoder computes otherwise, for users; empty where the features are equal.
     """
 
-    holds: str
+    holds: tuple[str, ...]
     adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
     difference: str = ""
 
