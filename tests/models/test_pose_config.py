@@ -223,5 +223,7 @@ def test_networks_that_read_blue_first() -> None:
     red = torch.tensor([255, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1)
 
     assert config.normalize(red).flatten().tolist() == pytest.approx([-0.2, -0.2, (1 - 0.6) / 4])
+    usual = dataclasses.replace(config, channel_order="rgb")
+    assert usual.normalize(red).flatten().tolist() == pytest.approx([1 - 0.2, -0.2, -0.6 / 4])
     with pytest.raises(ValueError, match=r"channel_order: expected one of \['rgb', 'bgr'\], found 'gbr'"):
         PoseConfig(channel_order="gbr")  # type: ignore[arg-type] # that is the point

@@ -75,9 +75,7 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     try:
         new.mkdir(parents=True)
         yield new
-        for file in new.rglob("*"):
-            if file.is_file():
-                _sync(file)
+        _sync_all(new)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)  # a full disk needs the space
         raise
@@ -100,9 +98,7 @@ def create_folder(folder: Path) -> Iterator[Path]:
     try:
         part.mkdir(parents=True)
         yield part
-        for file in part.rglob("*"):
-            if file.is_file():
-                _sync(file)
+        _sync_all(part)
         check_free(folder)
         if folder.is_dir():
             folder.rmdir()
@@ -140,3 +136,9 @@ def _save(part: Path, save: Save, *, sync: bool) -> None:
 def _sync(file: Path) -> None:
     with file.open("rb+") as written:  # Windows flushes only what may be written
         os.fsync(written.fileno())
+
+
+def _sync_all(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        if file.is_file():
+            _sync(file)
