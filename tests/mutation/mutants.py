@@ -765,4 +765,37 @@ MUTANTS = (
         'what = "name"',
         tests=("tests/training/test_run_recipe.py",),
     ),
+    # publishing
+    Mutant(
+        "reproduced-rows-decode-by-default",
+        "publishing/run_row.py",
+        'PosePredictor(model, flip=True, decoding="quarter", runtime=runtime)',
+        "PosePredictor(model, flip=True, runtime=runtime)",
+    ),
+    Mutant(
+        "checks-take-another-learning-rate",
+        "publishing/run_row.py",
+        "_shortened(stage.configure(training.config), ",
+        "_shortened(training.config, ",
+    ),
+    Mutant(
+        "reproduced-rows-ignore-the-augmentation",
+        "publishing/run_row.py",
+        """            per_epoch=count,
+            augmentation=training.augmentation,
+""",
+        "            per_epoch=count,\n",
+    ),
+    Mutant(
+        "hours-forget-the-negatives",
+        "publishing/reproduce.py",
+        'background_quota(persons) if "H" in stage.sources else 0',
+        "0",
+    ),
+    Mutant(
+        "hours-of-one-epoch",
+        "publishing/reproduce.py",
+        "return stage.configure(self.config).epochs * (persons + negatives)",
+        "return self.config.epochs * (persons + negatives)",
+    ),
 )

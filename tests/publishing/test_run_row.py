@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from pcrpose.data.augment import Augmentation
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.predictor import PosePredictor
@@ -21,6 +22,7 @@ from pcrpose.publishing.reproduce import ROWS, TableRow, Training
 from pcrpose.publishing.run_row import CHECK, Setup, check_row, percent, run_row
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import Recipe
+from pcrpose.training.run_recipe import Source
 from pcrpose.training.trainer import Trainer
 
 
@@ -87,10 +89,12 @@ def test_a_check_takes_every_step(
 
 def test_the_real_configurations_are_taken(monkeypatch: pytest.MonkeyPatch, coco_part: Path, tmp_path: Path) -> None:
     """A check changes how long a row is trained and in which batches, and nothing else."""
-    asked: list[tuple[object, list[TrainConfig]]] = []
+    asked: list[tuple[object, ...]] = []
 
-    def noting(_recipe: Recipe, _sources: object, model: object, _folder: Path, *, configs: list[TrainConfig]) -> Path:
-        asked.append((model, configs))
+    def noting(
+        _recipe: Recipe, sources: dict[str, Source], model: object, _folder: Path, *, configs: list[TrainConfig]
+    ) -> Path:
+        asked.append((sources["C"].augmentation, model, configs))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "run_recipe", noting)
@@ -99,7 +103,8 @@ def test_the_real_configurations_are_taken(monkeypatch: pytest.MonkeyPatch, coco
         check_row(row, CocoFolder(coco_part), tmp_path)
 
     (training,) = row.trainings
-    assert asked == [(training.model, [replace(training.config, epochs=2, batch_size=2, num_workers=0)])]
+    config = replace(training.config, epochs=2, batch_size=2, num_workers=0)
+    assert asked == [(training.augmentation, training.model, [config])]
 
 
 @pytest.fixture
@@ -145,12 +150,16 @@ def test_test_dev_gives_an_archive_and_an_ensemble(
     (coco_part / "annotations/person_detections_val.json").rename(
         coco_part / "person_detection_results/COCO_test-dev2017_detections_AP_H_609_person.json"
     )
-    trainings = tuple(replace(training, recipe=Recipe.parse("C")) for training in tiny_row.trainings)
+    still = Augmentation(rotation=0.0)
+    trainings = tuple(
+        replace(training, recipe=Recipe.parse("C"), augmentation=still) for training in tiny_row.trainings
+    )
     for training in trainings:
         torch.manual_seed(0)
         build_model(training.model).save_pretrained(tmp_path / training.name)
 
-    def trained(_recipe: Recipe, _sources: object, _model: object, folder: Path, **_: object) -> Path:
+    def trained(_recipe: Recipe, sources: dict[str, Source], _model: object, folder: Path, **_: object) -> Path:
+        assert {source.augmentation for source in sources.values()} == {still}
         return tmp_path / folder.name
 
     monkeypatch.setattr(module, "run_recipe", trained)
