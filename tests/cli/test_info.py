@@ -73,13 +73,14 @@ def test_pretrained_model(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_blackened_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model that does not see beyond a box says how far beyond."""
-    config = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), input_size=Size(width=32, height=32), blackout=1.15)
+    """A model that does not see beyond a box says how far beyond; one that reads blue first says so."""
+    size = Size(width=32, height=32)
+    config = PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), input_size=size, blackout=1.15, channel_order="bgr")
     PCR(config).save_pretrained(tmp_path)
 
     assert main(["info", str(tmp_path)]) == 0
 
-    assert "boxes enlarged 1.25 times, black beyond 1.15 times\n" in capsys.readouterr().out
+    assert "times, black beyond 1.15 times, channels in the order blue, green, red\n" in capsys.readouterr().out
 
 
 def test_no_model(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,21 @@ def test_a_published_pose_network_gives_its_encoder(imagenet: dict[str, Tensor],
     report = load_encoder(small(), tmp_path / "pose.safetensors")
 
     assert set(extra) < set(report.left_out)
+    assert report.differences == ("it was trained with channel_order bgr, the model has rgb",)
+
+
+def test_mmposes_backbone_is_an_encoder(imagenet: dict[str, Tensor], tmp_path: Path) -> None:
+    """Its head is left out; its images were RGB."""
+    named = {f"backbone.{name}": tensor for name, tensor in imagenet.items() if not name.startswith("fc.")}
+    head = drawn({"head.deconv_layers.0.weight": (512, 256, 4, 4), "head.final_layer.bias": (17,)})
+    torch.save({"state_dict": {**named, **head}, "meta": {}}, tmp_path / "mmpose.pth")
+    model = small()
+
+    report = load_encoder(model, tmp_path / "mmpose.pth")
+
+    assert set(report.left_out) == set(head)
+    assert report.differences == ()
+    assert torch.equal(model.encoder.state_dict()["bn1.running_var"], imagenet["bn1.running_var"])
 
 
 def test_hrnets_imagenet_weights_fit(tmp_path: Path) -> None:
@@ -184,6 +199,21 @@ def test_our_own_model_gives_its_encoder(tiny_model: PCR, saved: Path) -> None:
         assert set(report.copied) == set(own)
         assert all(name.startswith(("decoders.", "heads.", "auxiliary_heads.")) for name in report.left_out)
         assert untouched(before, model)
+        assert report.differences == ()
+
+
+def test_our_own_models_normalization_is_said(saved: Path) -> None:
+    """A folder says what its network was trained with."""
+    config = SimpleBaselineConfig(
+        encoder="resnet_nano", channels=(8, 8, 8), input_size=SIZE, pixel_std=(0.5, 0.5, 0.5), channel_order="bgr"
+    )
+
+    report = load_encoder(SimpleBaseline(config), saved)
+
+    assert report.differences == (
+        "it was trained with pixel_std [0.229, 0.224, 0.225], the model has [0.5, 0.5, 0.5]",
+        "it was trained with channel_order rgb, the model has bgr",
+    )
 
 
 def test_the_log_says_what_was_left_out(

@@ -377,8 +377,8 @@ MUTANTS = (
     Mutant(
         "architecture-of-a-download-unread",
         "models/encoder_weights.py",
-        "if isinstance(stated, str):",
-        "if stated is True:",
+        "if isinstance(stated, str) and row.published and not ours:",
+        "if stated is True and row.published and not ours:",
         tests=("tests/models/encoders/test_published_encoders.py",),
     ),
     Mutant(

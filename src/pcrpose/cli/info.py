@@ -83,7 +83,8 @@ def _of_model(name: str) -> Iterator[tuple[str, str]]:
     yield "architecture", type(model).__name__
     yield "encoder", str(config.encoder)
     black = "" if config.blackout is None else f", black beyond {config.blackout:g} times"
-    yield "input", f"{config.input_size} (height x width), boxes enlarged {config.padding:g} times{black}"
+    blue = ", channels in the order blue, green, red" if config.channel_order == "bgr" else ""
+    yield "input", f"{config.input_size} (height x width), boxes enlarged {config.padding:g} times{black}{blue}"
     yield "keypoints", f"{config.skeleton.num_keypoints} of {config.skeleton.name}"
     yield "", ", ".join(config.skeleton.keypoints)
     yield "parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.2f} M)"

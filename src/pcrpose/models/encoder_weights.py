@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from pcrpose.files.json import read_json
+from pcrpose.models.checkpoints.mmpose import BACKBONE
 from pcrpose.models.checkpoints.original import ENCODER
 from pcrpose.models.checkpoints.read import SUFFIXES, read_tensors
 from pcrpose.models.encoders import ENCODERS
@@ -19,7 +20,6 @@ from pcrpose.models.pose_model import PoseModel
 logger = logging.getLogger(__name__)
 
 COUNTER = "num_batches_tracked"  # older files lack it; it plays no part where the momentum is fixed, as here
-NORMALIZATION = {"pixel_mean": "mean", "pixel_std": "std"}  # of our configurations, of timm's
 
 
 class LoadedEncoder(NamedTuple):
@@ -48,9 +48,10 @@ def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
     """Load the encoder of a file into a model; decoder and heads stay as they are.
 
     Names are recognized: those of torchvision and timm for ResNets, HRNets, MobileNetV2 and EfficientNet; those of
-    published pose checkpoints; those of EfficientNet-Lite ports; those of MoveNet as ``examples/convert_movenet.py``
-    writes them; and those of our own models. Where the features are not the published ones all the same, because the
-    encoder pads otherwise or the model normalizes otherwise, a warning and ``differences`` say so.
+    published pose checkpoints, mmpose's included; those of EfficientNet-Lite ports; those of MoveNet as
+    ``examples/convert_movenet.py`` writes them; and those of our own models. Where the features are not the published
+    ones all the same, because the encoder pads otherwise or the model normalizes otherwise, a warning and
+    ``differences`` say so.
 
     Args:
         model: changed in place. Its ``pixel_mean`` and ``pixel_std`` should be those the encoder was trained with.
@@ -80,7 +81,7 @@ def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
     copied = tuple(key for key in own if key in tensors)
     counters = {key: own[key] for key in own if key.endswith(COUNTER) and key not in tensors}
     load_strictly(network, tensors | counters, path)
-    differences = tuple(_differences(found.config, published, model.config))
+    differences = tuple(_differences(found, published, model.config))
     logger.info("%s: %d tensors of the encoder, left out: %s", path, len(copied), ", ".join(left_out) or "none")
     for difference in differences:
         logger.warning("%s: %s", path, difference)
@@ -89,8 +90,10 @@ def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
 
 def _select(found: Mapping[str, Tensor], row: Encoder, network: nn.Module) -> dict[str, Tensor]:
     """Return the encoder's tensors of a file, named as the network names them."""
-    if any(name.startswith(ENCODER) for name in found):
-        return {name.removeprefix(ENCODER): tensor for name, tensor in found.items() if name.startswith(ENCODER)}
+    for prefix in (ENCODER, BACKBONE):
+        inside = {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
+        if inside:
+            return inside
     return row.from_published(found, network)
 
 
@@ -99,27 +102,39 @@ def _published_name(found: _Found, row: Encoder) -> str | None:
 
     Its configuration says it, or the beginning of the file's name; else it is the first whose names the tensors have.
     """
-    named = [name for name, published in row.published.items() if any(key in found.tensors for key in published.holds)]
     stated = found.config.get("architecture")
-    if not named:
-        return None
-    if isinstance(stated, str):
+    ours = any(name.startswith(ENCODER) for name in found.tensors)
+    if isinstance(stated, str) and row.published and not ours:
         if stated not in row.published:
             raise ValueError(f"expected the weights of {' or '.join(row.published)}, found those of {stated}")
         return stated
+    named = [name for name, published in row.published.items() if any(key in found.tensors for key in published.holds)]
+    if not named:
+        return None
     return max(named, key=lambda name: (found.file.name.startswith(name), -named.index(name)))
 
 
-def _differences(config: Mapping[str, Any], published: Published | None, ours: PoseConfig) -> list[str]:
+def _differences(found: _Found, published: Published | None, ours: PoseConfig) -> list[str]:
     """Return what makes features others than the published network's, one sentence each."""
     differences = [published.difference] if published is not None and published.difference else []
-    stated = config.get("pretrained_cfg")
-    if isinstance(stated, Mapping):
-        for name, theirs in NORMALIZATION.items():
-            own = list(getattr(ours, name))
-            if stated.get(theirs, own) != own:
-                differences.append(f"it was trained with {name} {stated[theirs]}, the model has {own}")
+    for name, theirs in _input(found).items():
+        own = getattr(ours, name)
+        own = list(own) if isinstance(own, tuple) else own
+        if theirs not in (None, own):
+            differences.append(f"it was trained with {name} {theirs}, the model has {own}")
     return differences
+
+
+def _input(found: _Found) -> dict[str, object]:
+    """Return how pixels were normalized for a network, as far as its configuration or its tensors' names say."""
+    timm = found.config.get("pretrained_cfg")
+    timm = timm if isinstance(timm, Mapping) else {}
+    baseline = "conv1.weight" in found.tensors and "deconv_layers.0.weight" in found.tensors  # see `convert.FAMILIES`
+    return {
+        "pixel_mean": found.config.get("pixel_mean", timm.get("mean")),
+        "pixel_std": found.config.get("pixel_std", timm.get("std")),
+        "channel_order": found.config.get("channel_order", "bgr" if baseline and not found.config else None),
+    }
 
 
 def _read(path: str | Path) -> _Found:
