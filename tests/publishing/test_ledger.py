@@ -43,7 +43,7 @@ def test_a_row_says_what_it_takes() -> None:
     assert "measured: not yet run, because it needs the whole of COCO" in text
     assert "network: pcr-r50, 256x192, 33.4 M parameters, 6.0 GMACs; C 210 epochs, batch 128\n" in text
     assert "GPU hours: 170, an estimate: 220 h x crops x GMACs / (31.5 M x 7.645)" in text
-    assert text.endswith("1. pcrpose reproduce table3/pcr-r50 --run --coco coco --encoders encoders --out runs\n")
+    assert text.endswith("1. pcrpose reproduce table3/pcr-r50 --run --coco coco --out runs\n")
 
 
 def test_a_row_that_cannot_be_run_has_no_steps() -> None:

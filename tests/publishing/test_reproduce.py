@@ -5,7 +5,7 @@ import torch
 
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import build_model
-from pcrpose.publishing.reproduce import ROWS, TableRow, Training, find_row, in_words, rows_of
+from pcrpose.publishing.reproduce import IMAGENET, ROWS, TableRow, Training, find_row, in_words, rows_of
 
 # Typed from the paper's pages.
 TABLE_1 = {
@@ -87,6 +87,11 @@ def test_trainings_of_one_name_are_one() -> None:
     for row in ROWS.values():
         for training in row.trainings:
             assert TRAININGS[training.name] == training
+
+
+def test_every_encoder_has_weights() -> None:
+    """Those that the cited baselines started from."""
+    assert {training.encoder for training in TRAININGS.values()} == set(IMAGENET)
 
 
 def test_schedules_are_the_cited_ones() -> None:

@@ -23,6 +23,7 @@ from pcrpose.publishing.run_row import CHECK, Setup, check_row, percent, run_row
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.recipe import Recipe
 from pcrpose.training.run_recipe import Source
+from pcrpose.training.start import Encoder
 from pcrpose.training.trainer import Trainer
 
 
@@ -178,6 +179,28 @@ def test_test_dev_gives_an_archive_and_an_ensemble(
         assert len(json.loads(archive.read(f"{name}.json"))) == found.num_poses == 18
     saved = Ensemble.load(tmp_path / "runs/table9-tiny/ensemble")
     assert [member.config for member in saved.members] == [training.model for training in trainings]
+
+
+def test_encoders_start_from_the_baselines_weights(
+    coco_part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the Hub where no folder is named; they are loaded once before anything is trained."""
+    asked: list[object] = []
+
+    def noting(*_: object, start: Encoder, **__: object) -> Path:
+        asked.append(start)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "load_encoder", lambda _, name: asked.append(name))
+    monkeypatch.setattr(module, "build_model", lambda config: config)
+    monkeypatch.setattr(module, "run_recipe", noting)
+    row = replace(ROWS["table1/pcr-plus-external"], split="val2017")
+    row = replace(row, trainings=tuple(replace(each, recipe=Recipe.parse("C")) for each in row.trainings))
+    with pytest.raises(KeyboardInterrupt):
+        run_row(row, Setup(coco=CocoFolder(coco_part)), tmp_path / "runs")
+
+    r152, w48 = "timm/resnet152.tv_in1k", "timm/hrnet_w48.ms_in1k"
+    assert asked == [r152, w48, Encoder(r152)]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ examples:
   pcrpose reproduce
   pcrpose reproduce table3/pcr-r50
   pcrpose reproduce table3/pcr-r50 --subset coco
-  pcrpose reproduce table3/pcr-r50 --run --coco coco --encoders encoders --out runs
+  pcrpose reproduce table3/pcr-r50 --run --coco coco --out runs
 
 --subset runs the row's own configurations for two optimizer steps per stage and 16 persons: a pipeline check, not a
 result. --run is the whole thing; the same command again goes on from the last checkpoint.
@@ -44,7 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data of --run")
     data.add_argument("--coco", type=path, metavar="DIR", help="COCO's files under their own names")
     data.add_argument("--aic", type=path, metavar="DIR", help="AI Challenger's, for rows with A")
-    data.add_argument("--encoders", type=path, metavar="DIR", help="ImageNet's weights: resnet50.pth and so on")
+    data.add_argument(
+        "--encoders",
+        type=path,
+        metavar="DIR",
+        help="files of ImageNet's weights, resnet50.pth and so on; by default timm's on the Hub",
+    )
     data.add_argument(
         "--detections", type=existing_file, metavar="FILE", help="boxes to test with, instead of the published ones"
     )

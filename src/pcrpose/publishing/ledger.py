@@ -89,18 +89,18 @@ def describe(row: TableRow) -> str:
 
 
 def steps(row: TableRow) -> list[str]:
-    """Return the commands of a row in order, with the folders ``coco``, ``aic``, ``encoders`` and ``runs``."""
+    """Return the commands of a row in order, with the folders ``coco``, ``aic`` and ``runs``."""
     found = []
     if "H" in row.letters:
         annotations = "coco/annotations/person_keypoints_train2017.json"
         found.append(f"pcrpose mine {annotations} train_boxes.json --out coco/pcrpose/negatives.json")
     if "U" in row.letters:
-        found.append("pcrpose reproduce table1/pcr-r152 --run --coco coco --encoders encoders --out runs")
+        found.append("pcrpose reproduce table1/pcr-r152 --run --coco coco --out runs")
         found.append(
             "pcrpose pseudo-label coco/unlabeled2017 --detector unlabelled_boxes.json "
             "--model runs/pcr-r152/stage-1-C/final --threshold 0.9 --out coco/pcrpose/pseudo.json"
         )
-    folders = "--coco coco" + " --aic aic" * ("A" in row.letters) + " --encoders encoders"
+    folders = "--coco coco" + " --aic aic" * ("A" in row.letters)
     boxes = " --detections boxes.json" * row.own_detections
     found.append(f"pcrpose reproduce {row.name} --run {folders}{boxes} --out runs")
     if row.split != "val2017":

@@ -28,6 +28,17 @@ PERSONS: Mapping[str, int] = MappingProxyType({"A": 440_000, "C": 150_000, "U": 
 # (github.com/leoxiaobin/deep-high-resolution-net.pytorch, issue 3). Others are estimated in proportion to their work.
 KNOWN_HOURS, KNOWN_GMACS, KNOWN_CROPS = 4 * 55, 7.6450, 210 * PERSONS["C"]
 
+# Weights that encoders start from, on the Hub: those that the cited baselines started from, torchvision's first ones
+# and those of HRNet's authors.
+IMAGENET: Mapping[str, str] = MappingProxyType(
+    {
+        "resnet50": "timm/resnet50.tv_in1k",
+        "resnet152": "timm/resnet152.tv_in1k",
+        "hrnet_w32": "timm/hrnet_w32.ms_in1k",
+        "hrnet_w48": "timm/hrnet_w48.ms_in1k",
+    }
+)
+
 HRNET = TrainConfig(batch_size=128)
 HRNET_W48 = replace(HRNET, batch_size=96)
 SIMPLE_BASELINES = replace(HRNET, epochs=140, milestones=(90 / 140, 120 / 140))

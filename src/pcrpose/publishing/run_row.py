@@ -27,10 +27,11 @@ from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.runtime import Runtime
 from pcrpose.keypoints.detections import Detections
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, Skeleton
-from pcrpose.models.load import load_model
+from pcrpose.models.encoder_weights import load_encoder
+from pcrpose.models.load import build_model, load_model
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.publishing.coco_folder import CocoFolder
-from pcrpose.publishing.reproduce import TableRow, Training
+from pcrpose.publishing.reproduce import IMAGENET, TableRow, Training
 from pcrpose.training.config import Precision, TrainConfig
 from pcrpose.training.engine.distributed import Processes
 from pcrpose.training.run_recipe import Source, run_recipe
@@ -59,7 +60,8 @@ class Setup:
     Attributes:
         coco: COCO's files.
         aic: folder of AI Challenger's annotations and images, for rows with A.
-        encoders: folder of ImageNet's weights, one file per encoder: ``resnet50.pth``, ``hrnet_w48.safetensors``.
+        encoders: folder of ImageNet's weights, one file per encoder: ``resnet50.pth``, ``hrnet_w48.safetensors``. None
+            takes `IMAGENET`'s, from the Hub.
         detections: boxes to test with instead of the published ones, in COCO's results form.
         precision: see `TrainConfig`.
         parts: of a batch, see ``gradient_accumulation_steps`` of `TrainConfig`.
@@ -118,10 +120,13 @@ def run_row(row: TableRow, setup: Setup, output_dir: Path) -> RowResult | None:
         ImportError: without the ``train`` extra.
     """
     require_runnable(row)
-    encoders = {training.name: _encoder_file(training, setup.encoders) for training in row.trainings}
+    encoders = {training.name: _encoder_weights(training, setup.encoders) for training in row.trainings}
     images, detections = _test_data(row, setup)
     evaluator = CocoEvaluator(setup.coco.path("val annotations")) if row.split == "val2017" else None
     sources = {training.name: _sources(training, setup) for training in row.trainings}
+    for training in row.trainings:
+        if not (output_dir / training.name).exists():  # the second network's weights would be missed after days
+            load_encoder(build_model(training.model), encoders[training.name])
     finals = []
     for training in row.trainings:
         config = replace(
@@ -198,10 +203,12 @@ def percent(metrics: CocoMetrics) -> dict[str, float]:
     return {name: round(100 * getattr(metrics, field), 1) for name, field in METRIC_FIELDS.items()}
 
 
-def _encoder_file(training: Training, folder: Path | None) -> Path:
+def _encoder_weights(training: Training, folder: Path | None) -> str | Path:
     encoder = training.encoder
     if folder is None:
-        raise ValueError(f"encoders: expected a folder with ImageNet's weights of {encoder}, found none")
+        if encoder not in IMAGENET:
+            raise ValueError(f"encoders: expected a folder with ImageNet's weights of {encoder}, found none")
+        return IMAGENET[encoder]
     for suffix in ENCODER_SUFFIXES:
         if (folder / f"{encoder}{suffix}").is_file():
             return folder / f"{encoder}{suffix}"
