@@ -1,6 +1,7 @@
 """Saved ensembles: what comes back, what lies in the folder, and what is refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,34 @@ from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.hub import write_folder
 from pcrpose.models.load import load_model
-from pcrpose.models.pcr import PCR
+from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.zoo import pretrained_folder
 
 BOXES = [[20.0, 15.0, 90.0, 140.0]]
 
 
-@pytest.fixture
-def mixed(make_model: Callable[[], PCR]) -> Ensemble:
-    """Put a tiny model, a view of it and a model of the zoo together."""
-    tiny = make_model()
+@pytest.fixture(scope="module")
+def mixed() -> Ensemble:
+    """Put a tiny model, a view of it and a model of the zoo together; nobody changes them."""
+    torch.manual_seed(1)
+    size = Size(width=64, height=96)
+    tiny = PCR(PCRConfig(encoder="resnet_nano", channels=(16, 16, 16), se_norm="none", input_size=size))
     members = [Member(model=tiny, weight=2.0), Member(model=tiny, padding=1.5, input_size=Size(width=96, height=128))]
     return Ensemble([*members, "pcr-nano"], mirrored=True)
+
+
+@pytest.fixture(scope="module")
+def written(mixed: Ensemble, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save it once."""
+    folder = tmp_path_factory.mktemp("written") / "both"
+    mixed.save(folder)
+    return folder
+
+
+@pytest.fixture
+def saved(written: Path, tmp_path: Path) -> Path:
+    """Copy the saved one, to be damaged."""
+    return Path(shutil.copytree(written, tmp_path / "both"))
 
 
 def layout(folder: Path) -> list[str]:
@@ -134,29 +151,24 @@ def rewrite(folder: Path, change: Callable[[Any], object]) -> None:
         (lambda it: it["members"][2].update(sha256="0" * 64), "pcr-nano/model.safetensors: expected the SHA-256 0000"),
     ],
 )
-def test_a_changed_file_is_refused(
-    change: Callable[[Any], object], message: str, mixed: Ensemble, tmp_path: Path
-) -> None:
+def test_a_changed_file_is_refused(change: Callable[[Any], object], message: str, saved: Path) -> None:
     """Every key and value is checked; the error is one line that says where."""
-    mixed.save(tmp_path / "both")
-    rewrite(tmp_path / "both", change)
+    rewrite(saved, change)
 
     with pytest.raises(ValueError, match=message) as raised:
-        Ensemble.load(tmp_path / "both")
+        Ensemble.load(saved)
     assert "\n" not in str(raised.value)
 
 
-def test_missing_files(mixed: Ensemble, tmp_path: Path) -> None:
+def test_missing_files(saved: Path) -> None:
     """A member's weights; the list itself; and each kind of folder loaded as the other kind."""
-    mixed.save(tmp_path / "both")
-
     with pytest.raises(ValueError, match=r"both: expected one model, found an ensemble; use Ensemble\.load"):
-        load_model(tmp_path / "both")
+        load_model(saved)
     with pytest.raises(ValueError, match=r"pcr-nano: expected an ensemble, found no ensemble\.json; use load_model"):
         Ensemble.load("pcr-nano")
-    (tmp_path / "both" / "member-1" / "model.safetensors").unlink()
+    (saved / "member-1" / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors: expected the weights of a member, found none"):
-        Ensemble.load(tmp_path / "both")
+        Ensemble.load(saved)
 
 
 def test_the_zoo_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ class HubRepository:
         self.private = token is not None
         self.gated = False
         self.down = False  # answers that the Hub is
+        self.slow = False  # lets nobody wait less than 8 s
         self.cut: int | None = None  # large files break off after so many bytes
         self.announced: str | None = None  # in place of the SHA-256 of large files
 
@@ -44,6 +45,7 @@ class HubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), HubHandler)
         self.repositories: dict[str, HubRepository] = {}
         self.blobs: dict[str, bytes] = {}
+        self.stopped = threading.Event()
         self.cuts: dict[str, int] = {}  # after how many bytes a large file breaks off
         self.requests: list[str] = []
         self.writers: set[str | None] | None = None  # tokens that may push; None for every one
@@ -54,6 +56,7 @@ class HubServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Refuse connections from now on."""
+        self.stopped.set()
         self.shutdown()
         self.server_close()
 
@@ -137,6 +140,8 @@ class HubHandler(BaseHTTPRequestHandler):
             return 404, "RepoNotFound"
         if repository.token not in (None, self.bearer()):
             return 401, "RepoNotFound"
+        if repository.slow:
+            self.server.stopped.wait(8)
         if repository.gated or repository.down:
             return (403, "GatedRepo") if repository.gated else (503, "")
         return None if found else (404, "RevisionNotFound")

@@ -22,6 +22,9 @@ from pcrpose.cli.main import main
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.models.load import load_model
 
+sleep = time.sleep
+time.sleep = lambda seconds: sleep(min(seconds, 0.05))  # between the client's tries; it is itself otherwise
+
 def command(*arguments):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -44,12 +47,14 @@ for line in sys.stdin:
         with contextlib.suppress(OSError):
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(arguments[0] + "/stop").close()
         close_session()  # and with it the connection that is still open
-        time.sleep(0.2)
-    elif what == "model beside":  # the client waits between its tries
-        slow.append(threading.Thread(target=lambda: done.update(cut=attempt(load_model, "someone/cut"))))
+        sleep(0.2)
+    elif what == "model beside":
+        attempted = lambda name=name: done.update({name: attempt(load_model, "someone/" + name)})
+        slow.append(threading.Thread(target=attempted))
         slow[-1].start()
     elif what == "wait":
-        slow[-1].join()
+        for thread in slow:
+            thread.join()
     else:
         done[name] = attempt(Ensemble.load if what == "ensemble" else load_model, *arguments, **settings)
 print(json.dumps(done))
@@ -101,17 +106,18 @@ def test_to_the_hub_and_back(hub_process: "HubServer", tiny_model: PCR, saved: P
     hub.writers = {WRITER}
     Ensemble([tiny_model, tiny_model], weights=[1, 2], mirrored=True).save(tmp_path / "both")
     files = {name: (saved / name).read_bytes() for name in ("config.json", "model.safetensors")}
-    for name in ("gated", "down", "wrong", "cut", "plain"):
+    for name in ("gated", "down", "slow", "wrong", "cut", "plain"):
         hub.create(f"someone/{name}").commit(files)
     hub.repositories["someone/gated"].gated = True
     hub.repositories["someone/down"].down = True
+    hub.repositories["someone/slow"].slow = True
     hub.repositories["someone/wrong"].announced = "0" * 64
     other = {**files, "model.safetensors": files["model.safetensors"] + b"\0"}  # a blob of its own
     hub.create("someone/cut").commit(other)
     hub.repositories["someone/cut"].cut = 1000
     push = ["push", str(saved), "--repo", "someone/new", "--private", "--license", "mit", "--recipe", "C"]
     steps: list[Step] = [
-        ("cut", "model beside", [], {}),
+        ("slow", "model beside", [], {}),
         ("push", "command", push, {}),
         ("push branch", "command", ["push", "pcr-nano", "--repo", "someone/new", "--revision", "nano"], {}),
         ("push both", "command", ["push", str(tmp_path / "both"), "--repo", "someone/both", "--license", "mit"], {}),
@@ -121,8 +127,8 @@ def test_to_the_hub_and_back(hub_process: "HubServer", tiny_model: PCR, saved: P
         ("load both", "ensemble", ["someone/both"], {}),
         ("both as one", "model", ["someone/both"], {}),
         ("again", "ensemble", ["someone/both"], {"local_files_only": True}),
-        *((name, "model", [f"someone/{name}"], {}) for name in ("gated", "down", "wrong", "nothing")),
-        ("wait for the cut one", "wait", [], {}),
+        *((name, "model", [f"someone/{name}"], {}) for name in ("gated", "down", "wrong", "cut", "nothing")),
+        ("wait for the slow one", "wait", [], {}),
         ("stop", "stop", [hub.url], {}),
         ("no network", "model", ["someone/plain"], {}),
         ("no network but cached", "model", ["someone/new"], {}),
@@ -161,6 +167,7 @@ def test_to_the_hub_and_back(hub_process: "HubServer", tiny_model: PCR, saved: P
             "FileNotFoundError",
             "no repository 'someone/nothing' on the Hub, or no access to it; nor",
         ),
+        "slow": ("ConnectionError", f"someone/slow: the Hub at {hub.url} cannot be reached"),  # it answers after 8 s
         "no network": ("ConnectionError", f"someone/plain: the Hub at {hub.url} cannot be reached"),
         "offline": ("FileNotFoundError", "someone/plain: not in the cache, and HF_HUB_OFFLINE keeps from asking"),
     }
@@ -168,12 +175,12 @@ def test_to_the_hub_and_back(hub_process: "HubServer", tiny_model: PCR, saved: P
         assert done[name][0] == kind, (name, done[name])
         assert message in done[name][1]
         assert "\n" not in done[name][1]
-    for name in ("nothing", "no network", "offline"):  # both readings of the name
+    for name in ("nothing", "slow", "no network", "offline"):  # both readings of the name
         assert "; nor is there a folder 'someone/" in done[name][1]
     assert "expected --license" in done["push unlicensed"][2]
     assert (done["push into nothing"][0], done["push into nothing"][2].count("\n")) == (2, 1)
     assert "someone/none" not in hub.repositories
-    for name in ("nothing", "gated", "down"):  # one request decides, and is not tried again
+    for name in ("nothing", "gated", "down", "slow"):  # one request decides, and is not tried again
         asked = [line for line in hub.requests if f"someone/{name}/" in line]
         assert asked == [f"HEAD /someone/{name}/resolve/main/config.json"]
     blobs = [path.name for path in (tmp_path / "cache").rglob("blobs/*")]
