@@ -95,3 +95,13 @@ def test_every_class_loads_only_its_own(saved: Path) -> None:
     for kind in wrong:
         with pytest.raises(ValueError, match=f"expected a {kind.__name__}, found a PCR; use load_model"):
             kind.from_pretrained(saved)
+
+
+def test_a_checkpoint_is_no_model(tmp_path: Path, saved: Path) -> None:
+    """A published file, whether it is there or not, is answered with the command that makes a folder of it."""
+    (tmp_path / "here.pth").touch()
+    for name in (tmp_path / "here.pth", str(tmp_path / "here.pth"), "none.pth", "none/none.safetensors"):
+        with pytest.raises(FileNotFoundError, match=f"pcrpose convert {name} --as NAME --out FOLDER$"):
+            load_model(name)
+    with pytest.raises(FileNotFoundError, match=f"found a file in one: {saved}$"):
+        load_model(saved / "model.safetensors")

@@ -1,6 +1,5 @@
 """Card of a converted checkpoint: where the weights come from, and what nobody has said about them."""
 
-import json
 import re
 from dataclasses import dataclass
 
@@ -41,7 +40,11 @@ def converted_card(origin: Origin, architecture: str, config: PoseConfig) -> str
         license_name=None if plain else origin.license,
         tags=["pose-estimation", "keypoint-detection", "pcrpose"],
     )
-    stated = "Nobody has said on what terms they may be used." if origin.license == UNKNOWN else "As its user stated."
+    stated = (
+        "Nobody has said on what terms they may be used."
+        if origin.license == UNKNOWN
+        else "Its terms are stated by whoever converted it."
+    )
     return f"""\
 ---
 {metadata.to_yaml()}
@@ -66,6 +69,6 @@ def converted_card(origin: Origin, architecture: str, config: PoseConfig) -> str
 ```python
 from pcrpose import load_model
 
-model = load_model({json.dumps(f"./{origin.network}")})  # this folder
+model = load_model("this folder, or owner/name on the Hub")
 ```
 """
