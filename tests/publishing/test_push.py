@@ -126,14 +126,26 @@ def test_a_card_of_ones_own(saved: Path, staged: Path, tmp_path: Path) -> None:
 
 
 def test_a_license_is_needed(saved: Path, staged: Path) -> None:
-    """None at all, a card without one, and two that differ are each said in one line."""
-    with pytest.raises(ValueError, match=r"saved: expected --license, apache-2\.0 for example"):
+    """None at all, with or without a card, and two that differ are each said in one line."""
+    with pytest.raises(ValueError, match=r"saved: expected --license, apache-2\.0 for example: there is no card"):
         stage(saved, staged, "me/mine")
     (saved / "README.md").write_text("# Mine\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"expected a card that states its license, found none in README\.md"):
-        stage(saved, staged, "me/mine", Facts(license="mit"))
+    with pytest.raises(ValueError, match=r"saved: expected --license, apache-2\.0 for example: its card states none"):
+        stage(saved, staged, "me/mine")
     with pytest.raises(ValueError, match=r"license: expected 'apache-2\.0', as its card says, found 'mit'"):
         stage("pcr-nano", staged, "me/mine", Facts(license="mit"))
+
+
+def test_a_card_of_ones_own_gets_a_license(saved: Path, staged: Path) -> None:
+    """Where it states none; what else would have to be put in is refused."""
+    (saved / "README.md").write_text("---\ntags:\n- mine\n---\n\n# Mine\n", encoding="utf-8")
+
+    stage(saved, staged, "me/mine", Facts(license="mit"))
+
+    assert (read_card(staged).license, read_card(staged).tags) == ("mit", ["mine"])
+    assert "# Mine\n\n![Poses that mine found" in (staged / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match=r"expected no recipe and no metrics beside the card that it has, README\.md"):
+        stage(saved, staged, "me/mine", Facts(license="mit", recipe="C"))
 
 
 def test_what_does_not_load_is_not_pushed(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ class Facts:
     """What a model's maker says of it, where no card of its own does.
 
     Attributes:
-        license: of the weights, as the Hub lists them: ``"apache-2.0"``.
+        license: of the weights, as the Hub lists them: ``"apache-2.0"``; put into a card that states none.
         recipe: how it was trained; by default what the folder's own ``recipe.json`` says.
         measurements: metrics with intervals, of `read_measurements`.
         image: photo to draw poses on; by default one that is generated.
@@ -103,7 +103,11 @@ def stage(name: str | Path, target: Path, repo_id: str, facts: Facts = Facts()) 
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / file, target / file)
     own = _own_card(folder)
-    license = _license(own, facts, name)  # noqa: A001 - the Hub's word
+    if own is not None and (facts.recipe or facts.measurements):
+        raise ValueError(f"{name}: expected no recipe and no metrics beside the card that it has, {CARD_FILE}")
+    if own is None and facts.license is None:
+        raise ValueError(f"{name}: expected --license, apache-2.0 for example: there is no card that states one")
+    own = own if own is None else _with_license(own, facts, name)
     _draw(model, facts).save(target / IMAGE_FILE, quality=90)
     title = repo_id.rpartition("/")[2]
     seen = "a generated image" if facts.image is None else "a photo"
@@ -116,7 +120,7 @@ def stage(name: str | Path, target: Path, repo_id: str, facts: Facts = Facts()) 
         name=title,
         load_as=repo_id,
         parts=tuple(_in_words(each) for each in models if isinstance(each, PoseModel)),
-        license=license,
+        license=str(facts.license),
         recipe=facts.recipe or _recipe(folder),
         measurements=facts.measurements,
         image=IMAGE_FILE,
@@ -133,16 +137,18 @@ def _own_card(folder: Path) -> str | None:
     return None if not text.strip() or _NOTHING_SAID in text else text
 
 
-def _license(own: str | None, facts: Facts, name: str | Path) -> str:
-    """Return the license that the folder's card or the facts state; they must not disagree."""
-    stated = None if own is None else ModelCard(own, ignore_metadata_errors=True).data.get("license")
-    if stated is not None and facts.license not in (None, stated):
+def _with_license(own: str, facts: Facts, name: str | Path) -> str:
+    """Return a folder's card with a license: its own, or what the facts say; they must not disagree."""
+    card = ModelCard(own, ignore_metadata_errors=True)
+    stated = card.data.get("license")
+    if stated is None and facts.license is not None:
+        card.data["license"] = facts.license
+        return str(card)
+    if stated is None:
+        raise ValueError(f"{name}: expected --license, apache-2.0 for example: its card states none")
+    if facts.license not in (None, stated):
         raise ValueError(f"{name}: license: expected {stated!r}, as its card says, found {facts.license!r}")
-    if stated is None and own is not None:
-        raise ValueError(f"{name}: expected a card that states its license, found none in {CARD_FILE}")
-    if stated is None and facts.license is None:
-        raise ValueError(f"{name}: expected --license, apache-2.0 for example: neither it nor a card states one")
-    return str(stated or facts.license)
+    return own
 
 
 def _recipe(folder: Path) -> str:
