@@ -78,7 +78,7 @@ def test_there_is_one_box_a_crop() -> None:
         ({"padding": 0.0}, "padding: expected a positive number, found 0"),
         ({"blackout": -1.0}, "blackout: expected a positive number, found -1"),
         ({"blackout": float("inf")}, "blackout: expected a positive number, found inf"),
-        ({"alignment": "middle"}, r"alignment: expected one of \['center', 'edge'\], found 'middle'"),
+        ({"alignment": "middle"}, r"alignment: expected one of \['center', 'edge', 'udp'\], found 'middle'"),
     ],
 )
 def test_a_wrong_specification_is_refused(fields: dict[str, float], message: str) -> None:

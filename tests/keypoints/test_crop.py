@@ -15,7 +15,7 @@ from pcrpose.keypoints.skeleton import COCO_17
 
 Golden = Callable[[str], Any]
 SIZE = Size(width=192, height=256)
-ALIGNMENTS: tuple[Alignment, ...] = ("center", "edge")
+ALIGNMENTS: tuple[Alignment, ...] = ("center", "edge", "udp")
 
 
 @given(
@@ -58,22 +58,48 @@ def test_points_of_any_rank_are_moved_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    ("alignment", "middle", "left_edge"), [("center", [95.5, 127.5], -0.5), ("edge", [96.0, 128.0], 0.0)]
+    ("alignment", "middle", "left_edge"),
+    [("center", [95.5, 127.5], -0.5), ("edge", [96.0, 128.0], 0.0), ("udp", [95.5, 127.5], 0.0)],
 )
 def test_the_window_fills_the_crop(alignment: Alignment, middle: list[float], left_edge: float) -> None:
-    """The window's center goes to the crop's, its left edge to the edge of the first pixel."""
+    """The window's center goes to the crop's, its left edge to the edge of the first pixel, or to its center."""
     crop = Crops.from_windows([[50.0, 60.0]], [[96.0, 128.0]], SIZE, alignment=alignment)
 
     assert crop.forward([[50.0, 60.0]]).tolist() == [middle]
-    assert crop.forward([[2.0, 60.0]])[0, 0] == left_edge
+    assert crop.forward([[2.0, 60.0]])[0, 0] == pytest.approx(left_edge, abs=1e-12)
 
 
 def test_only_the_published_alignment_does_without_antialiasing() -> None:
-    """Center alignment averages when it shrinks, edge alignment does not."""
-    assert [Crops.from_boxes([[0, 0, 9, 9]], SIZE, alignment=each).antialias for each in ALIGNMENTS] == [True, False]
+    """Center alignment averages when it shrinks, the published ones do not."""
+    found = [Crops.from_boxes([[0, 0, 9, 9]], SIZE, alignment=each).antialias for each in ALIGNMENTS]
+
+    assert found == [True, False, False]
 
 
-@pytest.mark.parametrize(("alignment", "last"), [("center", 191), ("edge", 192)])
+def test_udp_measures_between_the_centers_of_pixels() -> None:
+    """On each axis the window's two edges are the centers of the first and the last pixel; an axis has its own zoom."""
+    crop = Crops.from_windows([[50.0, 60.0]], [[96.0, 128.0]], SIZE, alignment="udp")
+
+    corners = crop.forward([[[2.0, -4.0], [98.0, 124.0]]])[0]
+
+    np.testing.assert_allclose(corners, [[0.0, 0.0], [191.0, 255.0]], atol=1e-9)
+    np.testing.assert_allclose(np.diag(crop.matrices[0, :, :2]), [191 / 96, 255 / 128])
+
+
+def test_turned_udp_windows_keep_the_zoom_of_the_crop_s_axes() -> None:
+    """A quarter turn sends the window's height to the crop's width, a pixel less than the crop has."""
+    crop = Crops.from_windows([[0.0, 0.0]], [[96.0, 128.0]], SIZE, rotations=90.0, alignment="udp")
+
+    np.testing.assert_allclose(crop.matrices[0, :, :2], [[0, 191 / 96], [-255 / 128, 0]], atol=1e-12)
+
+
+def test_other_distortions_are_refused() -> None:
+    """What one pixel of each axis is worth may differ between the axes, and nothing more."""
+    with pytest.raises(ValueError, match="expected a finite similarity"):
+        Crops(matrices=np.array([[[1.005, 0.0, 0.0], [0.0, 1.0, 0.0]]]), size=SIZE)
+
+
+@pytest.mark.parametrize(("alignment", "last"), [("center", 191), ("edge", 192), ("udp", 191)])
 def test_mirroring_reflects_the_finished_crop(alignment: Alignment, last: int) -> None:
     """A mirrored crop has x' = W-1-x, in the published alignment W-x, whatever the rotation."""
     window = {"centers": [[50.0, 60.0]] * 2, "extents": [[90.0, 120.0]] * 2, "size": SIZE, "rotations": 30.0}

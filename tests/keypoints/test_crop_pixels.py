@@ -17,7 +17,7 @@ from pcrpose.keypoints.crop import Alignment, Crops
 Golden = Callable[[str], Any]
 SIZE = Size(width=192, height=256)
 SMALL = Size(width=24, height=32)
-ALIGNMENTS: tuple[Alignment, ...] = ("center", "edge")
+ALIGNMENTS: tuple[Alignment, ...] = ("center", "edge", "udp")
 
 
 def noise(height: int, width: int) -> Image:

@@ -17,7 +17,8 @@ from pcrpose.keypoints.heatmap import HeatmapCodec
 
 Golden = Callable[[str], Any]
 DECODINGS = get_args(Decoding)
-WAYS = [(alignment, decoding) for alignment in get_args(Alignment) for decoding in DECODINGS]
+WAYS: list[tuple[Alignment, Decoding]] = [(alignment, way) for alignment in ("center", "edge") for way in DECODINGS]
+WAYS.append(("udp", "udp"))  # the one in which it differs from "center"
 SIZES = {"64x48": Size(width=192, height=256), "96x72": Size(width=288, height=384)}
 
 
@@ -121,6 +122,15 @@ def test_maps_without_a_peak_give_a_cell(alignment: Alignment, decoding: Decodin
     assert torch.isfinite(keypoints).all() or (alignment == "edge" and value > 0)
     if alignment == "center" or not value > 0:
         assert not keypoints.any()
+
+
+def test_udp_alignment_differs_in_its_own_decoding_alone() -> None:
+    """There it steps as the published code does, which ``"edge"`` follows too; the others are those of ``"center"``."""
+    heatmaps = torch.rand(2, 17, 64, 48, generator=torch.Generator().manual_seed(3))
+
+    for decoding in DECODINGS:
+        expected = codec(decoding, "edge" if decoding == "udp" else "center").locate(heatmaps)[0]
+        assert torch.equal(expected, codec(decoding, "udp").locate(heatmaps)[0])
 
 
 @pytest.mark.parametrize("decoding", DECODINGS)

@@ -20,6 +20,7 @@ Golden = Callable[[str], Any]
 SIZE = Size(width=192, height=256)
 CODEC = HeatmapCodec(input_size=SIZE)
 EDGE = HeatmapCodec(input_size=SIZE, alignment="edge")
+UDP = HeatmapCodec(input_size=SIZE, alignment="udp")
 PUBLISHED = {"64x48_s2": (SIZE, 2), "96x72_s3": (Size(width=288, height=384), 3)}
 # The published weights of wrists, ankles and their neighbors, for configurations that ask for them.
 JOINT_WEIGHTS = np.array([1, 1, 1, 1, 1, 1, 1, 1.2, 1.2, 1.5, 1.5, 1, 1, 1.2, 1.2, 1.5, 1.5])
@@ -163,7 +164,7 @@ def test_every_decoding_reads_back_inside(decoding: Decoding, error: float) -> N
     assert difference > error / 10 or error == 0.001
 
 
-@pytest.mark.parametrize("codec", [CODEC, EDGE])
+@pytest.mark.parametrize("codec", [CODEC, EDGE, UDP])
 def test_cells_and_crop_pixels_are_inverse(codec: HeatmapCodec) -> None:
     """The two frames meet as the alignment says, and decode is locate in crop pixels."""
     points = torch.randn(2, 3, 2, dtype=torch.float64) * 100
@@ -175,12 +176,33 @@ def test_cells_and_crop_pixels_are_inverse(codec: HeatmapCodec) -> None:
     assert torch.equal(codec.decode(heatmaps)[0], codec.to_crop(codec.locate(heatmaps)[0]))
 
 
+def test_udp_puts_the_last_cells_on_the_last_pixels() -> None:
+    """Both corners of the map are those of the crop, at any stride."""
+    corners = torch.tensor([[0.0, 0.0], [SIZE.width - 1, SIZE.height - 1]], dtype=torch.float64)
+    for stride in (4, 8):
+        last = [SIZE.width // stride - 1, SIZE.height // stride - 1]
+        torch.testing.assert_close(UDP.to_heatmap(corners, stride), torch.tensor([[0, 0], last]).double())
+
+
+def test_udp_targets_by_hand() -> None:
+    """The Gaussian has the keypoint's own center and ends 3 sigma from the nearest cell; half a weight draws nothing."""
+    keypoints = UDP.to_crop(torch.tensor([[[10.4, 20.0], [3.0, 3.0], [-6.0, 2.0], [-8.6, 2.0]]], dtype=torch.float64))
+    heatmaps, weights = UDP.encode(keypoints, torch.tensor([[1.0, 0.5, 1.0, 1.0]]))
+
+    columns = torch.arange(4, 17)  # 10 - 6 to 10 + 6
+    expected = torch.zeros(SIZE.width // 4).index_put((columns,), torch.exp(-((columns - 10.4) ** 2) / 8))
+    torch.testing.assert_close(heatmaps[0, 0, 20], expected)
+    assert not heatmaps[0, 1].any()
+    assert weights.tolist() == [[1.0, 0.5, 1.0, 0.0]]
+
+
 @pytest.mark.parametrize("decoding", get_args(Decoding))
 def test_no_person_gives_no_keypoint(decoding: Decoding) -> None:
-    """Empty input is a case, in both directions and for both alignments."""
+    """Empty input is a case, in both directions and for every alignment."""
     for codec in (
         HeatmapCodec(input_size=SIZE, decoding=decoding),
         HeatmapCodec(input_size=SIZE, decoding=decoding, alignment="edge"),
+        HeatmapCodec(input_size=SIZE, decoding=decoding, alignment="udp"),
     ):
         heatmaps, weights = codec.encode(torch.zeros(0, 17, 2), torch.zeros(0, 17))
         keypoints, scores = codec.decode(heatmaps)

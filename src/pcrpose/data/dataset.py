@@ -113,8 +113,8 @@ class KeypointDataset(CropDataset):
 
     Raises:
         ValueError: if a sample has another number of keypoints than ``source_skeleton``, the two skeletons have no
-            name in common, ``cache`` is unknown, or ``"reduced"`` meets the alignment ``"edge"``, whose crops are
-            those of whole images.
+            name in common, ``cache`` is unknown, or ``"reduced"`` meets the alignment ``"edge"`` or ``"udp"``, whose
+            crops are those of whole images.
     """
 
     def __init__(
@@ -136,8 +136,8 @@ class KeypointDataset(CropDataset):
         self.seed = seed
         self.cache: Cache = cache
         one_of("cache", cache, get_args(Cache))
-        if cache == "reduced" and crop.alignment == "edge":
-            raise ValueError("expected cache='reduced' or alignment='edge', found both")
+        if cache == "reduced" and crop.alignment != "center":
+            raise ValueError(f"expected cache='reduced' or alignment={crop.alignment!r}, found both")
         counts = {len(sample.keypoints) for sample in self.samples}
         if counts - {source_skeleton.num_keypoints}:
             expected = f"the {source_skeleton.num_keypoints} keypoints of {source_skeleton.name}"

@@ -15,7 +15,7 @@ from pcrpose.keypoints.arrays import Bools, Floats, Image, Indices, as_floats
 from pcrpose.keypoints.boxes import Size, check_boxes, grow_boxes, windows
 from pcrpose.keypoints.warp import fill_crop
 
-Alignment: TypeAlias = Literal["center", "edge"]
+Alignment: TypeAlias = Literal["center", "edge", "udp"]
 
 _SIMILARITY_TOLERANCE = 1e-3  # matrices written down elsewhere are often rounded to float32
 
@@ -76,7 +76,8 @@ class Crops:
     """N crops of one image, all of one size.
 
     Attributes:
-        matrices: ``(N, 2, 3)`` float64, similarities (perhaps mirroring) from image pixels to crop pixels.
+        matrices: ``(N, 2, 3)`` float64, similarities (perhaps mirroring) from image pixels to crop pixels; the two axes
+            may differ by as much as one pixel of each of them is worth, as ``"udp"`` needs it.
         size: of every crop.
         antialias: average the image's pixels when a crop shrinks it; without, four pixels are mixed however
             many lie between them, as the published HRNet and Simple Baselines code does.
@@ -98,7 +99,7 @@ class Crops:
 
     def __post_init__(self) -> None:
         matrices = as_floats(self.matrices, shape=(None, 2, 3), name="matrices").copy()
-        for index in np.flatnonzero(~_similar(matrices))[:1]:
+        for index in np.flatnonzero(~_similar(matrices, self.size))[:1]:
             raise ValueError(f"crop {index}: expected a finite similarity, found {matrices[index].tolist()}")
         matrices.flags.writeable = False
         object.__setattr__(self, "matrices", matrices)  # the dataclass is frozen for everybody else
@@ -145,7 +146,13 @@ class Crops:
                 rotating it passes the negative angle.
             alignment: ``"center"`` sends a window's center to the crop's, ``((W-1)/2, (H-1)/2)``, and mirrors as
                 ``W-1-x``; ``"edge"`` sends it to ``(W/2, H/2)``, mirrors as ``W-x`` and does not anti-alias,
-                as the published HRNet and Simple Baselines code does.
+                as the published HRNet and Simple Baselines code does; ``"udp"`` sends a window's edges to the centers of
+                the crop's outermost pixels, on each axis, mirrors as ``W-1-x`` and does not anti-alias, as the
+                published ViTPose code does.
+
+        Source:
+            ``"udp"``: Huang et al., *The Devil is in the Details: Delving into Unbiased Data Processing for Human Pose
+            Estimation*, CVPR 2020; lengths are measured between the centers of pixels.
 
         Raises:
             ValueError: if shapes differ, a number is not finite, an extent is not positive or the alignment unknown.
@@ -155,8 +162,10 @@ class Crops:
         extent = as_floats(extents, shape=(len(center), 2), name="extents") if len(center) else np.ones((0, 2))
         for index in np.flatnonzero(~(np.isfinite(extent) & (extent > 0)).all(axis=1))[:1]:
             raise ValueError(f"window {index}: expected a positive width and height, found {extent[index].tolist()}")
-        middle = (np.array([size.width, size.height]) - (alignment == "center")) / 2
-        linear = _rotations(rotations, len(center)) * (size.width / extent[:, 0])[:, None, None]
+        pixels = np.array([size.width, size.height])
+        middle = (pixels - (alignment != "edge")) / 2
+        zoom = (pixels - 1) / pixels if alignment == "udp" else np.ones(2)
+        linear = _rotations(rotations, len(center)) * (size.width / extent[:, 0])[:, None, None] * zoom[:, None]
         offset = middle - np.einsum("nij,nj->ni", linear, center)
         flags = _per_crop(np.asarray(mirrored, dtype=bool), len(center), "mirrored")
         linear[flags, 0] *= -1
@@ -243,14 +252,15 @@ def _check_image(image: object) -> None:
         raise ValueError(f"image: expected uint8 (H, W, 3), not empty, found {found}")
 
 
-def _similar(matrices: Floats) -> Bools:
-    """``(N,)``: which matrices turn, scale and mirror, and do nothing else."""
+def _similar(matrices: Floats, size: Size) -> Bools:
+    """``(N,)``: which matrices turn, scale and mirror, and do nothing else but take a pixel off each axis."""
     linear = matrices[:, :, :2]
     with np.errstate(over="ignore", invalid="ignore"):  # whatever overflows is not finite, and refused
         gram = linear @ linear.transpose(0, 2, 1)
         zoom = (gram[:, 0, 0] + gram[:, 1, 1]) / 2
         error = np.abs(gram - zoom[:, None, None] * np.eye(2)).max(axis=(1, 2), initial=0)
-    similar: Bools = np.isfinite(matrices).all(axis=(1, 2)) & (zoom > 0) & (error <= _SIMILARITY_TOLERANCE * zoom)
+    tolerance = _SIMILARITY_TOLERANCE + abs(1 / size.width - 1 / size.height)
+    similar: Bools = np.isfinite(matrices).all(axis=(1, 2)) & (zoom > 0) & (error <= tolerance * zoom)
     return similar
 
 

@@ -28,7 +28,10 @@ class HeatmapCodec:
         alignment: ``"center"`` is ours: a cell covers ``stride`` crop pixels, ``crop = stride * (cell + 0.5) - 0.5``,
             the Gaussian has a real-valued center, and a map without a peak still gives its highest cell with its low
             score. ``"edge"`` reproduces the published HRNet and Simple Baselines code: ``crop = stride * cell``,
-            centers rounded to a cell, a window of 3 sigma, and (0, 0) where the maximum is not positive.
+            centers rounded to a cell, a window of 3 sigma, and (0, 0) where the maximum is not positive. ``"udp"``
+            reproduces the published ViTPose code: the outermost cells' centers lie on the outermost pixels' centers,
+            ``crop = cell * (W - 1) / (w - 1)``, and the Gaussian has a real-valued center and a window of 3 sigma round
+            the nearest cell.
         decoding: how to refine the highest cell; see `locate`.
         blur_kernel: width in cells of the blur of ``"dark"`` and ``"udp"`` and of the window of ``"soft_argmax"``, odd.
 
@@ -73,12 +76,20 @@ class HeatmapCodec:
     def to_heatmap(self, keypoints_crop: Tensor, stride: int | None = None) -> Tensor:
         """Map ``(..., 2)`` points from crop pixels to cells."""
         step = self.stride if stride is None else stride
+        if self.alignment == "udp":
+            cells, pixels = self.heatmap_size(step), self.input_size
+            across, down = (cells.width - 1) / (pixels.width - 1), (cells.height - 1) / (pixels.height - 1)
+            return keypoints_crop * _pair(keypoints_crop, across, down)
         return keypoints_crop / step if self.alignment == "edge" else (keypoints_crop + 0.5) / step - 0.5
 
     def to_crop(self, keypoints_heatmap: Tensor) -> Tensor:
         """Map ``(..., 2)`` points from cells of `stride` to crop pixels."""
         if self.alignment == "edge":
             return keypoints_heatmap * self.stride
+        if self.alignment == "udp":
+            cells, pixels = self.heatmap_size(), self.input_size
+            across, down = (pixels.width - 1) / (cells.width - 1), (pixels.height - 1) / (cells.height - 1)
+            return keypoints_heatmap * _pair(keypoints_heatmap, across, down)
         return (keypoints_heatmap + 0.5) * self.stride - 0.5
 
     def encode(
@@ -94,8 +105,8 @@ class HeatmapCodec:
         Returns:
             ``(B, J, h, w)`` float32 heatmaps, all zero where nothing is drawn, and ``(B, J)`` float32 weights: the
             given ones, 0 where the keypoint is off the map. ``"center"``: outside the map's outermost cells.
-            ``"edge"``: where the Gaussian's window misses the map, by the published rule, and nothing is drawn
-            at a weight of 0.5 or less.
+            ``"edge"`` and ``"udp"``: where the Gaussian's window misses the map, by the published rule, and nothing is
+            drawn at a weight of 0.5 or less.
 
         Raises:
             ValueError: if the shapes do not fit or the stride does not divide the crop.
@@ -108,17 +119,19 @@ class HeatmapCodec:
         size = self.heatmap_size(stride)
         sigma = self.sigma / (self.stride if stride is None else stride)
         cells = self.to_heatmap(keypoints_crop, stride)
-        last = torch.stack([cells.new_full((), size.width - 1), cells.new_full((), size.height - 1)])
-        if self.alignment == "edge":
-            cells, reach = torch.trunc(cells + 0.5), 3 * sigma
-            inside = ((cells - reach <= last) & (cells + reach + 1 >= 0)).all(dim=-1)
-            drawn = inside & (keypoint_weights > 0.5)  # noqa: PLR2004 - the published threshold
-        else:
-            reach = math.inf
+        last = _pair(cells, size.width - 1, size.height - 1)
+        if self.alignment == "center":
+            nearest, reach = cells, math.inf
             inside = ((cells + 0.5 >= 0) & (cells - 0.5 <= last)).all(dim=-1)
             drawn = inside & (keypoint_weights > 0)
-        across = _gaussians(cells[..., 0], size.width, sigma, reach)
-        down = _gaussians(cells[..., 1], size.height, sigma, reach) * drawn[..., None]
+        else:
+            nearest, reach = torch.trunc(cells + 0.5), 3 * sigma
+            inside = ((nearest - reach <= last) & (nearest + reach + 1 >= 0)).all(dim=-1)
+            drawn = inside & (keypoint_weights > 0.5)  # noqa: PLR2004 - the published threshold
+        if self.alignment == "edge":
+            cells = nearest
+        across = _gaussians(cells[..., 0], nearest[..., 0], size.width, sigma, reach)
+        down = _gaussians(cells[..., 1], nearest[..., 1], size.height, sigma, reach) * drawn[..., None]
         return down[..., :, None] * across[..., None, :], torch.where(inside, keypoint_weights, 0).float()
 
     def decode(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,6 +156,8 @@ class HeatmapCodec:
         ``"argmax"`` leaves it there. ``"quarter"`` steps a quarter cell towards the higher neighbors. ``"dark"`` and
         ``"udp"`` fit a parabola to the blurred logarithm. ``"soft_argmax"`` averages a window round the peak. What
         happens at the border, and which steps count, depends on the alignment; `pcrpose.keypoints.decoding` says how.
+        ``"edge"`` follows the published code in all of them, ``"udp"`` in ``"udp"`` alone, save that a map without a
+        positive value gives its highest cell.
 
         Args:
             heatmaps: ``(B, J, h, w)`` float, of the codec's stride; not changed.
@@ -164,6 +179,9 @@ class HeatmapCodec:
         keypoints = self._refined(heatmaps, found_peaks)
         if self.alignment == "edge":
             keypoints = torch.where((found_peaks.scores > 0)[..., None], keypoints, 0)
+        if self.alignment == "udp":  # where the published code reads beside the map
+            peaked = (found_peaks.scores > 0) & (found_peaks.scores < math.inf)
+            keypoints = torch.where(peaked[..., None], keypoints, found_peaks.xy)
         return keypoints, found_peaks.scores
 
     def _refined(self, heatmaps: Tensor, found: peaks.Peaks) -> Tensor:
@@ -176,15 +194,22 @@ class HeatmapCodec:
             case "dark":
                 return peaks.dark(heatmaps, found, self.blur_kernel, published=published)
             case "udp":
-                return peaks.udp(heatmaps, found, self.blur_kernel, published=published)
+                return peaks.udp(heatmaps, found, self.blur_kernel, published=self.alignment != "center")
         return peaks.soft_argmax(heatmaps, found, self.blur_kernel)
 
 
-def _gaussians(centers: Tensor, length: int, sigma: float, reach: float) -> Tensor:
-    """``(B, J)`` centers to ``(B, J, length)`` float32 bells of height 1, cut off beyond ``reach`` cells."""
-    distance = torch.arange(length, device=centers.device, dtype=centers.dtype) - centers[..., None]
+def _pair(like: Tensor, x: float, y: float) -> Tensor:
+    """Return ``(2,)`` numbers on a tensor's device without copying them there."""
+    return torch.stack([like.new_full((), x), like.new_full((), y)])
+
+
+def _gaussians(centers: Tensor, nearest: Tensor, length: int, sigma: float, reach: float) -> Tensor:
+    """``(B, J)`` centers to ``(B, J, length)`` float32 bells of height 1, 0 beyond ``reach`` cells from ``nearest``."""
+    cells = torch.arange(length, device=centers.device, dtype=centers.dtype)
+    distance = cells - centers[..., None]
     bells = torch.exp(distance * distance / (-2 * sigma * sigma))
-    return torch.where(distance.abs() <= reach, bells, 0).float()  # no NaN is within reach, so none comes out
+    # no NaN is within reach, so none comes out
+    return torch.where((cells - nearest[..., None]).abs() <= reach, bells, 0).float()
 
 
 def mirror_heatmaps(heatmaps: Tensor, flip_indices: Tensor | Indices, *, shift: bool = False) -> Tensor:

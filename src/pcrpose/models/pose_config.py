@@ -40,7 +40,7 @@ class PoseConfig:
         pixel_std: likewise.
         channel_order: in which the network reads a pixel; ``"bgr"`` for published weights that were trained so.
         sigma: of the target Gaussians, crop pixels: 8 is the published 2 cells of stride 4.
-        alignment: pixel convention of crops and heatmaps; ``"edge"`` for published third-party weights.
+        alignment: pixel convention of crops and heatmaps; ``"edge"`` and ``"udp"`` for published third-party weights.
         heatmaps: ``"gaussian"``: the network's output is the map (squared-error training).
             ``"probability"``: the output is normalized over the cells of a map and scaled so that a perfect
             prediction peaks at 1 (cross-entropy training).

@@ -79,7 +79,8 @@ def draw_heatmaps(
 
 def _to_cells(crop: "Crops", shape: tuple[int, ...], alignment: "Alignment") -> Floats:
     """``(2, 3)``: from image pixels to cells, x then y."""
-    strides = np.array([crop.size.width / shape[1], crop.size.height / shape[0]])
+    pixels, cells = np.array([crop.size.width, crop.size.height]), np.array(shape[::-1])
+    strides = (pixels - 1) / np.maximum(cells - 1, 1) if alignment == "udp" else pixels / cells
     to_cells: Floats = crop.matrices[0] / strides[:, None]
     if alignment == "center":
         to_cells[:, 2] += (0.5 / strides) - 0.5
