@@ -185,7 +185,7 @@ def test_udp_puts_the_last_cells_on_the_last_pixels() -> None:
 
 
 def test_udp_targets_by_hand() -> None:
-    """The Gaussian has the keypoint's own center and ends 3 sigma from the nearest cell; half a weight draws nothing."""
+    """The Gaussian has the keypoint's own center, and a window of 3 sigma; half a weight draws nothing."""
     keypoints = UDP.to_crop(torch.tensor([[[10.4, 20.0], [3.0, 3.0], [-6.0, 2.0], [-8.6, 2.0]]], dtype=torch.float64))
     heatmaps, weights = UDP.encode(keypoints, torch.tensor([[1.0, 0.5, 1.0, 1.0]]))
 

@@ -146,8 +146,8 @@ class Crops:
                 rotating it passes the negative angle.
             alignment: ``"center"`` sends a window's center to the crop's, ``((W-1)/2, (H-1)/2)``, and mirrors as
                 ``W-1-x``; ``"edge"`` sends it to ``(W/2, H/2)``, mirrors as ``W-x`` and does not anti-alias,
-                as the published HRNet and Simple Baselines code does; ``"udp"`` sends a window's edges to the centers of
-                the crop's outermost pixels, on each axis, mirrors as ``W-1-x`` and does not anti-alias, as the
+                as the published HRNet and Simple Baselines code does; ``"udp"`` sends a window's edges to the centers
+                of the crop's outermost pixels, on each axis, mirrors as ``W-1-x`` and does not anti-alias, as the
                 published ViTPose code does.
 
         Source:
