@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pcrpose.models.pose_model import HeatmapModel, HeatmapOutput
     from pcrpose.models.replace_skeleton import replace_skeleton
     from pcrpose.models.simple_baseline import SimpleBaseline
+    from pcrpose.models.vitpose import ViTPose, ViTPoseConfig
     from pcrpose.models.zoo import list_pretrained
     from pcrpose.training.config import TrainConfig
     from pcrpose.training.fine_tune import FineTune
@@ -84,6 +85,8 @@ __all__ = [
     "Thresholds",
     "TrainConfig",
     "Trainer",
+    "ViTPose",
+    "ViTPoseConfig",
     "YoloxDetector",
     "bootstrap_interval",
     "draw_heatmaps",
@@ -138,6 +141,8 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "Thresholds": "pcrpose.inference.predictor",
         "TrainConfig": "pcrpose.training.config",
         "Trainer": "pcrpose.training.trainer",
+        "ViTPose": "pcrpose.models.vitpose",
+        "ViTPoseConfig": "pcrpose.models.vitpose",
         "YoloxDetector": "pcrpose.inference.yolox",
         "bootstrap_interval": "pcrpose.evaluation.bootstrap",
         "draw_heatmaps": "pcrpose.keypoints.drawing.heatmaps",

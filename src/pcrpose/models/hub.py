@@ -17,6 +17,7 @@ from pcrpose.files.atomic import write_together
 from pcrpose.files.digest import file_sha256
 from pcrpose.files.json import read_json
 from pcrpose.models.checkpoints.read import SUFFIXES
+from pcrpose.models.checkpoints.vitpose import config_of, from_transformers, is_of_transformers
 from pcrpose.models.download import HubFiles
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE, read_ensemble_file
 from pcrpose.models.zoo import ZOO, pretrained_folder
@@ -129,30 +130,41 @@ def _no_folder(path: Path) -> str:
 def read_config(folder: Path) -> tuple[str, dict[str, Any]]:
     """Read the architecture's name and its configuration as JSON values, without the weights.
 
+    A configuration of transformers' ViTPose is returned as ours.
+
     Raises:
         FileNotFoundError: if there is no configuration.
-        ValueError: if it cannot be read or names no architecture.
+        ValueError: if it cannot be read, names no architecture, or is of another network of transformers.
     """
+    architecture, config, _ = _read_config(folder)
+    return architecture, config
+
+
+def _read_config(folder: Path) -> tuple[str, dict[str, Any], bool]:
+    """Return the name, the values, and whether they are transformers'."""
     path = _existing(folder, CONFIG_FILE)
     config: Any = read_json(path)
     if isinstance(config, dict) and isinstance(config.get("architecture"), str):
-        return config.pop("architecture"), config
+        return config.pop("architecture"), config, False
+    if isinstance(config, dict) and is_of_transformers(config):
+        return "ViTPose", config_of(config, path), True
     raise ValueError(f"{path}: expected an object that names its 'architecture'")
 
 
 def read_folder(folder: Path) -> Stored:
-    """Read and check what `write_folder` wrote.
+    """Read and check what `write_folder` wrote, or transformers' ``save_pretrained`` of a ViTPose.
 
     Raises:
         FileNotFoundError: if a file is missing.
         ValueError: if a file cannot be read or the configuration names no architecture.
     """
-    architecture, config = read_config(folder)
+    architecture, config, of_transformers = _read_config(folder)
     path = _existing(folder, WEIGHTS_FILE)
     try:
-        return Stored(architecture, config, load_file(path))
+        tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path}: damaged: {error}") from error
+    return Stored(architecture, config, from_transformers(tensors) if of_transformers else tensors)
 
 
 def _existing(folder: Path, file: str) -> Path:

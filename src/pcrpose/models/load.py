@@ -11,9 +11,10 @@ from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.simple_baseline import SimpleBaseline
+from pcrpose.models.vitpose import ViTPose
 
 ARCHITECTURES: Mapping[str, type[PoseModel[Any]]] = MappingProxyType(
-    {"PCR": PCR, "SimpleBaseline": SimpleBaseline, "HighResolutionPose": HighResolutionPose}
+    {"PCR": PCR, "SimpleBaseline": SimpleBaseline, "HighResolutionPose": HighResolutionPose, "ViTPose": ViTPose}
 )
 
 
@@ -38,7 +39,10 @@ def load_model(
     token: str | bool | None = None,
     local_files_only: bool = False,
 ) -> PoseModel[Any]:
-    """Load a model whatever its architecture; arguments and errors as in `PoseModel.from_pretrained`."""
+    """Load a model whatever its architecture; arguments and errors as in `PoseModel.from_pretrained`.
+
+    A folder or repository of transformers' ``VitPoseForPoseEstimation`` becomes a `ViTPose`.
+    """
     folder = find_folder(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
     architecture, _ = read_config(folder)
     if architecture not in ARCHITECTURES:
