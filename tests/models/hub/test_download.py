@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import huggingface_hub
 import pytest
 from huggingface_hub import hf_hub_download
 from torch import nn
 
+from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.ensemble_folder import Member
 from pcrpose.models import download
 from pcrpose.models import hub as hub_module
 from pcrpose.models.pcr import PCR
@@ -153,3 +156,58 @@ def test_a_downloaded_model_is_checked_like_a_folder(hub: "HubServer", saved: Pa
     hub.create("someone/broken").commit(files | {"model.safetensors": files["model.safetensors"][:100]})
     with pytest.raises(ValueError, match="damaged"):
         PCR.from_pretrained("someone/broken", cache_dir=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the Hub client's own upload of large files
+def test_an_ensemble_pushes_itself(hub: "HubServer", tiny_model: PCR, tmp_path: Path, same_tensors: Compare) -> None:
+    """One commit on the branch that was asked for, from which the same ensemble loads."""
+    pair = Ensemble([Member(model=tiny_model, padding=1.5), "pcr-nano"], weights=[2, 1])
+
+    address = pair.push("someone/pair", revision="best", token="hf_writer")  # noqa: S106 - of the local server
+
+    repository = hub.repositories["someone/pair"]
+    assert address == f"{hub.url}/someone/pair/commit/{repository.branches['best']}"
+    (files,) = repository.commits.values()
+    assert set(files) == {"ensemble.json", *(f"member-1/{name}" for name in FILES)}
+    loaded = Ensemble.load("someone/pair", revision="best", cache_dir=tmp_path)
+    assert (loaded.weights, loaded.crop_specs) == ([2, 1], pair.crop_specs)
+    assert same_tensors(loaded, pair)
+
+
+def test_who_may_not_write_is_told(hub: "HubServer", tiny_model: PCR) -> None:
+    """Without a token, or with a wrong one, one line says what is needed."""
+    hub.writers = {"hf_writer"}
+
+    for token in (False, "hf_other"):
+        with pytest.raises(PermissionError, match=r"^someone/pair: expected a token with the right to write: hf auth"):
+            Ensemble([tiny_model]).push("someone/pair", token=token)
+    assert hub.repositories == {}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_of_another_digest_is_refused(
+    hub: "HubServer", saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool
+) -> None:
+    """It is not kept, on file systems with links and without; once the Hub says the truth, it loads."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_SYMLINKS", not links)
+    repository = hub.create("someone/tiny")
+    repository.commit(contents(saved))
+    repository.announced = "0" * 64
+
+    with pytest.raises(ValueError, match=r"^someone/tiny: model\.safetensors: expected the SHA-256 0{64}, as the Hub"):
+        PCR.from_pretrained("someone/tiny", cache_dir=tmp_path / "cache")
+
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.name in ("model.safetensors", "0" * 64)]
+    repository.announced = None
+    PCR.from_pretrained("someone/tiny", cache_dir=tmp_path / "cache")
+    assert [path.is_symlink() for path in (tmp_path / "cache").rglob("model.safetensors")] == [links]
+
+
+def test_a_download_that_begins_anew_time_and_again_ends() -> None:
+    """The client itself would go on for ever where the server knows no ranges."""
+    bar = download._Bar(total=10, disable=True)
+    bar.update(5)
+    bar.update(-5)
+
+    with pytest.raises(OSError, match="the download was cut, time and again"):
+        bar.update(-5)
