@@ -8,6 +8,8 @@ import torch
 
 from pcrpose.cli import info
 from pcrpose.cli.main import main
+from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.ensemble_folder import Member
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR, PCRConfig
@@ -81,6 +83,23 @@ def test_what_is_blackened_is_said(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["info", str(tmp_path)]) == 0
 
     assert "times, black beyond 1.15 times, channels in the order blue, green, red\n" in capsys.readouterr().out
+
+
+def test_ensemble(model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each member with its weight and crop; a model that has two views counts once."""
+    views = [Member(model=model_folder, weight=2), Member(model=model_folder, padding=1.5)]
+    Ensemble(views, mirrored=True).save(tmp_path / "views")
+
+    assert main(["info", str(tmp_path / "views")]) == 0
+
+    count = sum(parameter.numel() for parameter in load_model(model_folder).parameters())
+    assert capsys.readouterr().out.splitlines() == [
+        "architecture     Ensemble: the mean of 2 models' heatmaps, and of their mirror images'",
+        "member 1         PCR, weight 2, 96x64 (height x width), boxes enlarged 1.25 times",
+        "member 2         PCR, weight 1, 96x64 (height x width), boxes enlarged 1.5 times",
+        "keypoints        17 of COCO_17",
+        f"parameters       {count:,} ({count / 1e6:.2f} M)",
+    ]
 
 
 def test_no_model(capsys: pytest.CaptureFixture[str]) -> None:

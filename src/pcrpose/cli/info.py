@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 import torch
 
+from pcrpose.cli.shared.options import load_models
+from pcrpose.inference.ensemble import Ensemble
 from pcrpose.models.flops import measure_cost
-from pcrpose.models.load import load_model
 from pcrpose.models.pose_config import FINEST_STRIDE
 from pcrpose.models.zoo import ZOO, ZooEntry, conditions
 
@@ -77,7 +78,10 @@ def _version(package: str) -> str | None:
 
 
 def _of_model(name: str) -> Iterator[tuple[str, str]]:
-    model = load_model(name)
+    model = load_models([name])
+    if isinstance(model, Ensemble):
+        yield from _of_ensemble(model)
+        return
     config = model.config
     cost = measure_cost(config)
     yield "architecture", type(model).__name__
@@ -93,6 +97,19 @@ def _of_model(name: str) -> Iterator[tuple[str, str]]:
     yield "alignment", config.alignment
     if name in ZOO:
         yield from _of_entry(ZOO[name])
+
+
+def _of_ensemble(ensemble: Ensemble) -> Iterator[tuple[str, str]]:
+    mirrored = ", and of their mirror images'" if ensemble.mirrored else ""
+    yield "architecture", f"Ensemble: the mean of {len(ensemble.members)} models' heatmaps{mirrored}"
+    for number, config in enumerate(ensemble.configs, start=1):
+        network = type(ensemble.members[number - 1]).__name__
+        weight = f"{ensemble.weights[number - 1]:g}"
+        seen = f"{config.input_size} (height x width), boxes enlarged {config.padding:g} times"
+        yield f"member {number}", f"{network}, weight {weight}, {seen}"
+    yield "keypoints", f"{ensemble.config.skeleton.num_keypoints} of {ensemble.config.skeleton.name}"
+    count = sum(parameter.numel() for parameter in ensemble.parameters())
+    yield "parameters", f"{count:,} ({count / 1e6:.2f} M)"
 
 
 def _of_entry(entry: ZooEntry) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,7 @@ class Ensemble(nn.Module):
     Attributes:
         config: the first member's. Crops are to be normalized as it says; other members' normalization is made of that.
         members: the models, in order; one that has several views comes several times.
+        configs: each member's, with the crops that it sees here.
         crop_specs: the different crops that the members read, the first member's first.
         mirrored: as given.
 
@@ -81,12 +82,12 @@ class Ensemble(nn.Module):
             _check_agreement(loaded[0], model, number)
         super().__init__()
         self._given = given
-        self._configs = [member.changed(model.config) for member, model in zip(given, loaded, strict=True)]
-        self.config: PoseConfig = self._configs[0]
+        self.configs = [member.changed(model.config) for member, model in zip(given, loaded, strict=True)]
+        self.config: PoseConfig = self.configs[0]
         self.members = nn.ModuleList(loaded)
-        self.crop_specs: tuple[CropSpec, ...] = tuple(dict.fromkeys(config.crop_spec for config in self._configs))
+        self.crop_specs: tuple[CropSpec, ...] = tuple(dict.fromkeys(config.crop_spec for config in self.configs))
         self.mirrored = mirrored
-        self._one_grid = all(_grid(config) == _grid(self.config) for config in self._configs)
+        self._one_grid = all(_grid(config) == _grid(self.config) for config in self.configs)
         self.eval()
 
     @classmethod
@@ -252,7 +253,7 @@ class Ensemble(nn.Module):
         """Yield each member with its configuration, all in evaluation mode."""
         if any(member.training for member in self.members):  # somebody has trained one since
             self.eval()
-        return zip(self._given, self.members, self._configs, strict=True)
+        return zip(self._given, self.members, self.configs, strict=True)
 
     def _loaded_members(self) -> list[tuple[Member, PoseModel[Any]]]:
         return [

@@ -136,7 +136,7 @@ class HubFiles:
 class _Bar(tqdm):
     """The client's progress bar, which ends a download that begins anew time and again; the client would not."""
 
-    restarts = 0
+    restarts: int = 0
 
     def update(self, n: float | None = 1) -> bool | None:
         if n is not None and n < 0:
