@@ -20,6 +20,7 @@ OTHERS = {
     "smaller": (replace(SPEC, input_size=Size(width=144, height=192)), 4),
     "square": (replace(SPEC, input_size=Size(width=256, height=256)), 4),
     "edge": (replace(SPEC, alignment="edge"), 4),
+    "udp": (replace(SPEC, alignment="udp", input_size=Size(width=256, height=256)), 4),
     "wider": (replace(SPEC, padding=1.4), 4),
     "tighter": (replace(SPEC, padding=1.1), 4),
     "finer": (SPEC, 2),
@@ -37,8 +38,11 @@ def frame_of(spec: CropSpec, stride: int = 4) -> HeatmapFrame:
 def drawn(frame: HeatmapFrame, spec: CropSpec) -> torch.Tensor:
     """Evaluate, at every cell, a bell round each point that is 12 image pixels wide: by hand, not by the codec."""
     size, stride = frame.codec.heatmap_size(), frame.codec.stride
-    first = 0.0 if spec.alignment == "edge" else (stride - 1) / 2
+    first = (stride - 1) / 2 if spec.alignment == "center" else 0.0
     x, y = stride * np.arange(size.width) + first, stride * np.arange(size.height)[:, None] + first
+    if spec.alignment == "udp":  # from the first pixel's center to the last one's
+        x = np.linspace(0, spec.input_size.width - 1, size.width)
+        y = np.linspace(0, spec.input_size.height - 1, size.height)[:, None]
     maps = np.zeros((2, 2, size.height, size.width))
     for person, matrix in enumerate(frame.matrices):
         across, down = (x - matrix[0, 2]) / matrix[0, 0], (y - matrix[1, 2]) / matrix[1, 1]

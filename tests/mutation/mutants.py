@@ -161,8 +161,8 @@ MUTANTS = (
     Mutant(
         "resampled-heatmaps-half-a-cell-off",
         "keypoints/resample_heatmaps.py",
-        "(matrices[:, axis, 2] - first) / codec.stride",
-        "matrices[:, axis, 2] / codec.stride",
+        "(matrices[:, axis, 2] - first) / step",
+        "matrices[:, axis, 2] / step",
     ),
     Mutant(
         "hub-file-of-another-digest-is-taken",

@@ -98,8 +98,9 @@ def _image_to_cells(frame: HeatmapFrame, axis: int) -> tuple[Floats, Floats]:
     matrices, codec = frame.matrices, frame.codec
     if matrices[:, axis, 1 - axis].any():
         raise ValueError("crops: expected none that is rotated")
-    first = float(codec.to_crop(torch.zeros(2, dtype=torch.float64))[axis])  # crop pixels of cell 0
-    return matrices[:, axis, axis] / codec.stride, (matrices[:, axis, 2] - first) / codec.stride
+    ends = codec.to_crop(torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64))[:, axis]
+    first, step = float(ends[0]), float(ends[1] - ends[0])  # crop pixels
+    return matrices[:, axis, axis] / step, (matrices[:, axis, 2] - first) / step
 
 
 def _keys(distance: Floats) -> Floats:
