@@ -13,7 +13,8 @@ from pcrpose.inference.ensemble_folder import Member
 from pcrpose.keypoints.boxes import Size
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR, PCRConfig
-from pcrpose.models.zoo import ZOO, conditions
+from pcrpose.models.vitpose import ViTPose, ViTPoseConfig
+from pcrpose.models.zoo import PUBLISHED, ZOO, conditions
 
 
 def test_installation(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +73,23 @@ def test_pretrained_model(capsys: pytest.CaptureFixture[str]) -> None:
         expected.append("{:<16} {}, boxes: {}".format("measured on", *conditions(key)))
         expected += [f"{'  ' + name:<16} {metric}" for name, metric in metrics.items()]
     assert lines[start + 1 :] == expected
+
+
+def test_model_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that others published comes with their metrics, and the words that they are theirs."""
+    entry = PUBLISHED["usyd-community/vitpose-base"]
+    size = Size(width=48, height=64)
+    ViTPose(ViTPoseConfig(hidden_size=24, num_hidden_layers=1, num_attention_heads=3, input_size=size)).save_pretrained(
+        tmp_path
+    )
+    monkeypatch.setattr(info, "load_model", lambda _: load_model(tmp_path))
+
+    assert main(["info", entry.repository]) == 0
+
+    out = capsys.readouterr().out
+    assert "encoder          vision transformer of width 24, depth 1\n" in out
+    assert "published for    COCO val2017, boxes: a detector with 56 AP on persons; not measured here\n" in out
+    assert out.endswith(f"  AP             0.758\n  AR             0.811\nsource           {entry.source}\n")
 
 
 def test_what_is_blackened_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

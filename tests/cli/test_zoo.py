@@ -6,7 +6,7 @@ import pytest
 
 from pcrpose.cli import zoo as zoo_command
 from pcrpose.cli.main import main
-from pcrpose.models.zoo import ZOO, conditions
+from pcrpose.models.zoo import PUBLISHED, ZOO, conditions
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,3 +54,17 @@ def test_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("zzz", "banana"):
         assert main(["zoo", name]) == 2
         assert capsys.readouterr().err == f"pcrpose zoo: expected one of {', '.join(ZOO)}, found {name!r}\n"
+
+
+def test_models_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are listed apart, with whose metrics they are; by its name one says all that is known of it."""
+    assert main(["zoo"]) == 0
+    listed = capsys.readouterr().out.partition("published by others")[2]
+
+    for name, entry in PUBLISHED.items():
+        assert f"\n{name}: {entry.summary}\n    AP {entry.metrics['AP']:.3f}, " in listed
+        assert main(["zoo", name]) == 0
+        facts = capsys.readouterr().out
+        assert "not measured here\n" in facts
+        for fact in (entry.revision or "not pinned", entry.data, entry.source, *entry.conditions):
+            assert fact in facts

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pcrpose.models.zoo import ZOO, Metric, ZooEntry, conditions
+from pcrpose.models.zoo import PUBLISHED, ZOO, Metric, PublishedEntry, ZooEntry, conditions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/zoo.md")
 MARKED = re.compile(r"(?<=<!-- zoo -->\n).*?(?=<!-- /zoo -->\n)", re.DOTALL)
+MARKED_PUBLISHED = re.compile(r"(?<=<!-- published -->\n).*?(?=<!-- /published -->\n)", re.DOTALL)
 DATA = "subset of COCO val2017 (99 images, 303 persons)"
 HEAD = "| name | network | input | parameters | GMACs | recipe | weights |\n|---|---|---|---|---|---|---|\n"
 
@@ -43,6 +44,38 @@ def results(entry: ZooEntry) -> str:
 def cell(metric: Metric) -> str:
     """Write a metric and both ends of its interval."""
     return f"**{metric.value:.3f}** ({metric.low:.3f} to {metric.high:.3f})"
+
+
+def published_table() -> str:
+    """Write one row per model that others published, with the source of what they say."""
+    head = "| repository | network | input | parameters | GMACs | AP | AR | boxes | weights | revision |\n"
+    sources = sorted({(entry.conditions.data, entry.source) for entry in PUBLISHED.values()})
+    notes = "".join(f"\nAP and AR: {data}, published by {source}; not measured here.\n" for data, source in sources)
+    return f"{head}|{'---|' * 10}\n" + "".join(map(published_row, PUBLISHED.values())) + notes
+
+
+def published_row(entry: PublishedEntry) -> str:
+    """Write one row."""
+    size = f"{entry.input_size} | {entry.parameters / 1e6:.2f} M | {entry.gmacs:.2f}"
+    metrics = " | ".join(f"{entry.metrics[name]:.3f}" if name in entry.metrics else "" for name in ("AP", "AR"))
+    revision = f"`{entry.revision[:7]}`" if entry.revision else "not pinned"
+    cells = [
+        f"`{entry.repository}`",
+        entry.architecture,
+        size,
+        metrics,
+        entry.conditions.boxes,
+        entry.license,
+        revision,
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def test_the_table_of_published_models_is_the_zoo_s() -> None:
+    """What the page says of other people's models is what the entries say."""
+    text = (REPOSITORY / "docs/zoo.md").read_text(encoding="utf-8")
+
+    assert MARKED_PUBLISHED.findall(text) == [published_table()]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -83,4 +116,5 @@ if __name__ == "__main__":
     for name in PAGES:
         path = REPOSITORY / name
         text = path.read_text(encoding="utf-8")
+        text = MARKED_PUBLISHED.sub(lambda _: published_table(), text)
         path.write_text(MARKED.sub(lambda _: zoo_table(), text), encoding="utf-8")

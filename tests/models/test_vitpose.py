@@ -17,6 +17,7 @@ from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17
 from pcrpose.models.checkpoints.vitpose import from_transformers
+from pcrpose.models.flops import measure_cost
 from pcrpose.models.hub import load_strictly
 from pcrpose.models.load import load_model
 from pcrpose.models.replace_skeleton import replace_skeleton
@@ -133,6 +134,15 @@ def test_transformers_are_of_the_published_sizes(name: str) -> None:
     parameters = count_parameters(ViTPoseConfig(**VARIANTS[name], decoder="simple"))
 
     assert parameters / 1e6 == pytest.approx(PUBLISHED_MILLIONS[name], rel=0.013)
+
+
+def test_work_by_hand() -> None:
+    """Twelve widths squared per patch and block, the pairs of attention twice, patches in, and one convolution out."""
+    width, patches, cells = 768, 16 * 12, 64 * 48
+    blocks = 12 * (12 * width**2 * patches + 2 * patches**2 * width)
+    expected = blocks + patches * 16 * 16 * 3 * width + cells * 9 * width * 17
+
+    assert measure_cost(ViTPoseConfig(decoder="simple")).gmacs == pytest.approx(expected / 1e9, rel=1e-9)
 
 
 @pytest.mark.parametrize("box", COCO_BOXES)

@@ -1,6 +1,7 @@
 """Pretrained models: what an entry claims is measured on what ships."""
 
 import dataclasses
+import re
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +13,16 @@ from pcrpose.models import hub, zoo
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR
-from pcrpose.models.zoo import ZOO, Metric, ZooEntry, conditions, list_pretrained, pretrained_folder
+from pcrpose.models.vitpose import VARIANTS, Decoder, ViTPoseConfig
+from pcrpose.models.zoo import (
+    PUBLISHED,
+    ZOO,
+    Metric,
+    ZooEntry,
+    conditions,
+    list_pretrained,
+    pretrained_folder,
+)
 
 LARGEST_FILE = 20 * 2**20
 LARGEST_TOTAL = 32 * 2**20
@@ -154,3 +164,26 @@ def test_the_zoo_cannot_be_changed() -> None:
 def test_models_ship_inside_the_package() -> None:
     """Each has a folder of its name under the models' room."""
     assert pretrained_folder("any").parts[-3:] == ("models", "pretrained", "any")
+
+
+def test_what_others_published_does_not_ship() -> None:
+    """The names that work offline are ours; a published one is a repository, whose weights come from the Hub."""
+    assert set(PUBLISHED) & set(list_pretrained()) == set()
+    assert all(name == entry.repository and name.count("/") == 1 for name, entry in PUBLISHED.items())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_entry_says_what_is_known(name: str) -> None:
+    """Its size is counted, its revision is a commit or none, and its metrics come with source, data and boxes."""
+    entry = PUBLISHED[name]
+    variant = {"small": "S", "base": "B", "large": "L", "huge": "H"}[
+        name.split("vitpose-")[1].split("-")[-1 if "plus" in name else 0]
+    ]
+    decoder: Decoder = "simple" if name.endswith("-simple") else "classic"
+    cost = measure_cost(ViTPoseConfig(**VARIANTS[variant], decoder=decoder))
+
+    assert cost.parameters == entry.parameters
+    assert cost.gmacs == pytest.approx(entry.gmacs, rel=1e-4)
+    assert entry.revision is None or re.fullmatch("[0-9a-f]{40}", entry.revision)
+    assert all(0 < value < 1 for value in entry.metrics.values())
+    assert all([entry.source, *entry.conditions, entry.data, entry.license, entry.summary])

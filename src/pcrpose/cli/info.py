@@ -13,7 +13,7 @@ from pcrpose.cli.shared.options import load_models
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.pose_config import FINEST_STRIDE
-from pcrpose.models.zoo import ZOO, ZooEntry, conditions
+from pcrpose.models.zoo import PUBLISHED, ZOO, PublishedEntry, ZooEntry, conditions
 
 EPILOG = """\
 examples:
@@ -97,6 +97,8 @@ def _of_model(name: str) -> Iterator[tuple[str, str]]:
     yield "alignment", config.alignment
     if name in ZOO:
         yield from _of_entry(ZOO[name])
+    if name in PUBLISHED:
+        yield from _of_published(PUBLISHED[name])
 
 
 def _of_ensemble(ensemble: Ensemble) -> Iterator[tuple[str, str]]:
@@ -119,3 +121,11 @@ def _of_entry(entry: ZooEntry) -> Iterator[tuple[str, str]]:
         yield "measured on", "{}, boxes: {}".format(*conditions(key))
         for name, metric in metrics.items():
             yield f"  {name}", str(metric)
+
+
+def _of_published(entry: PublishedEntry) -> Iterator[tuple[str, str]]:
+    yield "weights", entry.license
+    yield "published for", f"{entry.conditions.data}, boxes: {entry.conditions.boxes}; not measured here"
+    for name, value in entry.metrics.items():
+        yield f"  {name}", f"{value:.3f}"
+    yield "source", entry.source

@@ -5,7 +5,7 @@ import difflib
 import sys
 from collections.abc import Mapping
 
-from pcrpose.models.zoo import ZOO, Metric, ZooEntry, conditions, pretrained_folder
+from pcrpose.models.zoo import PUBLISHED, ZOO, Metric, PublishedEntry, ZooEntry, conditions, pretrained_folder
 
 EPILOG = """\
 examples:
@@ -38,7 +38,31 @@ def _table() -> str:
             _ROW.format(entry.name, entry.architecture, entry.input_size, size, f"{entry.gmacs:.2f}", entry.recipe)
         )
         rows.append(_details(entry))
+    rows += ["\npublished by others, downloaded by this name; nothing of them was measured here:\n"]
+    rows += [f"{entry.repository}: {entry.summary}\n    {published_line(entry)}\n" for entry in PUBLISHED.values()]
     return "".join(rows)
+
+
+def published_line(entry: PublishedEntry) -> str:
+    """Return what others published of a model, as one line that says whose numbers they are."""
+    values = ", ".join(f"{name} {value:.3f}" for name, value in entry.metrics.items())
+    where = f"{entry.conditions.data}, boxes: {entry.conditions.boxes}"
+    return f"{values}: {where}; published by {entry.source}, not measured here"
+
+
+def _facts(entry: PublishedEntry) -> str:
+    revision = entry.revision or "not pinned: the newest"
+    facts = {
+        "network": f"{entry.architecture}, {entry.parameters / 1e6:.2f} M parameters, {entry.gmacs:.2f} GMACs",
+        "input": entry.input_size,
+        "published": published_line(entry),
+        "trained on": entry.data,
+        "weights": entry.license,
+        "revision": revision,
+    }
+    return f"{entry.repository}: {entry.summary}\n" + "".join(
+        f"    {name:<11} {fact}\n" for name, fact in facts.items()
+    )
 
 
 def _details(entry: ZooEntry) -> str:
@@ -53,7 +77,9 @@ def _measured(key: str, metrics: Mapping[str, Metric]) -> str:
 
 
 def _card(name: str) -> str:
-    """Return a model's card without its head, which is for machines."""
+    """Return a model's card without its head, which is for machines; of one that others published, its facts."""
+    if name in PUBLISHED:
+        return _facts(PUBLISHED[name])
     if name not in ZOO:
         close = difflib.get_close_matches(name.lower(), ZOO, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

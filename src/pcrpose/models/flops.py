@@ -15,7 +15,8 @@ class Cost(NamedTuple):
     Attributes:
         parameters: number of trained values, those of the auxiliary heads included.
         gmacs: thousand million multiply-accumulates per crop: convolutions, the transposed ones by their input
-            cells. The auxiliary heads do not run, and normalization and pooling count nothing.
+            cells, linear layers and attention. The auxiliary heads do not run, and normalization and pooling count
+            nothing.
     """
 
     parameters: int

@@ -20,7 +20,7 @@ from pcrpose.models.checkpoints.read import SUFFIXES
 from pcrpose.models.checkpoints.vitpose import config_of, from_transformers, is_of_transformers
 from pcrpose.models.download import HubFiles
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE, read_ensemble_file
-from pcrpose.models.zoo import ZOO, pretrained_folder
+from pcrpose.models.zoo import PUBLISHED, ZOO, pretrained_folder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -52,7 +52,7 @@ def find_folder(
 
     Args:
         name: a name of `list_pretrained`; a folder; or ``owner/name`` on the Hugging Face Hub.
-        revision: branch, tag or commit on the Hub.
+        revision: branch, tag or commit on the Hub; by default the one that `PUBLISHED` pins, else the newest.
         cache_dir: where downloads are kept; the Hub client's default otherwise.
         token: of a private repository.
         local_files_only: never download; use what is cached.
@@ -75,6 +75,8 @@ def find_folder(
         raise FileNotFoundError(_no_folder(Path(name)))
     if is_local(name):
         raise _no_such_model(name)
+    if revision is None and name in PUBLISHED:
+        revision = PUBLISHED[name].revision
     files = HubFiles(name=name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
     found = files.first_of(CONFIG_FILE, ENSEMBLE_FILE)
     commit = found.parent.name  # the commit that the first file came from, should the branch move in between

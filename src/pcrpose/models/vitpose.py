@@ -96,7 +96,7 @@ class ViTPoseConfig(PoseConfig):
     @property
     def encoder(self) -> str:
         """The transformer, in words."""
-        return f"vision transformer, {self.num_hidden_layers} blocks of width {self.hidden_size}"
+        return f"vision transformer of width {self.hidden_size}, depth {self.num_hidden_layers}"
 
 
 class Block(nn.Module):

@@ -1,4 +1,4 @@
-"""The pretrained models: size, recipe, training data and metrics of each."""
+"""The pretrained models, ours and others': size, training data and metrics of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,6 +68,39 @@ class ZooEntry:
     license: str
     metrics: Mapping[str, Mapping[str, Metric]] = field(default_factory=dict)
     data: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedEntry:
+    """One model that others published, and what they say of it; nothing of it was measured here.
+
+    Attributes:
+        repository: what `load_model` takes, ``owner/name`` on the Hugging Face Hub.
+        revision: commit that is loaded where none is asked for; None is not pinned: the newest.
+        architecture: class name of the model.
+        summary: one sentence for tables.
+        input_size: of the crops, as `Size` prints it: height first.
+        parameters: number of trained values, as loaded.
+        gmacs: thousand million multiply-accumulates per crop.
+        license: of the weights, as the Hub writes it.
+        metrics: published ones, fractions.
+        conditions: on which images and with whose boxes.
+        source: of the metrics.
+        data: what it was trained on.
+    """
+
+    repository: str
+    revision: str | None
+    architecture: str
+    summary: str
+    input_size: str
+    parameters: int
+    gmacs: float
+    license: str
+    metrics: Mapping[str, float]
+    conditions: Conditions
+    source: str
+    data: str
 
 
 def conditions(key: str) -> Conditions:
@@ -141,11 +174,104 @@ _ENTRIES: tuple[ZooEntry, ...] = (
     ),
 )
 
+
+def _vitpose(
+    name: str, revision: str, size: tuple[int, float], metrics: tuple[float, float], *, summary: str, data: str
+) -> PublishedEntry:
+    """Build the entry of one of the repositories that hold the ViTPose authors' weights.
+
+    Source:
+        Metrics: the README of their repository. Revisions: the last that https://huggingface.co/OWNER/NAME/tree/main
+        was seen at, where both files lie; they could not be downloaded here.
+    """
+    average_precision, average_recall = metrics
+    return PublishedEntry(
+        repository=f"usyd-community/{name}",
+        revision=revision,
+        architecture="ViTPose",
+        summary=summary,
+        input_size="256x192",
+        parameters=size[0],
+        gmacs=size[1],
+        license="apache-2.0",
+        metrics={"AP": average_precision, "AR": average_recall},
+        conditions=Conditions("COCO val2017", "a detector with 56 AP on persons"),
+        source="https://github.com/ViTAE-Transformer/ViTPose",
+        data=f"{data}; the transformer began with MAE's weights.",
+    )
+
+
+_S, _B, _L, _H = (24_290_577, 5.5939), (89_994_513, 18.5228), (308_544_785, 61.5690), (637_208_849, 125.8299)
+_THREE = "COCO, AI Challenger and MPII"
+_SIX = "COCO, AI Challenger, MPII, AP-10K, APT-36K and COCO-WholeBody, of which COCO's part is loaded"
+_PUBLISHED: tuple[PublishedEntry, ...] = (
+    _vitpose(
+        "vitpose-base-simple",
+        "a93ac0c67e0b7e2c55287d21d4c460c8f3c54d45",
+        (85_912_337, 17.4611),
+        (0.755, 0.809),
+        summary="ViTPose-B with the simple decoder.",
+        data="COCO",
+    ),
+    _vitpose(
+        "vitpose-base",
+        "95be2991424e646950d656bb7fc15ec9be119700",
+        _B,
+        (0.758, 0.811),
+        summary="ViTPose-B with the classic decoder.",
+        data="COCO",
+    ),
+    _vitpose(
+        "vitpose-base-coco-aic-mpii",
+        "1c97abb299207947767d028bf349c543ae06a49f",
+        _B,
+        (0.771, 0.822),
+        summary="ViTPose-B with the classic decoder, trained on three data sets.",
+        data=_THREE,
+    ),
+    _vitpose(
+        "vitpose-plus-small",
+        "0c30b6534bb621af0162b481176742577264e36e",
+        _S,
+        (0.758, 0.826),
+        summary="ViTPose+-S, its part for COCO.",
+        data=_SIX,
+    ),
+    _vitpose(
+        "vitpose-plus-base",
+        "92be54d7a29e42fad47b6e2ca01dd9e685a61e0d",
+        _B,
+        (0.770, 0.826),
+        summary="ViTPose+-B, its part for COCO.",
+        data=_SIX,
+    ),
+    _vitpose(
+        "vitpose-plus-large",
+        "e211df377e49c89dba508ab3e83ddef13c0832b4",
+        _L,
+        (0.786, 0.841),
+        summary="ViTPose+-L, its part for COCO.",
+        data=_SIX,
+    ),
+    _vitpose(
+        "vitpose-plus-huge",
+        "9f36d7aec1800d23e97f10c2e74393aee92aa53f",
+        _H,
+        (0.794, 0.848),
+        summary="ViTPose+-H, its part for COCO; a download of 3.6 GB.",
+        data=_SIX,
+    ),
+)
+
 ZOO: Mapping[str, ZooEntry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+PUBLISHED: Mapping[str, PublishedEntry] = MappingProxyType({entry.repository: entry for entry in _PUBLISHED})
 
 
 def list_pretrained() -> list[str]:
-    """Return the names of the pretrained models, in the zoo's order."""
+    """Return the names of the pretrained models that ship inside the package, in the zoo's order.
+
+    `load_model` also takes the repositories of `PUBLISHED`, which it downloads.
+    """
     return list(ZOO)
 
 

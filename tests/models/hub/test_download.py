@@ -1,11 +1,13 @@
 """Downloading from a Hub and pushing to it, by the Hub's own client."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import huggingface_hub
 import pytest
+import torch
 from huggingface_hub import hf_hub_download
 from torch import nn
 
@@ -13,7 +15,10 @@ from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.ensemble_folder import Member
 from pcrpose.models import download
 from pcrpose.models import hub as hub_module
+from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR
+from pcrpose.models.vitpose import ViTPose
+from pcrpose.models.zoo import PUBLISHED
 
 if TYPE_CHECKING:
     from tests.models.hub.conftest import HubServer
@@ -211,3 +216,41 @@ def test_a_download_that_begins_anew_time_and_again_ends() -> None:
 
     with pytest.raises(OSError, match="the download was cut, time and again"):
         bar.update(-5)
+
+
+def test_a_published_revision_is_pinned(
+    hub: "HubServer",
+    tiny_model: PCR,
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    same_tensors: Compare,
+) -> None:
+    """Of a repository that the zoo pins, the pinned commit is loaded, another one where it is asked for."""
+    repository = hub.create("someone/tiny")
+    first = repository.commit(contents(saved))
+    other = PCR(tiny_model.config)
+    other.save_pretrained(tmp_path / "other")
+    repository.commit(contents(tmp_path / "other"))
+    entry = replace(next(iter(PUBLISHED.values())), repository="someone/tiny", revision=first)
+    monkeypatch.setattr(hub_module, "PUBLISHED", {"someone/tiny": entry})
+
+    assert same_tensors(tiny_model, load_model("someone/tiny", cache_dir=tmp_path / "cache"))
+    assert same_tensors(other, load_model("someone/tiny", revision="main", cache_dir=tmp_path / "cache"))
+
+
+def test_a_repository_of_transformers_is_loaded(hub: "HubServer", tmp_path: Path) -> None:
+    """Its configuration and tensors pass through the same two downloads, and become a `ViTPose`."""
+    from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation  # noqa: PLC0415 - slow
+
+    backbone = VitPoseBackboneConfig(hidden_size=24, num_attention_heads=3, num_hidden_layers=1, out_indices=[1])
+    network = VitPoseForPoseEstimation(VitPoseConfig(backbone_config=backbone, num_labels=17))
+    network.save_pretrained(tmp_path / "theirs")
+    hub.create("usyd-community/vitpose-tiny-simple").commit(contents(tmp_path / "theirs"))
+    crops = torch.randn(1, 3, 256, 192)
+
+    model = load_model("usyd-community/vitpose-tiny-simple", cache_dir=tmp_path / "cache")
+
+    assert type(model) is ViTPose
+    with torch.no_grad():
+        torch.testing.assert_close(model(crops).final, network.eval()(crops).heatmaps, rtol=0, atol=1e-5)
