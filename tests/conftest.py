@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from pcrpose.models.pcr import PCR, PCRConfig
+    from pcrpose.models.pose_config import PoseConfig
 
 HERE = Path(__file__).resolve().parent
 SELECTION = HERE / "golden"
@@ -132,3 +133,28 @@ def _drawn_part(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def coco_part(_drawn_part: Path, tmp_path: Path) -> Path:
     """Copy a drawn part of COCO: 18 persons to train on, 18 to validate on, and val's boxes as detections."""
     return Path(shutil.copytree(_drawn_part, tmp_path / "coco"))
+
+
+@pytest.fixture
+def tiny_system() -> "Callable[[str], PoseConfig]":
+    """Return a builder of a tiny network of each system beside the paper's, by architecture; they read 64x64 crops."""
+    from pcrpose.keypoints.boxes import Size  # noqa: PLC0415 - as above
+    from pcrpose.models.cpn import CascadedPyramidConfig  # noqa: PLC0415
+    from pcrpose.models.deeppose import DeepPoseConfig  # noqa: PLC0415
+    from pcrpose.models.hourglass import StackedHourglassConfig  # noqa: PLC0415
+    from pcrpose.models.mspn import MultiStagePoseConfig  # noqa: PLC0415
+
+    size = Size(width=64, height=64)
+    stages: dict[str, Any] = {"num_stages": 2, "blocks": (1, 1, 1, 1), "stem_channels": 8, "channels": 16}
+    stacks: dict[str, Any] = {"num_stacks": 2, "depth": 2, "channels": 32, "stem_channels": (16, 16, 16)}
+
+    def build(architecture: str) -> "PoseConfig":
+        configs: dict[str, PoseConfig] = {
+            "MultiStagePose": MultiStagePoseConfig(input_size=size, sigma=6.0, **stages),
+            "CascadedPyramid": CascadedPyramidConfig(input_size=size, sigma=6.0, encoder="resnet_nano", channels=16),
+            "StackedHourglass": StackedHourglassConfig(input_size=size, sigma=6.0, **stacks),
+            "DeepPose": DeepPoseConfig(input_size=size, encoder="resnet_nano"),
+        }
+        return configs[architecture]
+
+    return build

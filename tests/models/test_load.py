@@ -10,16 +10,26 @@ import pytest
 from torch import nn
 
 from pcrpose.keypoints.boxes import Size
+from pcrpose.models.cpn import CascadedPyramidConfig
+from pcrpose.models.deeppose import DeepPoseConfig
+from pcrpose.models.hourglass import StackedHourglassConfig
 from pcrpose.models.load import ARCHITECTURES, build_model, load_model
+from pcrpose.models.mspn import MultiStagePoseConfig
 from pcrpose.models.pcr import PCR, PCRConfig
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 SIZE = Size(width=32, height=64)
-CONFIGS = {
+STAGES: dict[str, Any] = {"num_stages": 2, "blocks": (1, 1, 2, 1), "stem_channels": 4, "channels": 8}
+STACKS: dict[str, Any] = {"num_stacks": 2, "depth": 3, "channels": 8, "stem_channels": (4, 6, 8)}
+CONFIGS: dict[str, PoseConfig] = {
     "PCR": PCRConfig(encoder="resnet_nano", channels=(8, 8, 8), input_size=SIZE),
     "SimpleBaseline": SimpleBaselineConfig(encoder="resnet_nano", channels=(8, 8, 8), input_size=SIZE),
+    "MultiStagePose": MultiStagePoseConfig(input_size=SIZE, hardest=5, **STAGES),
+    "CascadedPyramid": CascadedPyramidConfig(input_size=SIZE, encoder="resnet_nano", channels=6, hardest=None),
+    "StackedHourglass": StackedHourglassConfig(input_size=SIZE, **STACKS),
+    "DeepPose": DeepPoseConfig(input_size=SIZE, encoder="mobilenet_v2"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.models.loss import LossKind, PoseLoss, cross_entropy, squared_error
 from pcrpose.models.pose_model import HeatmapOutput
+from pcrpose.models.supervision import HeadSupervision, Supervision
 
 CODEC = HeatmapCodec(input_size=Size(width=48, height=64), sigma=8.0)
 LOSSES: dict[LossKind, Callable[..., Tensor]] = {"squared_error": squared_error, "cross_entropy": cross_entropy}
@@ -239,6 +241,30 @@ def test_crops_of_another_size_are_refused() -> None:
     """Heatmaps that are not the codec's would get the targets of another stride; they are an error instead."""
     with pytest.raises(ValueError, match="expected final heatmaps of 16x12 cells, found 8x6"):
         PoseLoss(codec=CODEC)(HeatmapOutput(torch.zeros(2, 3, 8, 6)), KEYPOINTS, WEIGHTS)
+
+
+def test_every_head_is_supervised_in_its_own_way() -> None:
+    """Its own spread, weight and number of hard keypoints, and the auxiliary weight on top of all but the final one."""
+    output = outputs_of(8, 4)
+    supervision = Supervision(
+        final=HeadSupervision(sigma=5.0, weight=2.0, hardest=1),
+        auxiliary=(HeadSupervision(sigma=12.0), HeadSupervision(weight=0.25, hardest=2)),
+    )
+    loss = PoseLoss(codec=CODEC, auxiliary_weight=0.5, supervision=supervision)(output, KEYPOINTS, WEIGHTS)
+    narrow, wide = (replace(CODEC, sigma=sigma) for sigma in (5.0, 12.0))
+    expected = 2.0 * squared_error(output.final, *narrow.encode(KEYPOINTS, WEIGHTS), hardest=1)
+    expected = expected + 0.5 * squared_error(output.auxiliary[0], *wide.encode(KEYPOINTS, WEIGHTS, stride=8))
+    expected = expected + 0.125 * squared_error(output.auxiliary[1], *CODEC.encode(KEYPOINTS, WEIGHTS), hardest=2)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_heads_are_as_many_as_the_supervision_says() -> None:
+    """A model in evaluation mode, or another one, is an error; and only squared error mines keypoints."""
+    supervision = Supervision(auxiliary=(HeadSupervision(), HeadSupervision(hardest=2)))
+    with pytest.raises(ValueError, match="auxiliary: expected 2 heads of a model in training mode, found 1"):
+        PoseLoss(codec=CODEC, supervision=supervision)(outputs_of(8), KEYPOINTS, WEIGHTS)
+    with pytest.raises(ValueError, match="hardest: expected the loss 'squared_error', found 'cross_entropy'"):
+        PoseLoss(codec=CODEC, kind="cross_entropy", supervision=supervision)
 
 
 def test_an_unknown_loss_is_refused() -> None:

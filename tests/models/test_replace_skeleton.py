@@ -61,6 +61,23 @@ def test_shared_keypoints_are_found_as_before(name: str, skeleton: Skeleton) -> 
             assert torch.equal(first[:, old], second[:, new])
 
 
+@pytest.mark.parametrize("name", ["MultiStagePose", "CascadedPyramid", "StackedHourglass", "DeepPose"])
+def test_another_order_of_keypoints_changes_nothing_else(name: str, tiny_system: Callable[[str], PoseConfig]) -> None:
+    """Rows of heads, norms behind them, columns of what reads heatmaps, and pairs of coordinates move together."""
+    order = torch.randperm(17, generator=torch.Generator().manual_seed(3))
+    turned = Skeleton("turned", [COCO_17.keypoints[index] for index in order], [], [], [0.1] * 17)
+    model = build_model(tiny_system(name)).eval()
+    for tensor in model.state_dict().values():
+        if tensor.shape[:1] == (17,):
+            tensor.uniform_(0.5, 1.5)
+    changed = replace_skeleton(model, turned)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        before, after = (network(images).final for network in (model, changed))
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(before[:, order], after)
+
+
 def test_new_keypoints_start_as_fresh_heads_do() -> None:
     """Their weights are small and random, their biases zero; the generator's seed decides."""
     many = Skeleton("many", [*(f"point_{index}" for index in range(400)), "nose"], [], [], [0.1] * 401)

@@ -16,9 +16,10 @@ from pcrpose.data.synthetic import SyntheticPoses
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
+from pcrpose.models.deeppose import DeepPoseConfig
 from pcrpose.models.pcr import PCR
 from pcrpose.training.config import TrainConfig
-from pcrpose.training.distill import Teacher, distillation_loss, weights_sha256
+from pcrpose.training.distill import Teacher, check_teacher, distillation_loss, weights_sha256
 from pcrpose.training.trainer import Trainer
 
 MakeModel = Callable[[], PCR]
@@ -133,6 +134,16 @@ def test_a_teacher_of_other_crops_or_maps_is_refused(make_model: MakeModel, name
 
     with pytest.raises(ValueError, match=f"teacher: expected the student's {what}"):
         Teacher(teacher, make_model().config, TrainConfig())
+
+
+def test_a_teacher_needs_heatmaps(make_model: MakeModel) -> None:
+    """Coordinates are neither taught nor learnt this way, and the message says whose they are."""
+    heatmaps, coordinates = make_model().config, DeepPoseConfig()
+
+    with pytest.raises(ValueError, match=r"teacher: expected a model that predicts heatmaps, .* found DeepPose"):
+        check_teacher(coordinates, heatmaps)
+    with pytest.raises(ValueError, match=r"student: expected a model that predicts heatmaps, .* found DeepPose"):
+        check_teacher(heatmaps, coordinates)
 
 
 def test_a_temperature_needs_probabilities(make_model: MakeModel) -> None:

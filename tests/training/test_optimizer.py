@@ -1,10 +1,14 @@
 """What is trained, and how fast."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
+from pcrpose.models.load import build_model
 from pcrpose.models.pcr import PCR
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.muon import Muon
 from pcrpose.training.optimizer import build_optimizer, freeze, freeze_statistics
@@ -69,3 +73,10 @@ def test_statistics_of_the_encoder_are_kept(model: PCR) -> None:
     norms = {name: part.training for name, part in model.named_modules() if isinstance(part, nn.BatchNorm2d)}
     assert norms
     assert all(training is not name.startswith("encoder.") for name, training in norms.items())
+
+
+def test_a_network_without_an_encoder_keeps_all_statistics(tiny_system: Callable[[str], PoseConfig]) -> None:
+    """Where encoder and decoder alternate, every norm stands still."""
+    model = build_model(tiny_system("StackedHourglass"))
+    freeze_statistics(model.train())
+    assert {part.training for part in model.modules() if isinstance(part, nn.BatchNorm2d)} == {False}

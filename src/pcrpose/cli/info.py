@@ -11,6 +11,7 @@ import torch
 
 from pcrpose.cli.shared.options import load_models
 from pcrpose.inference.ensemble import Ensemble
+from pcrpose.models.deeppose import DeepPoseConfig
 from pcrpose.models.flops import measure_cost
 from pcrpose.models.pose_config import FINEST_STRIDE
 from pcrpose.models.zoo import PUBLISHED, ZOO, PublishedEntry, ZooEntry, conditions
@@ -85,7 +86,7 @@ def _of_model(name: str) -> Iterator[tuple[str, str]]:
     config = model.config
     cost = measure_cost(config)
     yield "architecture", type(model).__name__
-    yield "encoder", str(config.encoder)
+    yield "encoder", str(getattr(config, "encoder", "its own"))
     black = "" if config.blackout is None else f", black beyond {config.blackout:g} times"
     blue = ", channels in the order blue, green, red" if config.channel_order == "bgr" else ""
     yield "input", f"{config.input_size} (height x width), boxes enlarged {config.padding:g} times{black}{blue}"
@@ -93,7 +94,10 @@ def _of_model(name: str) -> Iterator[tuple[str, str]]:
     yield "", ", ".join(config.skeleton.keypoints)
     yield "parameters", f"{cost.parameters:,} ({cost.parameters / 1e6:.2f} M)"
     yield "GMACs", f"{cost.gmacs:.3f} per crop, twice that with its mirror image"
-    yield "heatmaps", f"{config.heatmaps}, one cell for {FINEST_STRIDE} pixels, sigma {config.sigma:g} pixels"
+    if isinstance(config, DeepPoseConfig):
+        yield "output", "coordinates; it has no heatmaps, and every keypoint scores 1"
+    else:
+        yield "heatmaps", f"{config.heatmaps}, one cell for {FINEST_STRIDE} pixels, sigma {config.sigma:g} pixels"
     yield "alignment", config.alignment
     if name in ZOO:
         yield from _of_entry(ZOO[name])

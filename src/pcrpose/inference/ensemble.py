@@ -16,6 +16,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import CropSpec
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.resample_heatmaps import HeatmapFrame, resample_heatmaps
+from pcrpose.models.deeppose import require_heatmaps
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE
 from pcrpose.models.hub import find_folder
 from pcrpose.models.load import load_model
@@ -296,6 +297,7 @@ def _loaded(members: Sequence[Member]) -> list[PoseModel[Any]]:
         if not isinstance(model, PoseModel):  # coordinates, for example
             kind = type(model).__name__
             raise ValueError(f"models: expected models that predict heatmaps; model {number} is a {kind}")  # noqa: TRY004 - it may have been named
+        require_heatmaps(model.config, f"models: model {number}")
         loaded.append(model)
     return loaded
 

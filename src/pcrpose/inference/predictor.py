@@ -23,6 +23,7 @@ from pcrpose.keypoints.detections import Boxes, Detections, Detector
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
 from pcrpose.keypoints.poses import Poses
+from pcrpose.models.deeppose import DeepPoseConfig, merge_mirrored_coordinates, require_heatmaps
 from pcrpose.models.pose_model import HeatmapModel
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class PosePredictor:
 
     Args:
         model: any model of `load_model`, an `Ensemble`, or another `HeatmapModel`; put into evaluation mode.
+            `DeepPose` gives coordinates: there is nothing to decode, and every keypoint's score is 1.
         detector: called with each ``(H, W, 3)`` uint8 RGB image; returns `Detections`, or what `Detections.of` takes.
         flip: average with the heatmaps of the mirrored crop: better and twice the work.
         decoding: how peaks become coordinates, see `HeatmapCodec`.
@@ -70,6 +72,7 @@ class PosePredictor:
 
     Raises:
         TypeError: if ``model`` is not a model, a name for example.
+        ValueError: if another ``decoding`` than the default is asked for where there are no heatmaps.
 
     Examples:
         >>> import numpy as np
@@ -92,6 +95,8 @@ class PosePredictor:
     ) -> None:
         if not isinstance(model, HeatmapModel):
             raise TypeError(f"model: expected one from load_model or PCR.from_pretrained, found {model!r:.60}")
+        if decoding != "dark":  # the default asks for nothing
+            require_heatmaps(model.config, f"decoding={decoding!r}")
         self.model = place(model, runtime)
         self.detector = detector
         self.flip = flip
@@ -193,14 +198,15 @@ class PosePredictor:
             `pcrpose.keypoints.drawing.heatmaps.draw_heatmaps` lays on the image.
 
         Raises:
-            ValueError: as for `predict`.
+            ValueError: as for `predict`; or if the model predicts coordinates.
             FileNotFoundError: as for `predict`.
         """
+        require_heatmaps(self.model.config, "heatmaps")
         opened = open_image(image, color=color)
         size = Size.of(opened)
         boxes = check_boxes(whole_image_box(size) if box_xyxy is None else np.asarray(box_xyxy)[None], size)
         crops, batch = self._cut(opened, boxes)
-        return self._heatmaps(batch)[0].float().cpu().numpy(), crops
+        return self._output(batch)[0].float().cpu().numpy(), crops
 
     def _results(self, asked: Iterable[Request], color: Color, on_error: OnError) -> Iterator[Poses | FailedImage]:
         queue = BatchQueue(self._forward, self.runtime.batch_size)
@@ -264,12 +270,17 @@ class PosePredictor:
     @torch.inference_mode()
     def _forward(self, batch: CropBatch) -> tuple[Floats, Floats]:
         """Return ``(B, J, 2)`` keypoints in pixels of the first kind of crop and ``(B, J)`` scores."""
-        keypoints_crop, scores = self.codec.decode(self._heatmaps(batch))
+        config, output = self.model.config, self._output(batch)
+        if isinstance(config, DeepPoseConfig):
+            keypoints_crop = config.to_crop(output)
+            scores = torch.ones_like(keypoints_crop[..., 0])
+        else:
+            keypoints_crop, scores = self.codec.decode(output)
         return keypoints_crop.cpu().double().numpy(), scores.cpu().double().numpy()
 
     @torch.inference_mode()
-    def _heatmaps(self, batch: CropBatch) -> Tensor:
-        """Return ``(B, J, h, w)`` heatmaps, averaged with the mirrored crops' if ``flip`` is set."""
+    def _output(self, batch: CropBatch) -> Tensor:
+        """Return ``(B, J, h, w)`` heatmaps, or coordinates, averaged with the mirrored crops' if ``flip`` is set."""
         if isinstance(self.model, nn.Module) and self.model.training:  # somebody has trained it since
             self.model.eval()
         device, dtype = input_of(self.model, self.runtime)
@@ -278,17 +289,19 @@ class PosePredictor:
             normalized = [self.model.config.normalize(each, dtype) for each in crops]
             if isinstance(self.model, Ensemble):
                 return self.model.heatmaps(normalized, batch.matrices, flip=self.flip)
-            heatmaps = self._final(normalized[0])
-            if self.flip:
-                mirrored = self._final(normalized[0].flip(3))
-                indices = self.model.config.skeleton.flip_indices
-                heatmaps = merge_mirrored(heatmaps, mirrored, indices, shift=self.codec.alignment == "edge")
-        return heatmaps
+            output = self._final(normalized[0])
+            return self._merged(output, self._final(normalized[0].flip(3))) if self.flip else output
+
+    def _merged(self, output: Tensor, mirrored: Tensor) -> Tensor:
+        indices = self.model.config.skeleton.flip_indices
+        if isinstance(self.model.config, DeepPoseConfig):
+            return merge_mirrored_coordinates(output, mirrored, indices)
+        return merge_mirrored(output, mirrored, indices, shift=self.codec.alignment == "edge")
 
     def _final(self, crops: Tensor) -> Tensor:
-        """``(B, J, h, w)`` heatmaps to decode, float32 at least."""
-        heatmaps: Tensor = self.model(crops).final
-        return heatmaps if heatmaps.dtype == torch.float64 else heatmaps.float()
+        """Return the final output, float32 at least."""
+        final: Tensor = self.model(crops).final
+        return final if final.dtype == torch.float64 else final.float()
 
     def _result(self, entry: Entry, on_error: OnError) -> Poses | FailedImage:
         """Return what became of an image, or raise why nothing did."""

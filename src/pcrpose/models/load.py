@@ -5,8 +5,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pcrpose.models.cpn import CascadedPyramid
+from pcrpose.models.deeppose import DeepPose
+from pcrpose.models.hourglass import StackedHourglass
 from pcrpose.models.hrnet_pose import HighResolutionPose
 from pcrpose.models.hub import find_folder, read_config
+from pcrpose.models.mspn import MultiStagePose
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import PoseModel
@@ -14,7 +18,16 @@ from pcrpose.models.simple_baseline import SimpleBaseline
 from pcrpose.models.vitpose import ViTPose
 
 ARCHITECTURES: Mapping[str, type[PoseModel[Any]]] = MappingProxyType(
-    {"PCR": PCR, "SimpleBaseline": SimpleBaseline, "HighResolutionPose": HighResolutionPose, "ViTPose": ViTPose}
+    {
+        "PCR": PCR,
+        "SimpleBaseline": SimpleBaseline,
+        "HighResolutionPose": HighResolutionPose,
+        "ViTPose": ViTPose,
+        "MultiStagePose": MultiStagePose,
+        "CascadedPyramid": CascadedPyramid,
+        "StackedHourglass": StackedHourglass,
+        "DeepPose": DeepPose,
+    }
 )
 
 

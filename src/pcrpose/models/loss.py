@@ -1,7 +1,7 @@
 """Heatmap losses: squared error or spatial cross-entropy, over every supervised head."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.models.pose_model import HeatmapOutput
+from pcrpose.models.supervision import HeadSupervision, Supervision
 
 LossKind = Literal["squared_error", "cross_entropy"]
 
@@ -110,9 +111,11 @@ class PoseLoss:
             (the paper gives none; 1 is ours).
         background_weight: of every keypoint in a crop without a person, beside 1 for a labelled keypoint (the paper
             gives none; 1 is ours).
+        supervision: what differs between heads; a configuration's ``supervision()``.
 
     Raises:
-        ValueError: for an unknown kind, or a background weight that is negative or not finite.
+        ValueError: for an unknown kind, a background weight that is negative or not finite, or hard keypoints to be
+            mined by cross-entropy, whose mean is over keypoint weights.
 
     Source:
         Section 2.2: every level is supervised; the auxiliary task follows the last module but one.
@@ -122,12 +125,15 @@ class PoseLoss:
     kind: LossKind = "squared_error"
     auxiliary_weight: float = 1.0
     background_weight: float = 1.0
+    supervision: Supervision = field(default_factory=Supervision)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(LossKind):
             raise ValueError(f"kind: expected one of {list(get_args(LossKind))}, found {self.kind!r}")
         if not 0 <= self.background_weight < math.inf:
             raise ValueError(f"background_weight: expected a finite number from 0 up, found {self.background_weight}")
+        if self.kind != "squared_error" and self.supervision.mines_keypoints:
+            raise ValueError(f"hardest: expected the loss 'squared_error', found {self.kind!r}; set it to None")
 
     def __call__(
         self,
@@ -148,23 +154,40 @@ class PoseLoss:
             Scalar.
 
         Raises:
-            ValueError: if the final heatmaps are not of the codec's size: the crops were of another one.
+            ValueError: if the final heatmaps are not of the codec's size: the crops were of another one; or if there
+                are not as many auxiliary heads as the supervision says.
         """
         size, found = self.codec.heatmap_size(), tuple(output.final.shape[-2:])
         if found != (size.height, size.width):
             raise ValueError(f"expected final heatmaps of {size} cells, found {found[0]}x{found[1]}")
-        total = self._head(output.final, keypoints_crop, keypoint_weights, is_background)
-        for heatmaps in output.auxiliary:
-            total = total + self.auxiliary_weight * self._head(
-                heatmaps, keypoints_crop, keypoint_weights, is_background
-            )
+        labels = (keypoints_crop, keypoint_weights, is_background)
+        total = self._head(output.final, self.supervision.final, *labels)
+        for heatmaps, head in zip(output.auxiliary, self._auxiliary(len(output.auxiliary)), strict=True):
+            total = total + self.auxiliary_weight * self._head(heatmaps, head, *labels)
         return total
 
-    def _head(self, heatmaps: Tensor, keypoints: Tensor, weights: Tensor, is_background: Tensor | None) -> Tensor:
-        stride = self.codec.input_size.width // heatmaps.shape[-1]
-        targets, target_weights = self.codec.encode(keypoints, weights, stride=stride)
+    def _auxiliary(self, count: int) -> tuple[HeadSupervision, ...]:
+        heads = self.supervision.auxiliary
+        if heads is None:
+            return (HeadSupervision(),) * count
+        if len(heads) != count:
+            raise ValueError(f"auxiliary: expected {len(heads)} heads of a model in training mode, found {count}")
+        return heads
+
+    def _head(
+        self,
+        heatmaps: Tensor,
+        head: HeadSupervision,
+        keypoints: Tensor,
+        weights: Tensor,
+        is_background: Tensor | None,
+    ) -> Tensor:
+        codec = self.codec if head.sigma is None else replace(self.codec, sigma=head.sigma)
+        stride = codec.input_size.width // heatmaps.shape[-1]
+        targets, target_weights = codec.encode(keypoints, weights, stride=stride)
         if is_background is not None:
             targets = torch.where(is_background[:, None, None, None], 0.0, targets)
             target_weights = torch.where(is_background[:, None], self.background_weight, target_weights)
-        compare = squared_error if self.kind == "squared_error" else cross_entropy
-        return compare(heatmaps, targets, target_weights)
+        if self.kind == "cross_entropy":
+            return head.weight * cross_entropy(heatmaps, targets, target_weights)
+        return head.weight * squared_error(heatmaps, targets, target_weights, hardest=head.hardest)

@@ -20,6 +20,7 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Alignment, CropSpec
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+from pcrpose.models.supervision import Supervision
 
 HeatmapKind = Literal["gaussian", "probability"]
 ChannelOrder = Literal["rgb", "bgr"]
@@ -96,6 +97,10 @@ class PoseConfig:
         return HeatmapCodec(
             input_size=self.input_size, stride=FINEST_STRIDE, sigma=self.sigma, alignment=self.alignment
         )
+
+    def supervision(self) -> Supervision:
+        """Return how the heads are trained: all alike, unless an architecture says otherwise."""
+        return Supervision()
 
     def normalize(self, crops: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Normalize ``(B, 3, H, W)`` uint8 RGB crops to what the network reads: ``(value / 255 - mean) / std``.

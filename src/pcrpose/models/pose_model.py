@@ -173,6 +173,17 @@ class PoseModel(nn.Module, PyTorchModelHubMixin, Generic[ConfigT]):
         if not crops.is_floating_point():
             raise ValueError(f"crops: expected floating point from config.normalize, found {crops.dtype}")
 
+    def decode(self, final: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the keypoints in the final output of training mode.
+
+        Args:
+            final: the final head's raw output.
+
+        Returns:
+            ``(B, J, 2)`` keypoints, crop pixels, and ``(B, J)`` scores.
+        """
+        return self.config.codec().decode(self.finish(final.float()))
+
     def finish(self, logits: Tensor) -> Tensor:
         """Compute the heatmaps to decode from a head's output, as ``config.heatmaps`` says.
 

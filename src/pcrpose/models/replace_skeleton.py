@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
@@ -21,9 +22,10 @@ def replace_skeleton(
     """Return a copy of a model with heads for another skeleton.
 
     A keypoint that both skeletons name keeps its row of weights and its bias in every head, the auxiliary ones
-    included, wherever it stands in the new order. The others start as fresh heads do: weights from
-    normal(0, 0.001) of torch's global generator, bias 0. Where ``heatmaps`` is ``"probability"`` a bias adds the same
-    to every cell and softmax takes it out again: neither kept nor new biases play a part there.
+    included, wherever it stands in the new order; where a network reads its own heatmaps, its column too. The others
+    start as fresh heads do: weights from normal(0, 0.001) of torch's global generator, bias 0. Where ``heatmaps`` is
+    ``"probability"`` a bias adds the same to every cell and softmax takes it out again: neither kept nor new biases
+    play a part there.
 
     Args:
         model: any architecture; not changed.
@@ -53,11 +55,12 @@ def replace_skeleton(
     )
     fresh = type(model)(config).to(next(model.parameters()))
     before, after = map(torch.from_numpy, old.skeleton.shared_with(skeleton))
-    heads = _head_tensors(model)
+    axes = _keypoint_axes(model)
     tensors = fresh.state_dict()
     for name, tensor in model.state_dict().items():
-        if name in heads:
-            tensors[name][after] = tensor[before]
+        if name in axes:
+            rows = _by_keypoint(tensors[name], axes[name], skeleton.num_keypoints)
+            rows[after] = _by_keypoint(tensor, axes[name], old.skeleton.num_keypoints)[before]
         else:
             tensors[name] = tensor
     fresh.load_state_dict(tensors)
@@ -65,10 +68,21 @@ def replace_skeleton(
     return fresh.eval()
 
 
-def _head_tensors(model: PoseModel[Any]) -> set[str]:
-    """Return the names of tensors with a row per keypoint: those that grow with the skeleton, in any architecture."""
+def _keypoint_axes(model: PoseModel[Any]) -> dict[str, int]:
+    """Return the axis of every tensor that grows with the skeleton, in any architecture."""
     names = model.config.skeleton.keypoints
     longer = Skeleton("longer", [*names, "".join(names) + "_"], [], [], [1.0] * (len(names) + 1))
     with torch.device("meta"):  # shapes alone: no memory, no random draws
         probe = type(model)(replace(model.config, skeleton=longer)).state_dict()
-    return {name for name, tensor in model.state_dict().items() if tensor.shape != probe[name].shape}
+    return {
+        name: axis
+        for name, tensor in model.state_dict().items()
+        for axis, (length, longer_length) in enumerate(zip(tensor.shape, probe[name].shape, strict=True))
+        if length != longer_length
+    }
+
+
+def _by_keypoint(tensor: Tensor, axis: int, count: int) -> Tensor:
+    """View a tensor with the keypoints first, each with all that is its own: x and y, where there are coordinates."""
+    shape = tensor.shape
+    return tensor.view(*shape[:axis], count, -1, *shape[axis + 1 :]).movedim(axis, 0)

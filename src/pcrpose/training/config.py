@@ -43,7 +43,8 @@ class TrainConfig:
         encoder_learning_rate_factor: factor on the learning rate of the encoder; below 1 for one that was trained
             before.
         freeze: parameters that stay as they are, by name; ``*`` stands for anything, as in ``"encoder.stem.*"``.
-        freeze_statistics: the encoder's batch norms keep the statistics they came with; they are trained otherwise.
+        freeze_statistics: the encoder's batch norms keep the statistics they came with, all of a network that has no
+            encoder apart; they are trained otherwise.
         schedule: see `rate_factor`.
         milestones: where ``"step"`` divides the rate by ten, as fractions of the run in ``(0, 1)``, not as epochs: by
             default after 170 and 200 of 210 epochs. A run of another length keeps its shape.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pcrpose.models.deeppose import require_heatmaps
 from pcrpose.models.loss import squared_error
 from pcrpose.models.pose_config import HeatmapKind, PoseConfig
 from pcrpose.models.pose_model import PoseModel
@@ -115,6 +116,8 @@ def distillation_loss(
 
 def check_teacher(teacher: PoseConfig, student: PoseConfig) -> None:
     """Raise ValueError unless both models turn the same crops into heatmaps of the same kind."""
+    for who, config in (("teacher", teacher), ("student", student)):
+        require_heatmaps(config, who)
     for what, expected, found in (
         ("keypoints", student.skeleton.keypoints, teacher.skeleton.keypoints),
         ("heatmap stride", student.codec().stride, teacher.codec().stride),

@@ -28,8 +28,12 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> None:
 
 
 def freeze_statistics(model: PoseModel[Any]) -> None:
-    """Keep the encoder's batch norms at the statistics they have; call it after ``model.train()``."""
-    for module in model.get_submodule(ENCODER.rstrip(".")).modules():
+    """Keep the encoder's batch norms at the statistics they have; call it after ``model.train()``.
+
+    A network that has no encoder apart from the rest keeps all of them.
+    """
+    encoder = dict(model.named_children()).get(ENCODER.rstrip("."), model)
+    for module in encoder.modules():
         if isinstance(module, _BatchNorm):
             module.eval()
 

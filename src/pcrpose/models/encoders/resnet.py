@@ -131,13 +131,21 @@ class ResNet(EncoderNetwork):
         self.layer2 = block_chain(block, widths[1], config.channels[1], config.blocks[1], stride=2)
         self.layer3 = block_chain(block, widths[2], config.channels[2], config.blocks[2], stride=2)
         self.layer4 = block_chain(block, widths[3], config.channels[3], config.blocks[3], stride=2)
+        self.pyramid_channels = tuple(widths[1:])
         self.out_channels = widths[4]
 
     def forward(self, crops: Tensor) -> Tensor:
         """``(B, 3, H, W)`` normalized crops to ``(B, out_channels, H/32, W/32)`` features."""
-        stem = self.maxpool(self.relu(self.bn1(self.conv1(crops))))
-        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(stem))))
-        return features
+        return self.pyramid(crops)[-1]
+
+    def pyramid(self, crops: Tensor) -> list[Tensor]:
+        """Return the features of the four stages, of strides 4, 8, 16 and 32, each as wide as `pyramid_channels`."""
+        features: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(crops))))
+        levels: list[Tensor] = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            features = stage(features)
+            levels.append(features)
+        return levels
 
 
 def from_published(published: Mapping[str, Tensor], _network: nn.Module) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ def draw_examples(model: PoseModel[Any], batch: dict[str, Tensor], logits: Tenso
     Args:
         model: whose output it is; its mode does not matter.
         batch: as `KeypointDataset` gives it, stacked.
-        logits: ``(B, J, H/4, W/4)`` float, the final head's output in training.
+        logits: ``(B, J, H/4, W/4)`` float, the final head's output in training; of `DeepPose` its coordinates.
 
     Returns:
         Two rows of ``n`` crops, 8 at most, ``(2 * (f * H + 4), n * (f * W + 4), 3)`` uint8, RGB; small crops are
@@ -47,8 +47,7 @@ def draw_examples(model: PoseModel[Any], batch: dict[str, Tensor], logits: Tenso
         batch[name][:SHOWN].cpu().numpy() for name in ("crop", "keypoints_crop", "keypoint_weights", "is_background")
     )
     labelled = np.where((weights > 0)[..., None] & ~nobody[:, None, None], labelled, np.nan)
-    decoded = model.config.codec().decode(model.finish(logits[:SHOWN].float()))
-    found, scores = (tensor.cpu().numpy() for tensor in decoded)
+    found, scores = (tensor.cpu().numpy() for tensor in model.decode(logits[:SHOWN]))
     factor = max(1, round(HEIGHT / crops.shape[2]))
     columns = []
     for place, crop in enumerate(crops):

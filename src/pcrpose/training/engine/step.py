@@ -4,13 +4,14 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from pcrpose.data.dataset import CropDataset
 from pcrpose.files.atomic import write_text
+from pcrpose.models.deeppose import CoordinateLoss, DeepPoseConfig
 from pcrpose.models.loss import PoseLoss
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.training.config import Precision, TrainConfig
@@ -20,6 +21,7 @@ from pcrpose.training.engine.distributed import Processes
 _TYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 BATCH_FILE = "not_finite.json"
+Loss: TypeAlias = PoseLoss | CoordinateLoss
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
@@ -40,8 +42,12 @@ def loss_scaler(precision: Precision, device: torch.device) -> torch.amp.GradSca
     return torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
 
-def build_loss(model: PoseConfig, config: TrainConfig) -> PoseLoss:
-    """Build the loss of a run; raises ValueError where it does not train the model's kind of heatmaps."""
+def build_loss(model: PoseConfig, config: TrainConfig) -> Loss:
+    """Build the loss of a run; raises ValueError where it does not train the model's kind of output."""
+    if isinstance(model, DeepPoseConfig):
+        if config.loss != CoordinateLoss.kind:
+            raise ValueError(f"loss {config.loss!r} does not train coordinates: expected {CoordinateLoss.kind!r}")
+        return CoordinateLoss(config=model)
     if (config.loss == "cross_entropy") != (model.heatmaps == "probability"):
         raise ValueError(
             f"loss {config.loss!r} does not train {model.heatmaps!r} heatmaps: "
@@ -52,10 +58,11 @@ def build_loss(model: PoseConfig, config: TrainConfig) -> PoseLoss:
         kind=config.loss,
         auxiliary_weight=config.auxiliary_weight,
         background_weight=config.background_weight,
+        supervision=model.supervision(),
     )
 
 
-def loss_shares(loss: PoseLoss, parts: list[Batch], processes: Processes) -> list[Tensor | None]:
+def loss_shares(loss: Loss, parts: list[Batch], processes: Processes) -> list[Tensor | None]:
     """Compute a factor for the loss of each part of this process; None where the part is the whole.
 
     Gradients are added over a process's parts and averaged over processes. Squared error is a mean over crops, of
@@ -68,7 +75,7 @@ def loss_shares(loss: PoseLoss, parts: list[Batch], processes: Processes) -> lis
     """
     if len(parts) * processes.count == 1:
         return [None]
-    if loss.kind == "squared_error":
+    if isinstance(loss, CoordinateLoss) or loss.kind == "squared_error":
         return [torch.tensor(1 / len(parts), device=batch["crop"].device) for batch in parts]
     weights = torch.stack([_weight(loss, batch) for batch in parts])
     total = processes.sum(weights.sum()).clamp_min(torch.finfo(torch.float32).tiny)
