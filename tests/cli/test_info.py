@@ -82,7 +82,7 @@ def test_model_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     ViTPose(ViTPoseConfig(hidden_size=24, num_hidden_layers=1, num_attention_heads=3, input_size=size)).save_pretrained(
         tmp_path
     )
-    monkeypatch.setattr(info, "load_model", lambda _: load_model(tmp_path))
+    monkeypatch.setattr(info, "load_models", lambda _: load_model(tmp_path))
 
     assert main(["info", entry.repository]) == 0
 
