@@ -20,7 +20,7 @@ from pcrpose.data.sampler import SampleKey
 from pcrpose.data.samples import Sample
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
-from pcrpose.keypoints.crop import CropSpec
+from pcrpose.keypoints.crop import Alignment, CropSpec
 from pcrpose.keypoints.skeleton import COCO_17
 
 SIZE = Size(width=24, height=32)
@@ -149,10 +149,11 @@ def test_nothing_else_is_reduced(tmp_path: Path) -> None:
     assert all(torch.equal(whole[index]["crop"], reduced[index]["crop"]) for index in range(9))
 
 
-def test_published_crops_are_not_reduced() -> None:
+@pytest.mark.parametrize("alignment", ["edge", "udp"])
+def test_published_crops_are_not_reduced(alignment: Alignment) -> None:
     """They are made from whole images."""
-    with pytest.raises(ValueError, match="expected cache='reduced' or alignment='edge', found both"):
-        dataset([], cache="reduced", crop=CropSpec(input_size=SIZE, alignment="edge"))
+    with pytest.raises(ValueError, match=f"expected cache='reduced' or alignment='{alignment}', found both"):
+        dataset([], cache="reduced", crop=CropSpec(input_size=SIZE, alignment=alignment))
 
 
 def test_an_unknown_cache_is_refused() -> None:

@@ -246,6 +246,8 @@ def test_the_skeleton_is_replaced() -> None:
 
     assert other.final_layer.weight.shape == (14, 24, 3, 3)
     assert torch.equal(model.final_layer.weight[before], other.final_layer.weight[after])
+    with pytest.raises(ValueError, match=r"input_size: expected 64x48, for which encoder\.pos_embed .*, found 128x96"):
+        replace_skeleton(model, AIC_14, input_size=Size(width=96, height=128))
 
 
 def test_crops_of_another_size_are_refused() -> None:

@@ -37,7 +37,7 @@ def replace_skeleton(
         A model of the same class, precision and device, in evaluation mode; it shares no tensor with ``model``.
 
     Raises:
-        ValueError: if the new size or sigma is not valid.
+        ValueError: if the new size or sigma is not valid, or the model has weights for its own size alone.
 
     Examples:
         >>> from pcrpose import PCR, PCRConfig
@@ -61,6 +61,8 @@ def replace_skeleton(
         if name in axes:
             rows = _by_keypoint(tensors[name], axes[name], skeleton.num_keypoints)
             rows[after] = _by_keypoint(tensor, axes[name], old.skeleton.num_keypoints)[before]
+        elif tensors[name].shape != tensor.shape:  # positions of patches, for example
+            raise ValueError(f"input_size: expected {old.input_size}, for which {name} was learnt, found {input_size}")
         else:
             tensors[name] = tensor
     fresh.load_state_dict(tensors)
