@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pcrpose.models.layers import conv_bn_relu, upsampled
+from pcrpose.models.layers import conv_bn_relu, norm_head, upsampled
 
 
 def test_up_sampling_keeps_positions_in_the_crop() -> None:
@@ -33,3 +33,11 @@ def test_the_convolution_has_no_bias_before_its_norm() -> None:
     layer = conv_bn_relu(5, 7)
     assert sum(parameter.numel() for parameter in layer.parameters()) == 5 * 7 + 2 * 7
     assert float(layer(torch.randn(2, 5, 3, 3)).detach().min()) >= 0
+
+
+def test_a_normed_head_starts_at_the_scale_of_targets() -> None:
+    """Its maps deviate by a tenth over a batch, whatever the features are, and average to zero."""
+    maps = norm_head(6, 3)(20 * torch.randn(4, 6, 16, 16)).detach()
+    assert maps.shape == (4, 3, 16, 16)
+    torch.testing.assert_close(maps.std(dim=(0, 2, 3), correction=0), torch.full((3,), 0.1), rtol=1e-3, atol=0)
+    assert float(maps.mean(dim=(0, 2, 3)).abs().max()) < 1e-5

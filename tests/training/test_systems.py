@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.utils.data import default_collate
 
-from pcrpose.data.augment import Augmentation
 from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import SyntheticPoses
@@ -17,6 +17,7 @@ from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.skeleton import COCO_17
 from pcrpose.models.load import build_model, load_model
 from pcrpose.models.pose_config import PoseConfig
+from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.engine.sample_grid import draw_examples
 from pcrpose.training.engine.step import build_loss
@@ -25,6 +26,7 @@ from pcrpose.training.validation import CocoValidation
 
 SYSTEMS = ["MultiStagePose", "CascadedPyramid", "StackedHourglass", "DeepPose"]
 STEPS = 40
+EPOCHS = 60
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -75,28 +77,31 @@ def test_coordinates_have_one_loss(tiny_system: Callable[[str], PoseConfig]) -> 
 def test_a_short_run_on_real_people_improves(
     name: str, tiny_system: Callable[[str], PoseConfig], shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """AP on the training persons of 200 real images is higher after twelve epochs than after the first."""
+    """AP on the persons of 24 real images, which are trained on, is higher in the end than after the first epoch."""
     whole = read_coco(shared_data("coco/annotations/person_keypoints_train.json"), shared_data("coco/train"))
-    kept = dict(list(whole.image_paths.items())[:200])
-    samples = tuple(sample for sample in whole.samples if sample.image_id in kept)
-    people = replace(whole, samples=samples, image_paths=kept)
+    kept = dict(list(whole.image_paths.items())[:24])
+    people = replace(
+        whole, samples=tuple(sample for sample in whole.samples if sample.image_id in kept), image_paths=kept
+    )
     annotations = json.loads(shared_data("coco/annotations/person_keypoints_train.json").read_text())
     for key, identity in (("images", "id"), ("annotations", "image_id")):
         annotations[key] = [row for row in annotations[key] if row[identity] in kept]
     (tmp_path / "annotations.json").write_text(json.dumps(annotations))
     config = tiny_system(name)
-    crops = KeypointDataset(samples, source_skeleton=COCO_17, crop=config.crop_spec, augmentation=Augmentation())
+    crops = KeypointDataset(people.samples, source_skeleton=COCO_17, crop=config.crop_spec, cache="decoded")
     short = TrainConfig(
-        epochs=12, batch_size=16, learning_rate=3e-3, num_workers=0, validate_every_epochs=1, schedule="cosine"
+        epochs=EPOCHS, batch_size=16, learning_rate=3e-3, num_workers=0, validate_every_epochs=1, schedule="cosine"
     )
     validation = CocoValidation(people, CocoEvaluator(tmp_path / "annotations.json"))
     measured: list[float] = []
 
-    def validate(model: object) -> float:
-        measured.append(validation(model))  # type: ignore[arg-type] # a PoseModel
+    def validate(model: PoseModel[Any]) -> float:
+        """Measure after the first epoch and after the last, and say the last value in between."""
+        epoch = len(measured) + 1
+        measured.append(validation(model) if epoch in {1, EPOCHS} else measured[-1])
         return measured[-1]
 
     Trainer(build_model(config), crops, tmp_path / "run", short, validate=validate).train()
 
-    assert len(measured) == 12
-    assert max(measured[6:]) > measured[0] + 0.01
+    assert len(measured) == EPOCHS
+    assert measured[-1] > measured[0] + 0.05

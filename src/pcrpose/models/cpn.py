@@ -16,7 +16,7 @@ from torch.nn import functional
 from pcrpose.files.checks import one_of
 from pcrpose.models.encoders.hrnet import conv_bn
 from pcrpose.models.encoders.resnet import RESNETS, ResNet, shortcut
-from pcrpose.models.layers import conv_bn_relu, upsampled
+from pcrpose.models.layers import conv_bn_relu, norm_head, upsampled
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel
 from pcrpose.models.supervision import HeadSupervision, Supervision, check_hardest
@@ -86,7 +86,7 @@ class GlobalNet(nn.Module):
         self.lateral = nn.ModuleList(conv_bn_relu(width, channels) for width in levels)
         self.upward = nn.ModuleList(nn.Conv2d(channels, channels, 1) for _ in levels[1:])
         self.heads = nn.ModuleList(
-            nn.Sequential(conv_bn_relu(channels, channels), *conv_bn(channels, num_keypoints, 3)) for _ in levels
+            nn.Sequential(conv_bn_relu(channels, channels), *norm_head(channels, num_keypoints)) for _ in levels
         )
 
     def forward(self, encoded: Sequence[Tensor]) -> list[Tensor]:
@@ -139,7 +139,7 @@ class RefineNet(nn.Module):
             nn.Sequential(*(RefineBlock(channels, channels) for _ in range(count))) for count in reversed(range(levels))
         )
         self.join = RefineBlock(levels * channels, channels)
-        self.head = nn.Sequential(*conv_bn(channels, num_keypoints, 3))
+        self.head = norm_head(channels, num_keypoints)
 
     def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
         """Predict ``(B, J, H/4, W/4)`` heatmaps from the pyramid, coarsest level first."""
@@ -162,7 +162,8 @@ class CascadedPyramid(PoseModel[CascadedPyramidConfig]):
 
     Source:
         Figure 1. Departures: resampling keeps the centers of cells where they are (``align_corners=False``), as our
-        pixel convention needs; in evaluation mode GlobalNet's heads do not run.
+        pixel convention needs; heads start at the scale of targets (`norm_head`); in evaluation mode GlobalNet's heads
+        do not run.
 
     Examples:
         >>> import torch

@@ -15,7 +15,7 @@ from torch.nn import functional
 from pcrpose.files.checks import at_least
 from pcrpose.models.encoders.hrnet import conv_bn
 from pcrpose.models.encoders.resnet import Bottleneck, block_chain
-from pcrpose.models.layers import conv_bn_relu, upsampled
+from pcrpose.models.layers import conv_bn_relu, norm_head, upsampled
 from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel
 from pcrpose.models.supervision import HeadSupervision, Supervision, check_hardest
@@ -127,7 +127,7 @@ class UpwardUnit(nn.Module):
         self.scale = scale
         self.lateral = nn.Sequential(*conv_bn(in_channels, width, 1))
         self.upward = None if is_coarsest else nn.Sequential(*conv_bn(width, width, 1))
-        self.head = nn.Sequential(conv_bn_relu(width, width), *conv_bn(width, keypoints, 3))
+        self.head = nn.Sequential(conv_bn_relu(width, width), *norm_head(width, keypoints))
         self.from_down = None if is_last_stage else conv_bn_relu(in_channels, in_channels)
         self.from_up = None if is_last_stage else conv_bn_relu(width, in_channels)
 
@@ -202,7 +202,8 @@ class MultiStagePose(PoseModel[MultiStagePoseConfig]):
 
     Source:
         Figures 1 and 2. Departures: resampling keeps the centers of cells where they are (``align_corners=False``),
-        as our pixel convention needs; convolutions before batch norm have no bias; in evaluation mode only the head
+        as our pixel convention needs; convolutions before batch norm have no bias; heads start at the scale of
+        targets (`norm_head`); in evaluation mode only the head
         runs whose heatmaps are decoded.
 
     Examples:
