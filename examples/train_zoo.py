@@ -47,6 +47,7 @@ SMALL = PCRConfig(
     heatmaps="probability",
     blackout=1.15,
 )
+NANO = replace(SMALL, encoder="mobilenet_v2", channels=(64, 64))
 PLAIN = TrainConfig(
     epochs=4,
     batch_size=64,
@@ -76,20 +77,31 @@ class Run:
     train: TrainConfig
     augmentation: Augmentation
     after: str | None = None  # the run whose final weights it begins from; None begins from an encoder
+    teacher: str | None = None  # a model whose heatmaps are learnt beside the labels
 
 
+TUNED = replace(PLAIN, learning_rate=2e-3, encoder_learning_rate_factor=0.2, freeze=(*FIRST_BLOCKS, *DEPTHWISE))
 MILD = Augmentation(rotation=30.0, color_jitter=0.2)
+STRONGER = Augmentation(rotation=40.0, box_jitter=0.08, color_jitter=0.2)
 RUNS: Mapping[str, Run] = {
     "small-frozen": Run(
         model=replace(SMALL, blackout=None), train=replace(PLAIN, freeze=("encoder.*",)), augmentation=MILD
     ),
     "small-tuned": Run(
         model=SMALL,
-        train=replace(
-            PLAIN, epochs=7, learning_rate=2e-3, encoder_learning_rate_factor=0.2, freeze=(*FIRST_BLOCKS, *DEPTHWISE)
-        ),
-        augmentation=Augmentation(rotation=40.0, box_jitter=0.08, color_jitter=0.2),
+        train=replace(TUNED, epochs=7),
+        augmentation=STRONGER,
         after="small-frozen",
+    ),
+    "nano-frozen": Run(model=NANO, train=replace(PLAIN, freeze=("encoder.*",)), augmentation=STRONGER),
+    "nano-plain": Run(model=NANO, train=TUNED, augmentation=STRONGER, after="nano-frozen"),
+    "nano-distilled": Run(model=NANO, train=TUNED, augmentation=STRONGER, after="nano-frozen", teacher="pcr-small"),
+    "nano-longer": Run(
+        model=NANO,
+        train=replace(TUNED, epochs=5),
+        augmentation=STRONGER,
+        after="nano-distilled",
+        teacher="pcr-small",
     ),
 }
 
@@ -111,7 +123,8 @@ def main() -> None:
     people = coco_persons(options.coco, run)
     annotations = options.coco / "annotations/person_keypoints_val.json"
     validation = CocoValidation(read_coco(annotations, options.coco / "val"), CocoEvaluator(annotations))
-    print(Trainer(model, people, options.out / options.run, config, validate=validation).train())
+    teacher = None if run.teacher is None else PCR.from_pretrained(run.teacher)
+    print(Trainer(model, people, options.out / options.run, config, validate=validation, teacher=teacher).train())
 
 
 def arguments() -> argparse.Namespace:

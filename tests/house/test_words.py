@@ -11,7 +11,6 @@ EXCEPTIONS = {
     ("src/pcrpose/models/hub.py", '".ckpt"'),  # a suffix of files of weights
     ("src/pcrpose/evaluation/coco.py", "kpt_oks_sigmas"),  # pycocotools' parameter
     ("src/pcrpose/models/pose_config.py", '"centre": "center"'),
-    ("src/pcrpose/models/pretrained/pcr-nano/config.json", '"alignment": "centre"'),
     ("src/pcrpose/labelling/pseudo_labels/work_file.py", '"pictures": "images"'),
 }
 

@@ -35,7 +35,7 @@ def test_the_astronaut_has_a_face(name: str) -> None:
         assert poses.keypoint_scores[0, COCO_17.index(point)] > 0.3
 
 
-@pytest.mark.parametrize(("name", "least"), [("pcr-small", 0.58), ("pcr-nano", 0.25)])
+@pytest.mark.parametrize(("name", "least"), [("pcr-small", 0.58), ("pcr-nano", 0.48)])
 def test_ap_on_the_subset_is_what_the_zoo_says(name: str, least: float, shared_data: Callable[[str], Path]) -> None:
     """AP on images never trained on, with annotated boxes, is the declared one and not below what was asked for."""
     annotations = shared_data("coco/annotations/person_keypoints_val.json")

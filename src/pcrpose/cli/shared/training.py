@@ -60,7 +60,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, epochs: str) -> Non
         "--size",
         type=_size,
         metavar="HxW",
-        help="of the crops, multiples of 32, for pcr-nano of 16; by default the model's",
+        help="of the crops, multiples of 32; by default the model's",
     )
     training = parser.add_argument_group("training")
     training.add_argument("--epochs", type=at_least(1), metavar="N", help=f"passes over the data ({epochs})")
