@@ -674,8 +674,8 @@ MUTANTS = (
     Mutant(
         "statistics-frozen-at-the-surface",
         "training/optimizer.py",
-        'model.get_submodule(ENCODER.rstrip(".")).modules()',
-        'model.get_submodule(ENCODER.rstrip(".")).children()',
+        "for module in encoder.modules():",
+        "for module in encoder.children():",
     ),
     Mutant(
         "milestone-one-step-late",
