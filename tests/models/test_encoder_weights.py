@@ -15,7 +15,9 @@ from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import AIC_14
 from pcrpose.models.encoder_weights import load_encoder
 from pcrpose.models.hrnet_pose import HighResolutionPose, HighResolutionPoseConfig
+from pcrpose.models.load import build_model
 from pcrpose.models.pcr import PCR, PCRConfig
+from pcrpose.models.pose_config import PoseConfig
 from pcrpose.models.simple_baseline import SimpleBaseline, SimpleBaselineConfig
 
 SIZE = Size(width=32, height=64)
@@ -299,3 +301,13 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.onnx").write_bytes(b"")
     with pytest.raises(ValueError, match=r"found '\.onnx'"):
         load_encoder(small(), tmp_path / "weights.onnx")
+
+
+@pytest.mark.parametrize("name", ["MultiStagePose", "StackedHourglass"])
+def test_a_network_without_an_encoder_is_refused(
+    name: str, tiny_system: Callable[[str], PoseConfig], tmp_path: Path
+) -> None:
+    """Where encoder and decoder alternate there is none to load, whatever the file is."""
+    model = build_model(tiny_system(name))
+    with pytest.raises(ValueError, match=rf"^encoder: expected a network with one of .*, found a {name}$"):
+        load_encoder(model, tmp_path / "resnet50.pth")

@@ -61,12 +61,15 @@ def load_encoder(model: PoseModel[Any], path: str | Path) -> LoadedEncoder:
 
     Raises:
         FileNotFoundError: if there is no such file or repository.
-        ValueError: if it cannot be read safely, it is of another network, a tensor of the encoder is missing or has
-            another shape, or a tensor belongs neither to it nor to what usually stands around one. The model is as
-            before then.
+        ValueError: if the model has no encoder of the table, the file cannot be read safely, it is of another network,
+            a tensor of the encoder is missing or has another shape, or a tensor belongs neither to it nor to what
+            usually stands around one. The model is as before then.
     """
+    encoder: str = getattr(model.config, "encoder", "")
+    if encoder not in ENCODERS:
+        raise ValueError(f"encoder: expected a network with one of {list(ENCODERS)}, found a {type(model).__name__}")
     network = model.get_submodule(ENCODER.rstrip("."))
-    row = ENCODERS[model.config.encoder]
+    row = ENCODERS[encoder]
     found = _read(path)
     try:
         name = _published_name(found, row)
