@@ -15,7 +15,8 @@ from pcrpose.data.images import open_image
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.labelling.pseudo_labels.work_file import Shard
-from pcrpose.models.load import load_model
+from pcrpose.models.load import build_model, load_model
+from pcrpose.models.pose_config import PoseConfig
 
 Command: TypeAlias = Callable[..., int]
 
@@ -194,6 +195,17 @@ def test_detector(label: Command, photos: Path, monkeypatch: pytest.MonkeyPatch)
     assert label(photos, "--recursive", "--detector", "model.onnx", "--out", "pseudo.json", *ALWAYS) == 0
     names = [path.as_posix() for path in read_coco("pseudo.json", "photos").image_paths.values()]
     assert names == ["photos/a.png", "photos/b.jpg", "photos/c.png", "photos/deep/d.png"]
+
+
+def test_coordinates_label_nothing(
+    label: Command, folder: Path, tmp_path: Path, tiny_system: Callable[[str], PoseConfig]
+) -> None:
+    """DeepPose scores every keypoint 1, so every guess would become a label."""
+    build_model(tiny_system("DeepPose")).save_pretrained(tmp_path / "deeppose")
+    arguments = (folder, "--detector", "boxes.json", "--out", "pseudo.json")
+    with pytest.raises(ValueError, match="pseudo-labels: expected a model that predicts heatmaps"):
+        label(*arguments, model=tmp_path / "deeppose")
+    assert not Path("pseudo.json").exists()
 
 
 @pytest.mark.parametrize(

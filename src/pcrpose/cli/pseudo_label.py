@@ -28,6 +28,7 @@ from pcrpose.labelling.pseudo_labels.select import (
     write_pseudo_labels,
 )
 from pcrpose.labelling.pseudo_labels.work_file import Shard
+from pcrpose.models.deeppose import require_heatmaps
 from pcrpose.models.hub import describe_weights
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,7 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
     files = find_images([str(options.images)], recursive=options.recursive, outside=options.out)
     numbered = number_images(options.images, [file.path for file in files])
     model = load_models(options.model).to(options.device)
+    require_heatmaps(model.config, "pseudo-labels")  # the scores of coordinates say nothing
     predictor = PosePredictor(model, flip=options.flip, runtime=Runtime(batch_size=options.batch))
     selection.check(predictor.model.config.skeleton)
     labeller = ImageLabeller(
