@@ -44,7 +44,7 @@ wheel: $(VENV)/dev.stamp
 	  > "$$($(WHEEL_RUN) -c "import sysconfig; print(sysconfig.get_path('purelib'))")/dependencies.pth"
 
 unit: wheel
-	$(PYTEST)
+	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses logical --dist loadfile
 
 doctest: wheel
 	$(PYTEST) --doctest-modules --pyargs pcrpose
