@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -20,8 +21,13 @@ from scipy.sparse.csgraph import connected_components
 from pcrpose.data.images import open_image
 from pcrpose.data.near_duplicates import MAX_DISTANCE, EvaluationImages, hash_distances, perceptual_hash
 from pcrpose.data.readers.coco import read_coco
+from pcrpose.data.samples import AnnotatedPersons, Sample
+
+if TYPE_CHECKING:
+    from pcrpose.keypoints.boxes import Size
 
 PARTS = ("train", "more")
+LIST = Path(__file__).with_name("set_aside.json")
 SALT = "pcrpose"  # of the hash: another one would choose other images
 
 
@@ -66,6 +72,26 @@ def read(coco: Path) -> tuple[dict[int, int], dict[int, Path]]:
                 raise ValueError(f"image {image}: expected one file, found {path} too")
             persons[image] = persons.get(image, 0) + 1
     return persons, dict(sorted(files.items()))
+
+
+def read_set_aside(coco: Path) -> tuple[AnnotatedPersons, dict[str, Any]]:
+    """Read the persons that were set aside, and their annotations in the form of one COCO file."""
+    chosen = set(json.loads(LIST.read_text(encoding="utf-8"))["image_ids"])
+    samples: list[Sample] = []
+    sizes: dict[int, Size] = {}
+    paths: dict[int, Path] = {}
+    content: dict[str, Any] = {"images": [], "annotations": []}
+    for part in PARTS:
+        file = coco / "annotations" / f"person_keypoints_{part}.json"
+        persons, raw = read_coco(file, coco / part), json.loads(file.read_text(encoding="utf-8"))
+        samples += [sample for sample in persons.samples if sample.image_id in chosen]
+        sizes |= {image: size for image, size in persons.image_sizes.items() if image in chosen}
+        paths |= {image: path for image, path in persons.image_paths.items() if image in chosen}
+        content["categories"] = raw["categories"]
+        content["images"] += [image for image in raw["images"] if image["id"] in chosen]
+        content["annotations"] += [person for person in raw["annotations"] if person["image_id"] in chosen]
+    skeleton = persons.skeleton
+    return AnnotatedPersons(skeleton=skeleton, samples=tuple(samples), image_sizes=sizes, image_paths=paths), content
 
 
 def groups(hashes: Mapping[int, np.ndarray[tuple[int], np.dtype[np.bool]]]) -> Iterator[list[int]]:
