@@ -4,7 +4,13 @@ r"""Train the models of the zoo on a CPU: a chain of runs, each begun from the w
     python examples/train_zoo.py small-frozen --coco COCO --start movenet-thunder.safetensors --out runs
     python examples/train_zoo.py small-tuned --coco COCO --out runs
 
-COCO holds annotations/person_keypoints_{train,more,val}.json and the images in train/, more/ and val/. The images of
+    python examples/convert_movenet.py --model lightning --out movenet-lightning.safetensors
+    python examples/train_zoo.py nano-frozen --coco COCO --start movenet-lightning.safetensors --out runs
+    python examples/train_zoo.py nano-distilled --coco COCO --out runs
+    python examples/train_zoo.py nano-longer --coco COCO --out runs
+
+``nano-plain`` is ``nano-distilled`` without a teacher, to compare. COCO holds
+annotations/person_keypoints_{train,more,val}.json and the images in train/, more/ and val/. The images of
 ``benchmarks/set_aside.json`` are left out of every run. A run is in the folder of its name; the same command goes on
 after an interruption. On Linux the allocator is told to keep freed memory, which makes a step up to 1.6 times as fast.
 """
