@@ -32,6 +32,14 @@ class Facts:
     lacks: tuple[str, ...]
 
 
+COCO_PART = TrainingData(
+    name="A part of COCO train2017",
+    extent="10,444 persons in 4,067 images, most of them shrunk to a short side of 256 pixels",
+    terms="annotations CC BY 4.0; images under the terms of Flickr",
+    citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
+)
+LICENSE = License(identifier="apache-2.0", terms="Apache-2.0; what they were trained on has the terms above.")
+
 FACTS: Mapping[str, Facts] = {
     "pcr-small": Facts(
         measurements="pcr_small_metrics.json",
@@ -47,12 +55,7 @@ filters frozen (`examples/train_zoo.py`, runs `small-frozen` and `small-tuned`).
 (`benchmarks/set_aside.json`). No image that it is measured on, nor a near-duplicate of one, was among the 4,439 images: a perceptual hash
 found 0 of 599.""",  # noqa: E501 - Markdown
             data=(
-                TrainingData(
-                    name="A part of COCO train2017",
-                    extent="10,444 persons in 4,067 images, most of them shrunk to a short side of 256 pixels",
-                    terms="annotations CC BY 4.0; images under the terms of Flickr",
-                    citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
-                ),
+                COCO_PART,
                 TrainingData(
                     name="COCO and Google's Active set",
                     extent="through the published weights of MoveNet Thunder's trunk",
@@ -64,7 +67,7 @@ found 0 of 599.""",  # noqa: E501 - Markdown
             epochs=11,
             crops=114_752,
         ),
-        license=License(identifier="apache-2.0", terms="Apache-2.0; what they were trained on has the terms above."),
+        license=LICENSE,
         lacks=(
             "Two persons in one box, a child on an arm for instance, get mixed up.",
             "What a box cuts off is black to it: a box that is too tight costs hands and feet.",
@@ -86,12 +89,7 @@ the heatmaps of `pcr-small` learnt beside the labels (`examples/train_zoo.py`, r
 Of 11,449 persons 1,005 were set aside (`benchmarks/set_aside.json`), from its teacher too. No image that it is measured on, nor a
 near-duplicate of one, was among the 4,439 images: a perceptual hash found 0 of 599.""",  # noqa: E501 - Markdown
             data=(
-                TrainingData(
-                    name="A part of COCO train2017",
-                    extent="10,444 persons in 4,067 images, most of them shrunk to a short side of 256 pixels",
-                    terms="annotations CC BY 4.0; images under the terms of Flickr",
-                    citation="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
-                ),
+                COCO_PART,
                 TrainingData(
                     name="COCO and Google's Active set",
                     extent="through the published weights of MoveNet Lightning's trunk, and Thunder's in the teacher",
@@ -103,9 +101,9 @@ near-duplicate of one, was among the 4,439 images: a perceptual hash found 0 of 
             epochs=13,
             crops=135_616,
         ),
-        license=License(identifier="apache-2.0", terms="Apache-2.0; what they were trained on has the terms above."),
+        license=LICENSE,
         lacks=(
-            "Left and right get swapped on people seen from behind, and on those who hang upside down.",
+            "Left and right can get swapped, of people seen from behind for instance.",
             "Two persons in one box get mixed up: the one in front may get both's keypoints.",
             "What a box cuts off is black to it: a box that is too tight costs hands and feet.",
             "Small spectators in a crowd get poses that are guesses.",
