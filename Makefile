@@ -16,7 +16,7 @@ INSTALL := $(RUN) -m pip install --quiet -c constraints.txt
 # The wheel is tested from an environment of its own, which sees the packages of .venv but not the checkout.
 WHEEL_VENV := build/wheel-venv
 WHEEL_RUN := $(WHEEL_VENV)/bin/python
-SCRIPTS := $(addprefix benchmarks/,data_wait.py decode.py oks_nms.py table_3.py zoo_figures.py)
+SCRIPTS := $(addprefix benchmarks/,decode.py oks_nms.py table_3.py zoo_figures.py)
 PYTEST := PCRPOSE_EXPECT_WHEEL=1 $(WHEEL_RUN) -m pytest
 
 .NOTPARALLEL:
