@@ -3,6 +3,7 @@ r"""Train the models of the zoo on a CPU: a chain of runs, each begun from the w
     python examples/convert_movenet.py --model thunder --out movenet-thunder.safetensors
     python examples/train_zoo.py small-frozen --coco COCO --start movenet-thunder.safetensors --out runs
     python examples/train_zoo.py small-tuned --coco COCO --out runs
+    python examples/train_zoo.py small-longer --coco COCO --out runs
 
     python examples/convert_movenet.py --model lightning --out movenet-lightning.safetensors
     python examples/train_zoo.py nano-frozen --coco COCO --start movenet-lightning.safetensors --out runs
@@ -98,6 +99,12 @@ RUNS: Mapping[str, Run] = {
         train=replace(TUNED, epochs=7),
         augmentation=STRONGER,
         after="small-frozen",
+    ),
+    "small-longer": Run(
+        model=SMALL,
+        train=replace(TUNED, epochs=7, encoder_learning_rate_factor=0.3),
+        augmentation=replace(STRONGER, erase_probability=0.25),
+        after="small-tuned",
     ),
     "nano-frozen": Run(model=NANO, train=replace(PLAIN, freeze=("encoder.*",)), augmentation=STRONGER),
     "nano-plain": Run(model=NANO, train=TUNED, augmentation=STRONGER, after="nano-frozen"),
