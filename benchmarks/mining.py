@@ -33,13 +33,14 @@ from pcrpose.data.readers.negatives import NegativesFile, read_negatives
 from pcrpose.data.sampler import PERSONS_PER_NEGATIVE, background_quota
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval, paired_difference
-from pcrpose.evaluation.calibration import Statistic, area_under_roc, fit_person_score
+from pcrpose.evaluation.calibration import area_under_roc, fit_person_score
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.arrays import Bools, Floats, Indices
 from pcrpose.keypoints.oks import pose_scores
+from pcrpose.keypoints.presence import Statistic
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_model import PoseModel
 from pcrpose.training.config import TrainConfig

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from pcrpose.evaluation.calibration import PersonScore, Statistic, area_under_roc, fit_person_score
+from pcrpose.evaluation.calibration import area_under_roc, fit_person_score
+from pcrpose.keypoints.presence import PersonScore, Statistic
 
 
 def drawn(slope: float, intercept: float, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:

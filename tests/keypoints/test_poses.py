@@ -15,7 +15,9 @@ from pcrpose.keypoints.poses import Poses, Selection
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
 
 STICK = Skeleton("stick", ("low", "high"), [("low", "high")], [(0, 1)], [0.1, 0.2])
-ARRAYS = ("keypoints", "keypoint_scores", "boxes_xyxy", "box_scores", "pose_scores", "keypoint_probabilities")
+LATER = ("pose_presence", "keypoint_covariances", "left_right_consistency")
+OPTIONAL = ("keypoint_probabilities", *LATER)
+ARRAYS = ("keypoints", "keypoint_scores", "boxes_xyxy", "box_scores", "pose_scores", *OPTIONAL)
 
 
 def numbers(count: int, skeleton: Skeleton = COCO_17) -> dict[str, Any]:
@@ -30,6 +32,9 @@ def numbers(count: int, skeleton: Skeleton = COCO_17) -> dict[str, Any]:
         "pose_scores": rng.random(count),
         "skeleton": skeleton,
         "keypoint_probabilities": rng.random((count, joints)),
+        "pose_presence": rng.random(count),
+        "keypoint_covariances": rng.random((count, joints, 2, 2)),
+        "left_right_consistency": rng.random(count),
     }
 
 
@@ -72,6 +77,9 @@ def test_float32_input_is_copied_too() -> None:
         ("box_scores", (2, 1), "(2)"),
         ("pose_scores", (3,), "(2)"),
         ("keypoint_probabilities", (2, 2), "(2, 17)"),
+        ("pose_presence", (2, 17), "(2)"),
+        ("keypoint_covariances", (2, 17, 2), "(2, 17, 2, 2)"),
+        ("left_right_consistency", (1,), "(2)"),
     ],
 )
 def test_a_shape_that_does_not_fit_is_named(name: str, shape: tuple[int, ...], expected: str) -> None:
@@ -211,7 +219,7 @@ def test_dict_and_back(count: int, skeleton: Skeleton, calibrated: bool, data: s
     elements = st.floats(-1e6, 1e6, width=32)
     values["keypoints"] = data.draw(arrays(np.float32, values["keypoints"].shape, elements=elements))
     if not calibrated:
-        values["keypoint_probabilities"] = None
+        values |= dict.fromkeys(OPTIONAL)
     poses = Poses(**values)
 
     again = Poses.from_dict(json.loads(json.dumps(poses.to_dict(), allow_nan=False)))
@@ -233,6 +241,16 @@ def test_unknown_and_missing_keys_are_named() -> None:
     del values["box_scores"]
     with pytest.raises(ValueError, match=r"Poses: expected the keys .*'box_scores'"):
         Poses.from_dict(values)
+
+
+def test_dicts_of_earlier_versions_are_read() -> None:
+    """Without the keys that came later, which are None then."""
+    values = {name: value for name, value in Poses(**numbers(2)).to_dict().items() if name not in LATER}
+
+    poses = Poses.from_dict(values)
+
+    assert [getattr(poses, name) for name in LATER] == [None] * 3
+    assert poses.keypoint_probabilities is not None
 
 
 def test_draw_hands_its_options_on() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.calibration import Calibration
 from pcrpose.keypoints.skeleton import AIC_14, COCO_17, LSP_14, Skeleton
 from pcrpose.models.encoders import ENCODERS
 from pcrpose.models.encoders.resnet import RESNETS
@@ -80,11 +81,41 @@ def test_dictionaries_need_no_json(config: PoseConfig) -> None:
 def test_the_text_is_stable() -> None:
     """Fields stand in the order of their declaration, so the same configuration gives the same file."""
     values = json.loads(config_text("PCR", PCRConfig()))
-    assert list(values) == ["architecture", *(field.name for field in dataclasses.fields(PCRConfig))]
+    fields = [field.name for field in dataclasses.fields(PCRConfig)]
+    assert list(values) == ["architecture", *(name for name in fields if name != "calibration")]
     assert values["input_size"] == "256x192"
     assert values["channels"] == [256, 256, 256]
     assert values["output_relu"] is None
     assert config_text("PCR", PCRConfig()).endswith("\n}\n")
+
+
+def test_a_calibration_is_saved_and_loaded() -> None:
+    """It comes back from text; without one there is no key, so that earlier versions read the file."""
+    calibration = Calibration(keypoints=COCO_17.keypoints, input_size=Size(width=192, height=256))
+    config = PCRConfig(calibration=calibration)
+    values = json.loads(config_text("PCR", config))
+    values.pop("architecture")
+
+    assert PCRConfig.from_dict(values) == config
+    assert PCRConfig.from_dict({**values, "calibration": None}) == PCRConfig()
+    assert "calibration" not in PCRConfig().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"skeleton": LSP_14.to_dict()}, "calibration: expected one fitted for the keypoints .*'head_top'.*found"),
+        ({"input_size": "128x96"}, "calibration: expected one fitted for the input size 128x96, found 256x192"),
+        ({"calibration": {"decoding": "dark"}}, "config key 'calibration': calibration: expected the keys"),
+        ({"calibration": "fitted"}, "calibration: expected .*Calibration.*found 'fitted'"),
+    ],
+)
+def test_a_calibration_of_another_model_is_refused(values: dict[str, Any], message: str) -> None:
+    """Maps of other keypoints or crops would return wrong numbers without an error."""
+    calibration = Calibration(keypoints=COCO_17.keypoints, input_size=Size(width=192, height=256))
+
+    with pytest.raises(ValueError, match=message):
+        PCRConfig.from_dict({"calibration": calibration.to_dict(), **values})
 
 
 def test_keys_left_out_take_their_defaults() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.calibration import Calibration
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14, Skeleton
 from pcrpose.models.hrnet_pose import HighResolutionPoseConfig
 from pcrpose.models.load import build_model
@@ -140,3 +141,13 @@ def test_a_size_that_does_not_fit_is_refused(tiny_model: PCR) -> None:
     """The configuration's own checks hold."""
     with pytest.raises(ValueError, match="multiples of 32"):
         replace_skeleton(tiny_model, FACE, input_size=Size(width=50, height=64))
+
+
+@pytest.mark.parametrize("skeleton", [FACE, COCO_17], ids=lambda skeleton: skeleton.name)
+def test_a_calibration_is_dropped(skeleton: Skeleton) -> None:
+    """It was fitted for other heads; the model that was given keeps it."""
+    calibration = Calibration(keypoints=COCO_17.keypoints, input_size=SIZE)
+    model = build_model(replace(TWO_LEVELS, calibration=calibration))
+
+    assert replace_skeleton(model, skeleton).config.calibration is None
+    assert model.config.calibration == calibration

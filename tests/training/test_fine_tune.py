@@ -12,6 +12,7 @@ from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_synthetic_coco
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.calibration import Calibration
 from pcrpose.keypoints.skeleton import Skeleton
 from pcrpose.models.load import load_model
 from pcrpose.models.pcr import PCR, PCRConfig
@@ -36,6 +37,17 @@ def test_a_models_own_skeleton_is_kept() -> None:
     smaller = Size(width=32, height=64)
     assert FineTune(input_size=smaller).prepare(model, from_file).config == replace(CONFIG, input_size=smaller)
     assert learning_config(CONFIG, from_file, input_size=smaller) == replace(CONFIG, input_size=smaller)
+
+
+def test_a_calibrated_model_can_learn() -> None:
+    """Other crops and keypoints are no mistake of the user's: what was fitted for the old ones is left behind."""
+    calibration = Calibration(keypoints=FACE.keypoints, input_size=CONFIG.input_size)
+    model = PCR(replace(CONFIG, calibration=calibration))
+    stick = Skeleton("stick", ["chin", "tip"], [], [], [0.04] * 2)
+
+    assert FineTune().prepare(model, FACE) is model  # the trainer drops it
+    assert FineTune().prepare(model, stick).config.calibration is None
+    assert learning_config(model.config, FACE, input_size=Size(width=32, height=64)).calibration is None
 
 
 def test_the_loss_of_heatmaps() -> None:

@@ -14,6 +14,7 @@ from pcrpose.data.dataset import KeypointDataset
 from pcrpose.data.mixed import MixedDataset
 from pcrpose.data.synthetic import SyntheticPoses, write_synthetic_coco
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.calibration import Calibration
 from pcrpose.keypoints.skeleton import COCO_17, LSP_14
 from pcrpose.models.pcr import PCR
 from pcrpose.models.pose_model import HeatmapOutput, PoseModel
@@ -52,6 +53,17 @@ def test_a_run_leaves_model_log_and_checkpoint(model: PCR, dataset: KeypointData
     logged = losses(tmp_path)
     assert len(logged) == 24
     assert sum(logged[-6:]) < 0.95 * sum(logged[:6])
+
+
+def test_new_weights_have_no_calibration(model: PCR, dataset: KeypointDataset, tmp_path: Path) -> None:
+    """What was fitted on the weights as they were is in none of the folders that a run leaves."""
+    calibration = Calibration(keypoints=model.config.skeleton.keypoints, input_size=model.config.input_size)
+    model.config = replace(model.config, calibration=calibration)
+
+    final = Trainer(model, dataset, tmp_path, changed(epochs=1), validate=lambda _: 1.0).train()
+
+    assert [PCR.from_pretrained(tmp_path / name).config.calibration for name in ("best", "final")] == [None] * 2
+    assert "calibration" not in json.loads((final / "config.json").read_text())
 
 
 @pytest.mark.slow  # that the loss falls is tested above

@@ -2,9 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,44 +12,15 @@ from scipy.stats import rankdata
 
 from pcrpose.files.checks import one_of
 from pcrpose.keypoints.arrays import Bools, Floats, as_floats
+from pcrpose.keypoints.presence import PersonScore, Statistic, summary_of_scores
 from pcrpose.keypoints.probability import FEATURES, KeypointCalibration
 
 logger = logging.getLogger(__name__)
 
-Statistic: TypeAlias = Literal["mean", "max"]
-
-_STATISTICS: Mapping[Statistic, Callable[[Floats], Floats]] = {
-    "mean": lambda scores: np.asarray(scores.mean(axis=1)),
-    "max": lambda scores: np.asarray(scores.max(axis=1)),
-}
 FEWEST = 200  # labelled instances of a keypoint for a map of its own
 _RIDGE = 1e-3  # keeps a fit finite where one threshold separates both kinds without an error
 _PRIOR = 20.0  # instances that the pooled map counts as, beside those of a keypoint
 _GRADIENT = 1e-9  # at which a fit ends
-
-
-@dataclass(frozen=True, kw_only=True)
-class PersonScore:
-    """A logistic map from a pose's keypoint scores to the probability that there is a person.
-
-    Attributes:
-        slope: of the logit, per unit of the statistic.
-        intercept: of the logit.
-        statistic: what is taken of a pose's keypoint scores, the peaks of its heatmaps.
-    """
-
-    slope: float
-    intercept: float
-    statistic: Statistic = "mean"
-
-    def __post_init__(self) -> None:
-        one_of("statistic", self.statistic, get_args(Statistic))
-
-    def __call__(self, keypoint_scores: npt.ArrayLike) -> Floats:
-        """Map ``(N, J)`` keypoint scores to ``(N,)`` probabilities, persons and negatives being equally frequent."""
-        values = _summary(keypoint_scores, self.statistic)
-        probabilities: Floats = expit(self.slope * values + self.intercept)
-        return probabilities
 
 
 def fit_person_score(
@@ -77,7 +46,7 @@ def fit_person_score(
         [True, False]
     """
     one_of("statistic", statistic, get_args(Statistic))
-    values = _summary(keypoint_scores, statistic)
+    values = summary_of_scores(keypoint_scores, statistic)
     persons = _labels(is_person, len(values))
     weights = np.where(persons, 0.5 / persons.sum(), 0.5 / (~persons).sum())
     mean, deviation = values.mean(), values.std() or 1.0
@@ -179,13 +148,6 @@ def fit_keypoint_calibration(
         counts=tuple(used.sum(axis=0).tolist()),
         sigma=sigma,
     )
-
-
-def _summary(keypoint_scores: npt.ArrayLike, statistic: Statistic) -> Floats:
-    scores = as_floats(keypoint_scores, shape=(None, None), name="keypoint_scores")
-    if not np.isfinite(scores).all() or not scores.shape[1]:
-        raise ValueError(f"keypoint_scores: expected finite numbers of at least one keypoint, found {scores!r:.80}")
-    return _STATISTICS[statistic](scores)
 
 
 def _labels(is_person: npt.ArrayLike, count: int) -> Bools:

@@ -44,10 +44,13 @@ class Member:
         positive("weight", self.weight)
 
     def changed(self, config: PoseConfig) -> PoseConfig:
-        """Return a model's configuration with this member's crops; raises ValueError for a size it does not take."""
+        """Return a model's configuration with this member's crops; raises ValueError for a size it does not take.
+
+        Its calibration is left out: it was fitted on the model's own heatmaps, not on a mean.
+        """
         given = {"padding": self.padding, "input_size": self.input_size}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return replace(config, **changes)
+        return replace(config, calibration=None, **changes)
 
 
 def write_ensemble(folder: Path, members: Sequence[tuple[Member, PoseModel[Any]]], *, mirrored: bool) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.files.checks import at_least, fraction, one_of
 from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.readout import Passes, Reader, Readout, fitted_for
 from pcrpose.inference.runtime import Runtime, input_of, limited_threads, place
 from pcrpose.inference.stream import BatchQueue, CropBatch, Entry, FailedImage, Request, check_many, requests
 from pcrpose.keypoints.arrays import Floats, Image
@@ -63,7 +64,8 @@ class PosePredictor:
             `DeepPose` gives coordinates: there is nothing to decode, and every keypoint's score is 1.
         detector: called with each ``(H, W, 3)`` uint8 RGB image; returns `Detections`, or what `Detections.of` takes.
         flip: average with the heatmaps of the mirrored crop: better and twice the work.
-        decoding: how peaks become coordinates, see `HeatmapCodec`.
+        decoding: how peaks become coordinates, see `HeatmapCodec`. With another one than the model's calibration was
+            fitted for there are no probabilities, which is logged.
         thresholds: which keypoints count in a pose's score, and which poses are one.
         runtime: device, precision, batch size and threads. A model that has to be moved or converted is copied.
 
@@ -105,6 +107,11 @@ class PosePredictor:
         self.runtime = runtime
         self._specs = model.crop_specs if isinstance(model, Ensemble) else (model.config.crop_spec,)
         self._spec = self._specs[0]
+        self._reader = Reader(
+            config=model.config,
+            codec=self.codec,
+            calibration=fitted_for(model.config, flip=flip, decoding=decoding),
+        )
         self._warned = False
 
     def predict(self, image: ImageSource, boxes_xyxy: Boxes | None = None, *, color: Color = "rgb") -> Poses:
@@ -206,7 +213,7 @@ class PosePredictor:
         size = Size.of(opened)
         boxes = check_boxes(whole_image_box(size) if box_xyxy is None else np.asarray(box_xyxy)[None], size)
         crops, batch = self._cut(opened, boxes)
-        return self._output(batch)[0].float().cpu().numpy(), crops
+        return self._output(batch).merged[0].float().cpu().numpy(), crops
 
     def _results(self, asked: Iterable[Request], color: Color, on_error: OnError) -> Iterator[Poses | FailedImage]:
         queue = BatchQueue(self._forward, self.runtime.batch_size)
@@ -268,19 +275,13 @@ class PosePredictor:
         return cut[0][0], batch
 
     @torch.inference_mode()
-    def _forward(self, batch: CropBatch) -> tuple[Floats, Floats]:
-        """Return ``(B, J, 2)`` keypoints in pixels of the first kind of crop and ``(B, J)`` scores."""
-        config, output = self.model.config, self._output(batch)
-        if isinstance(config, DeepPoseConfig):
-            keypoints_crop = config.to_crop(output)
-            scores = torch.ones_like(keypoints_crop[..., 0])
-        else:
-            keypoints_crop, scores = self.codec.decode(output)
-        return keypoints_crop.cpu().double().numpy(), scores.cpu().double().numpy()
+    def _forward(self, batch: CropBatch) -> Readout:
+        """Read the persons of a batch, in pixels of the first kind of crop."""
+        return self._reader(self._output(batch))
 
     @torch.inference_mode()
-    def _output(self, batch: CropBatch) -> Tensor:
-        """Return ``(B, J, h, w)`` heatmaps, or coordinates, averaged with the mirrored crops' if ``flip`` is set."""
+    def _output(self, batch: CropBatch) -> Passes:
+        """Return heatmaps, or coordinates, averaged with the mirrored crops' if ``flip`` is set."""
         if isinstance(self.model, nn.Module) and self.model.training:  # somebody has trained it since
             self.model.eval()
         device, dtype = input_of(self.model, self.runtime)
@@ -288,9 +289,12 @@ class PosePredictor:
             crops = [torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2) for pixels in batch.pixels]
             normalized = [self.model.config.normalize(each, dtype) for each in crops]
             if isinstance(self.model, Ensemble):
-                return self.model.heatmaps(normalized, batch.matrices, flip=self.flip)
-            output = self._final(normalized[0])
-            return self._merged(output, self._final(normalized[0].flip(3))) if self.flip else output
+                return Passes(self.model.heatmaps(normalized, batch.matrices, flip=self.flip))
+            plain = self._final(normalized[0])
+            if not self.flip:
+                return Passes(plain, plain)
+            mirrored = self._final(normalized[0].flip(3))
+            return Passes(self._merged(plain, mirrored), plain, mirrored)
 
     def _merged(self, output: Tensor, mirrored: Tensor) -> Tensor:
         indices = self.model.config.skeleton.flip_indices
@@ -313,23 +317,20 @@ class PosePredictor:
 
     def _poses(self, entry: Entry) -> Poses:
         persons, skeleton = entry.persons, self.model.config.skeleton
-        if not len(persons):
-            return Poses.empty(skeleton)
-        keypoints, scores = np.concatenate(entry.keypoints), np.concatenate(entry.scores)
+        found = Readout.join(entry.found or [self._reader.none()])
         poses = Poses(
-            keypoints=keypoints,
-            keypoint_scores=scores,
+            **found.arrays(),
             boxes_xyxy=persons.boxes_xyxy,
             box_scores=persons.scores,
-            pose_scores=pose_scores(persons.scores, scores, threshold=self.thresholds.keypoint),
+            pose_scores=pose_scores(persons.scores, found.keypoint_scores, threshold=self.thresholds.keypoint),
             skeleton=skeleton,
         )
-        if not entry.detected:
+        if not entry.detected or not len(persons):
             return poses
         _, extents = windows(persons.boxes_xyxy, self._spec.input_size.aspect, self._spec.padding)
         areas = extents.prod(axis=1)
         sigmas = skeleton.sigmas
-        return poses[oks_nms(keypoints, poses.pose_scores, areas, sigmas=sigmas, threshold=self.thresholds.nms)]
+        return poses[oks_nms(found.keypoints, poses.pose_scores, areas, sigmas=sigmas, threshold=self.thresholds.nms)]
 
 
 def _croppable(found: Detections, size: Size) -> Detections:

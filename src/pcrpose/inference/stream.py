@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from pcrpose.data.images import ImageSource
+from pcrpose.inference.readout import Readout
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.detections import Boxes, Detections
@@ -51,16 +52,14 @@ class Entry:
         persons: their boxes and box scores.
         detected: whether a detector found them.
         missing: how many still wait for a batch.
-        keypoints: ``(n, J, 2)`` image pixels, batch by batch.
-        scores: ``(n, J)``, batch by batch.
+        found: what was read of them, in image pixels, batch by batch.
         failure: set where the image turned out to be unusable.
     """
 
     persons: Detections
     detected: bool = False
     missing: int = 0
-    keypoints: list[Floats] = field(default_factory=list)
-    scores: list[Floats] = field(default_factory=list)
+    found: list[Readout] = field(default_factory=list)
     failure: FailedImage | None = None
 
     @property
@@ -93,7 +92,7 @@ class CropBatch:
         )
 
 
-Forward: TypeAlias = Callable[[CropBatch], tuple[Floats, Floats]]  # to keypoints_crop of the first kind, scores
+Forward: TypeAlias = Callable[[CropBatch], Readout]  # in pixels of the first kind of crop
 
 
 class _Part(NamedTuple):
@@ -138,15 +137,14 @@ class BatchQueue:
             self.flush()
 
     def flush(self) -> None:
-        """Run the batch that is open and hand every image its keypoints and scores."""
+        """Run the batch that is open and hand every image what was read of its persons."""
         if not self._parts:
             return
-        keypoints_crop, scores = self._forward(CropBatch.join([part.batch for part in self._parts]))
+        read = self._forward(CropBatch.join([part.batch for part in self._parts]))
         start = 0
         for entry, crops, _ in self._parts:
             rows = slice(start, start + len(crops))
-            entry.keypoints.append(crops.inverse(keypoints_crop[rows]))
-            entry.scores.append(scores[rows])
+            entry.found.append(read[rows].to_image(crops))
             entry.missing -= len(crops)
             start = rows.stop
         self._parts.clear()

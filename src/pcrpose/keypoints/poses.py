@@ -14,6 +14,8 @@ from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
 Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
 
+_LATER = {"pose_presence", "keypoint_covariances", "left_right_consistency"}  # not in the dicts of earlier versions
+
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Poses:
@@ -29,7 +31,13 @@ class Poses:
         box_scores: ``(N,)`` float32, the detector's; 1 for boxes a person has drawn.
         pose_scores: ``(N,)`` float32, after rescoring (see `pcrpose.keypoints.oks.pose_scores`).
         skeleton: names and order of the J keypoints.
-        keypoint_probabilities: ``(N, J)`` float32 in ``[0, 1]``, calibrated; ``None`` without a calibration.
+        keypoint_probabilities: ``(N, J)`` float32 in ``[0, 1]``, calibrated: how likely a keypoint is right.
+        pose_presence: ``(N,)`` float32 in ``[0, 1]``, calibrated: how likely the box holds a person at all.
+        keypoint_covariances: ``(N, J, 2, 2)`` float32, image pixels squared: how far, and in which direction, the
+            true place of a keypoint may be.
+        left_right_consistency: ``(N,)`` float32: how well the crop and its mirrored crop agree on left and right.
+
+    The last four are ``None`` where the predictor cannot tell: most need a model with a calibration.
 
     Raises:
         ValueError: if an array's shape does not fit ``keypoints`` and ``skeleton``.
@@ -56,6 +64,9 @@ class Poses:
     pose_scores: Floats
     skeleton: Skeleton = COCO_17
     keypoint_probabilities: Floats | None = None
+    pose_presence: Floats | None = None
+    keypoint_covariances: Floats | None = None
+    left_right_consistency: Floats | None = None
 
     def __post_init__(self) -> None:
         joints = self.skeleton.num_keypoints
@@ -65,8 +76,15 @@ class Poses:
         self._freeze("boxes_xyxy", (count, 4))
         self._freeze("box_scores", (count,))
         self._freeze("pose_scores", (count,))
-        if self.keypoint_probabilities is not None:
-            self._freeze("keypoint_probabilities", (count, joints))
+        optional: dict[str, tuple[int, ...]] = {
+            "keypoint_probabilities": (count, joints),
+            "pose_presence": (count,),
+            "keypoint_covariances": (count, joints, 2, 2),
+            "left_right_consistency": (count,),
+        }
+        for name, shape in optional.items():
+            if getattr(self, name) is not None:
+                self._freeze(name, shape)
 
     def _freeze(self, name: str, shape: tuple[int | None, ...]) -> None:
         values = getattr(self, name)
@@ -93,16 +111,10 @@ class Poses:
     def __getitem__(self, index: Selection) -> "Poses":
         """Select persons; the result is always `Poses`, for one index of length one."""
         chosen = np.atleast_1d(np.arange(len(self))[index])
-        probabilities = self.keypoint_probabilities
-        return Poses(
-            keypoints=self.keypoints[chosen],
-            keypoint_scores=self.keypoint_scores[chosen],
-            boxes_xyxy=self.boxes_xyxy[chosen],
-            box_scores=self.box_scores[chosen],
-            pose_scores=self.pose_scores[chosen],
-            skeleton=self.skeleton,
-            keypoint_probabilities=None if probabilities is None else probabilities[chosen],
-        )
+        arrays: dict[str, Any] = {
+            name: None if array is None else array[chosen] for name, array in self._arrays().items()
+        }
+        return Poses(**arrays, skeleton=self.skeleton)
 
     def __iter__(self) -> Iterator["Poses"]:
         return (self[index] for index in range(len(self)))
@@ -149,9 +161,12 @@ class Poses:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Poses":
-        """Build from what `to_dict` returned; raises ValueError for a missing or unknown key or a wrong shape."""
+        """Build from what `to_dict` returned; raises ValueError for a missing or unknown key or a wrong shape.
+
+        What earlier versions did not have may be missing.
+        """
         expected = {field.name for field in fields(cls)}
-        if set(values) != expected:
+        if not expected - _LATER <= set(values) <= expected:
             raise ValueError(f"Poses: expected the keys {sorted(expected)}, found {sorted(values)}")
         return cls(**{**values, "skeleton": Skeleton.from_dict(values["skeleton"])})
 

@@ -87,14 +87,22 @@ class KeypointCalibration:
         Raises:
             ValueError: if there are not as many heatmaps as slopes.
         """
-        if heatmaps.shape[1] != len(self.slopes):
-            raise ValueError(f"heatmaps: expected {len(self.slopes)} keypoints, found {heatmaps.shape[1]}")
-        features = heatmap_features(heatmaps, self.sigma)
+        return self.of_features(heatmap_features(heatmaps, self.sigma))
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """Map the ``(B, J, 4)`` features of heatmaps to ``(B, J)`` probabilities; raises as a call."""
+        if features.shape[1] != self.num_keypoints:
+            raise ValueError(f"heatmaps: expected {self.num_keypoints} keypoints, found {features.shape[1]}")
         weights, slopes, intercepts = (
             torch.tensor(values, device=features.device, dtype=features.dtype)
             for values in (self.weights, self.slopes, self.intercepts)
         )
         return torch.nan_to_num((slopes * (features @ weights) + intercepts).sigmoid(), nan=0.0)
+
+    @property
+    def num_keypoints(self) -> int:
+        """J, the number of keypoints."""
+        return len(self.slopes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pcrpose.files.checks import positive
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.calibration import Calibration
 from pcrpose.keypoints.crop import Alignment, CropSpec
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
@@ -48,10 +49,13 @@ class PoseConfig:
         padding: factor from a person's box to the crop.
         blackout: factor on a person's box beyond which its crop is black, so that neighbors are not seen; None shows
             everything.
+        calibration: what turns the heatmaps of the weights beside it into probabilities; None without one, and for
+            weights that have changed since it was fitted.
 
     Raises:
         ValueError: for a field of another type than declared, an input size that the coarsest cell does not divide,
-            or a sigma, padding, blackout or deviation that is not positive.
+            a sigma, padding, blackout or deviation that is not positive, or a calibration that was fitted for other
+            keypoints or crops.
     """
 
     skeleton: Skeleton = COCO_17
@@ -64,6 +68,7 @@ class PoseConfig:
     padding: float = 1.25
     blackout: float | None = None
     channel_order: ChannelOrder = "rgb"
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -79,6 +84,8 @@ class PoseConfig:
         positive("pixel_std", min(self.pixel_std))
         if self.blackout is not None:
             positive("blackout", self.blackout)
+        if self.calibration is not None:
+            self.calibration.check_fits(self.skeleton.keypoints, self.input_size)
 
     @property
     def coarsest_cell(self) -> int:
@@ -115,9 +122,11 @@ class PoseConfig:
         return (ordered.to(dtype) / 255 - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return plain values, for JSON; without the key ``calibration`` where there is none."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return values | {"skeleton": self.skeleton.to_dict(), "input_size": str(self.input_size)}
+        values |= {"skeleton": self.skeleton.to_dict(), "input_size": str(self.input_size)}
+        calibration = values.pop("calibration")
+        return values if calibration is None else values | {"calibration": calibration.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -139,6 +148,8 @@ def _from_json(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON hol
             return Skeleton.from_dict(value)
         if key == "input_size" and isinstance(value, str):
             return Size.parse(value)
+        if key == "calibration" and isinstance(value, Mapping):
+            return Calibration.from_dict(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"config key {key!r}: {error}") from error
     if isinstance(value, str):

@@ -34,7 +34,8 @@ def replace_skeleton(
         sigma: of the new model's target Gaussians, crop pixels; the model's own by default.
 
     Returns:
-        A model of the same class, precision and device, in evaluation mode; it shares no tensor with ``model``.
+        A model of the same class, precision and device, in evaluation mode; it shares no tensor with ``model``, and has
+        no calibration.
 
     Raises:
         ValueError: if the new size or sigma is not valid, or the model has weights for its own size alone.
@@ -52,6 +53,7 @@ def replace_skeleton(
         skeleton=skeleton,
         input_size=old.input_size if input_size is None else input_size,
         sigma=old.sigma if sigma is None else sigma,
+        calibration=None,
     )
     fresh = type(model)(config).to(next(model.parameters()))
     before, after = map(torch.from_numpy, old.skeleton.shared_with(skeleton))
@@ -75,7 +77,7 @@ def _keypoint_axes(model: PoseModel[Any]) -> dict[str, int]:
     names = model.config.skeleton.keypoints
     longer = Skeleton("longer", [*names, "".join(names) + "_"], [], [], [1.0] * (len(names) + 1))
     with torch.device("meta"):  # shapes alone: no memory, no random draws
-        probe = type(model)(replace(model.config, skeleton=longer)).state_dict()
+        probe = type(model)(replace(model.config, skeleton=longer, calibration=None)).state_dict()
     return {
         name: axis
         for name, tensor in model.state_dict().items()

@@ -126,7 +126,7 @@ class FineTune:
     def prepare(self, model: PoseModel[Any], skeleton: Skeleton, *, keep: bool = True) -> PoseModel[Any]:
         """Return a pretrained model with the keypoints and input size that it is to learn; itself if it has them."""
         config = learning_config(model.config, skeleton, input_size=self.input_size, keep=keep)
-        if config == model.config:
+        if config == replace(model.config, calibration=None):
             return model
         return replace_skeleton(model, config.skeleton, input_size=self.input_size)
 
@@ -177,7 +177,7 @@ class FineTune:
 def learning_config(
     model: PoseConfig, skeleton: Skeleton, *, input_size: Size | None = None, keep: bool = True
 ) -> PoseConfig:
-    """Return the configuration of a network that learns a data set's keypoints.
+    """Return the configuration of a network that learns a data set's keypoints; new weights have no calibration.
 
     Args:
         model: to start from.
@@ -186,7 +186,8 @@ def learning_config(
         keep: where the data's keypoints are the model's by name, keep the model's flip pairs, bones and sigmas too.
     """
     wanted = model.skeleton if keep and model.skeleton.keypoints == skeleton.keypoints else skeleton
-    return replace(model, skeleton=wanted, input_size=model.input_size if input_size is None else input_size)
+    size = model.input_size if input_size is None else input_size
+    return replace(model, skeleton=wanted, input_size=size, calibration=None)
 
 
 def loss_of(model: PoseConfig) -> LossKind:

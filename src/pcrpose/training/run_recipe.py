@@ -143,7 +143,7 @@ def run_recipe(
         if stage.number > 1:
             model = _carry_over(load_model(final), stage.skeleton, config.seed)
         else:
-            wanted = replace(model_config, skeleton=stage.skeleton)
+            wanted = replace(model_config, skeleton=stage.skeleton, calibration=None)
             # a checkpoint holds what became of the start
             model = random_model(wanted, config.seed) if begun or start is None else start.build(wanted, config.seed)
         chosen = {letter: sources[letter] for letter in stage.sources}

@@ -63,7 +63,7 @@ class Trainer:
     starts them, share every batch; the first one writes, and all have to see the folder.
 
     Args:
-        model: changed in place.
+        model: changed in place; a calibration is dropped, for it does not hold for other weights.
         dataset: yields items of the model's input size and skeleton.
         output_dir: made if it is missing; a checkpoint there is continued.
         config: see `TrainConfig`.
@@ -92,6 +92,7 @@ class Trainer:
         teacher: PoseModel[Any] | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
+        model.config = replace(model.config, calibration=None)  # of the weights as they were
         self.loss = build_loss(model.config, config)
         check_crops_fit(model, dataset)
         self.accelerator = start_accelerator()

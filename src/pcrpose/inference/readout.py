@@ -1,0 +1,158 @@
+"""What is read of persons' heatmaps: keypoints, their scores and, with a calibration, probabilities."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pcrpose.keypoints.arrays import Floats
+from pcrpose.keypoints.calibration import PassCalibration
+from pcrpose.keypoints.crop import Crops
+from pcrpose.keypoints.decoding import Decoding
+from pcrpose.keypoints.heatmap import HeatmapCodec
+from pcrpose.keypoints.presence import PersonScore
+from pcrpose.keypoints.probability import heatmap_features
+from pcrpose.models.deeppose import DeepPoseConfig
+from pcrpose.models.pose_config import PoseConfig
+
+logger = logging.getLogger(__name__)
+
+
+class Passes(NamedTuple):
+    """The output of a model for B crops.
+
+    Attributes:
+        merged: ``(B, J, h, w)`` heatmaps to decode, averaged where there are two passes; ``(B, J, 2)`` of a model that
+            predicts coordinates.
+        plain: of the crops as they are, before averaging; None where one cannot tell.
+        mirrored: of the mirrored crops, as the model gives them: mirrored, left for right; None without a second pass.
+    """
+
+    merged: Tensor
+    plain: Tensor | None = None
+    mirrored: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Readout:
+    """What is read of B persons, in the units of `Poses` but for the frame; what cannot be told is None.
+
+    Attributes:
+        keypoints: ``(B, J, 2)`` float64, pixels of the (first kind of) crop; of the image after `to_image`.
+        keypoint_scores: ``(B, J)`` float64.
+        keypoint_probabilities: ``(B, J)`` float64.
+        pose_presence: ``(B,)`` float64.
+        keypoint_covariances: ``(B, J, 2, 2)`` float64, squared pixels of the same frame as the keypoints.
+        left_right_consistency: ``(B,)`` float64.
+    """
+
+    keypoints: Floats
+    keypoint_scores: Floats
+    keypoint_probabilities: Floats | None = None
+    pose_presence: Floats | None = None
+    keypoint_covariances: Floats | None = None
+    left_right_consistency: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, rows: slice) -> Self:
+        return type(self)(**{name: array[rows] for name, array in self.arrays().items()})
+
+    @classmethod
+    def join(cls, parts: Sequence["Readout"]) -> "Readout":
+        """Return the persons of several, one at least, as one; all have to hold the same arrays."""
+        names = parts[0].arrays()
+        return cls(**{name: np.concatenate([part.arrays()[name] for part in parts]) for name in names})
+
+    def to_image(self, crops: Crops) -> Self:
+        """Return the same with what lies in crops moved into the image."""
+        moved = {"keypoints": crops.inverse(self.keypoints)}
+        return type(self)(**{**self.arrays(), **moved})
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return the arrays that there are, by the names they have in `Poses`."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in found.items() if array is not None}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reader:
+    """Read the output of one model, predicted in one way.
+
+    Attributes:
+        config: of the model.
+        codec: with the decoding.
+        calibration: what was fitted for this way to predict; empty without a calibration.
+    """
+
+    config: PoseConfig
+    codec: HeatmapCodec
+    calibration: PassCalibration
+
+    def __call__(self, passes: Passes) -> Readout:
+        """Read B persons; keypoints are in pixels of the (first kind of) crop."""
+        if isinstance(self.config, DeepPoseConfig):
+            keypoints_crop = self.config.to_crop(passes.merged)
+            return Readout(keypoints=_array(keypoints_crop), keypoint_scores=np.ones(keypoints_crop.shape[:2]))
+        keypoints_crop, scores = self.codec.decode(passes.merged)
+        found = {"keypoints": _array(keypoints_crop), "keypoint_scores": _array(scores)}
+        return Readout(**found, **self._calibrated(passes, scores))
+
+    def none(self) -> Readout:
+        """Return the readout of nobody, with the arrays that others have."""
+        joints = self.config.skeleton.num_keypoints
+        empty = {"keypoint_probabilities": np.zeros((0, joints)), "pose_presence": np.zeros(0)}
+        fitted = {"keypoint_probabilities": self.calibration.probabilities, "pose_presence": self.calibration.presence}
+        return Readout(
+            keypoints=np.zeros((0, joints, 2)),
+            keypoint_scores=np.zeros((0, joints)),
+            **{name: array for name, array in empty.items() if fitted[name] is not None},
+        )
+
+    def _calibrated(self, passes: Passes, scores: Tensor) -> dict[str, Floats]:
+        """Return what the calibration makes of heatmaps, by name."""
+        probabilities, presence = self.calibration.probabilities, self.calibration.presence
+        found: dict[str, Floats] = {}
+        if probabilities is not None:
+            features = heatmap_features(passes.merged, probabilities.sigma)
+            found["keypoint_probabilities"] = _array(probabilities.of_features(features))
+        if presence is not None:
+            found["pose_presence"] = presence_of(presence, passes.merged, scores)
+        return found
+
+
+def presence_of(presence: PersonScore, heatmaps: Tensor, scores: Tensor) -> Floats:
+    """Compute ``(B,)`` probabilities of a person; a heatmap without a peak counts as a score of zero.
+
+    Args:
+        presence: the fitted map.
+        heatmaps: ``(B, J, h, w)``.
+        scores: ``(B, J)``, their peaks.
+    """
+    has_peak = (heatmaps.amin(dim=(-2, -1)) < scores) & scores.isfinite()
+    return presence(_array(torch.where(has_peak, scores, 0)))
+
+
+def fitted_for(config: PoseConfig, *, flip: bool, decoding: Decoding) -> PassCalibration:
+    """Return the maps of a model's calibration for one way to predict; none, which is logged, for another decoding."""
+    calibration = config.calibration
+    if calibration is None:
+        return PassCalibration()
+    if calibration.decoding != decoding:
+        logger.warning(
+            "no probabilities: the model's calibration was fitted for decoding %r, found %r",
+            calibration.decoding,
+            decoding,
+        )
+        return PassCalibration()
+    return calibration.of_pass(flip=flip)
+
+
+def _array(values: Tensor) -> Floats:
+    array: Floats = values.cpu().double().numpy()
+    return array
