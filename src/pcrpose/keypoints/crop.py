@@ -13,6 +13,7 @@ import PIL.Image
 from pcrpose.files.checks import one_of, positive
 from pcrpose.keypoints.arrays import Bools, Floats, Image, Indices, as_floats
 from pcrpose.keypoints.boxes import Size, check_boxes, grow_boxes, windows
+from pcrpose.keypoints.ellipses import transform_covariances
 from pcrpose.keypoints.warp import fill_crop
 
 Alignment: TypeAlias = Literal["center", "edge", "udp"]
@@ -183,6 +184,10 @@ class Crops:
     def inverse(self, points_crop: npt.ArrayLike) -> Floats:
         """Map ``(N, ..., 2)`` points, x then y, from crop pixels to image pixels, float64."""
         return _apply(_inverted(self.matrices), points_crop, "points_crop")
+
+    def inverse_covariances(self, covariances_crop: npt.ArrayLike) -> Floats:
+        """Map ``(N, ..., 2, 2)`` covariances of points from crop pixels squared to image pixels squared, float64."""
+        return transform_covariances(covariances_crop, _inverted(self.matrices)[:, :, :2])
 
     def warp(self, image: Image | PIL.Image.Image) -> Image:
         """Return the pixels of the crops.

@@ -92,6 +92,12 @@ class HeatmapCodec:
             return keypoints_heatmap * _pair(keypoints_heatmap, across, down)
         return (keypoints_heatmap + 0.5) * self.stride - 0.5
 
+    def covariances_to_crop(self, covariances_heatmap: Tensor) -> Tensor:
+        """Map ``(..., 2, 2)`` covariances of points from cells squared to crop pixels squared."""
+        ends = self.to_crop(_pair(covariances_heatmap, 0, 1)[:, None].expand(2, 2))
+        steps = ends[1] - ends[0]
+        return covariances_heatmap * steps[:, None] * steps
+
     def encode(
         self, keypoints_crop: Tensor, keypoint_weights: Tensor, *, stride: int | None = None
     ) -> tuple[Tensor, Tensor]:
