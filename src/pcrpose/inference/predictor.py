@@ -111,6 +111,7 @@ class PosePredictor:
             config=model.config,
             codec=self.codec,
             calibration=fitted_for(model.config, flip=flip, decoding=decoding),
+            two_passes=flip and not isinstance(model, Ensemble),
         )
         self._warned = False
 

@@ -1,4 +1,4 @@
-"""What is read of persons' heatmaps: keypoints, their scores and, with a calibration, probabilities."""
+"""What is read of persons' heatmaps: keypoints, their scores and, with a calibration, probabilities and covariances."""
 
 import logging
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from pcrpose.keypoints.calibration import PassCalibration
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.heatmap import HeatmapCodec
+from pcrpose.keypoints.left_right import left_right_consistency
 from pcrpose.keypoints.presence import PersonScore
 from pcrpose.keypoints.probability import heatmap_features
 from pcrpose.models.deeppose import DeepPoseConfig
@@ -72,6 +73,8 @@ class Readout:
     def to_image(self, crops: Crops) -> Self:
         """Return the same with what lies in crops moved into the image."""
         moved = {"keypoints": crops.inverse(self.keypoints)}
+        if self.keypoint_covariances is not None:
+            moved["keypoint_covariances"] = crops.inverse_covariances(self.keypoint_covariances)
         return type(self)(**{**self.arrays(), **moved})
 
     def arrays(self) -> dict[str, Floats]:
@@ -88,41 +91,66 @@ class Reader:
         config: of the model.
         codec: with the decoding.
         calibration: what was fitted for this way to predict; empty without a calibration.
+        two_passes: whether the output of both passes is there, beside their average.
     """
 
     config: PoseConfig
     codec: HeatmapCodec
     calibration: PassCalibration
+    two_passes: bool = False
 
     def __call__(self, passes: Passes) -> Readout:
         """Read B persons; keypoints are in pixels of the (first kind of) crop."""
         if isinstance(self.config, DeepPoseConfig):
             keypoints_crop = self.config.to_crop(passes.merged)
             return Readout(keypoints=_array(keypoints_crop), keypoint_scores=np.ones(keypoints_crop.shape[:2]))
-        keypoints_crop, scores = self.codec.decode(passes.merged)
-        found = {"keypoints": _array(keypoints_crop), "keypoint_scores": _array(scores)}
-        return Readout(**found, **self._calibrated(passes, scores))
+        cells, scores = self.codec.locate(passes.merged)
+        found = {"keypoints": _array(self.codec.to_crop(cells)), "keypoint_scores": _array(scores)}
+        if self._compares_sides and passes.plain is not None and passes.mirrored is not None:
+            consistency = left_right_consistency(
+                passes.plain,
+                passes.mirrored,
+                self.config.skeleton.flip_indices,
+                shift=self.codec.alignment == "edge",
+            )
+            found["left_right_consistency"] = _array(consistency)
+        return Readout(**found, **self._calibrated(passes, cells, scores))
 
     def none(self) -> Readout:
         """Return the readout of nobody, with the arrays that others have."""
         joints = self.config.skeleton.num_keypoints
-        empty = {"keypoint_probabilities": np.zeros((0, joints)), "pose_presence": np.zeros(0)}
-        fitted = {"keypoint_probabilities": self.calibration.probabilities, "pose_presence": self.calibration.presence}
+        fitted = self.calibration
+        told = {
+            "keypoint_probabilities": (fitted.probabilities is not None, (0, joints)),
+            "pose_presence": (fitted.presence is not None, (0,)),
+            "keypoint_covariances": (fitted.covariances is not None, (0, joints, 2, 2)),
+            "left_right_consistency": (self._compares_sides, (0,)),
+        }
         return Readout(
             keypoints=np.zeros((0, joints, 2)),
             keypoint_scores=np.zeros((0, joints)),
-            **{name: array for name, array in empty.items() if fitted[name] is not None},
+            **{name: np.zeros(shape) for name, (is_told, shape) in told.items() if is_told},
         )
 
-    def _calibrated(self, passes: Passes, scores: Tensor) -> dict[str, Floats]:
+    @property
+    def _compares_sides(self) -> bool:
+        """Whether the two passes can be asked which side is which."""
+        is_pair = bool(self.config.skeleton.flip_pairs)
+        return self.two_passes and is_pair and not isinstance(self.config, DeepPoseConfig)
+
+    def _calibrated(self, passes: Passes, cells: Tensor, scores: Tensor) -> dict[str, Floats]:
         """Return what the calibration makes of heatmaps, by name."""
         probabilities, presence = self.calibration.probabilities, self.calibration.presence
+        covariances = self.calibration.covariances
         found: dict[str, Floats] = {}
         if probabilities is not None:
             features = heatmap_features(passes.merged, probabilities.sigma)
             found["keypoint_probabilities"] = _array(probabilities.of_features(features))
         if presence is not None:
             found["pose_presence"] = presence_of(presence, passes.merged, scores)
+        if covariances is not None:
+            in_crop = self.codec.covariances_to_crop(covariances(passes.merged, cells))
+            found["keypoint_covariances"] = _array(in_crop)
         return found
 
 

@@ -7,13 +7,15 @@ from typing import Any, Self, get_args
 from pcrpose.files.checks import one_of
 from pcrpose.files.json import text
 from pcrpose.keypoints.boxes import Size
+from pcrpose.keypoints.covariance import CovarianceCalibration
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.presence import PersonScore
 from pcrpose.keypoints.probability import KeypointCalibration
 
-_PARTS: Mapping[str, type[KeypointCalibration] | type[PersonScore]] = {  # of the fields of PassCalibration
+_PARTS: Mapping[str, type[KeypointCalibration | PersonScore | CovarianceCalibration]] = {  # fields of PassCalibration
     "probabilities": KeypointCalibration,
     "presence": PersonScore,
+    "covariances": CovarianceCalibration,
 }
 
 
@@ -24,12 +26,14 @@ class PassCalibration:
     Attributes:
         probabilities: that a keypoint is right.
         presence: that there is a person.
+        covariances: where the true place of a keypoint may be.
 
     Each is None where it was not fitted.
     """
 
     probabilities: KeypointCalibration | None = None
     presence: PersonScore | None = None
+    covariances: CovarianceCalibration | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON, of the parts that there are."""
@@ -71,9 +75,10 @@ class Calibration:
     def __post_init__(self) -> None:
         one_of("decoding", self.decoding, get_args(Decoding))
         for one in (self.plain, self.mirrored):
-            if one.probabilities is not None and one.probabilities.num_keypoints != len(self.keypoints):
-                found = one.probabilities.num_keypoints
-                raise ValueError(f"calibration: expected maps of {len(self.keypoints)} keypoints, found {found}")
+            for part in (one.probabilities, one.covariances):
+                if part is not None and part.num_keypoints != len(self.keypoints):
+                    found = part.num_keypoints
+                    raise ValueError(f"calibration: expected maps of {len(self.keypoints)} keypoints, found {found}")
 
     def of_pass(self, *, flip: bool) -> PassCalibration:
         """Return the maps for predictions with, or without, the mirrored crop."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,12 @@ from pcrpose.keypoints.arrays import Floats, Image, as_floats
 from pcrpose.keypoints.drawing.poses import draw_poses
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
+if TYPE_CHECKING:
+    from supervision import KeyPoints
+
 Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
 
+_SUPERVISION = "expected supervision 0.29 or later, pip install 'supervision>=0.29'"
 _LATER = {"pose_presence", "keypoint_covariances", "left_right_consistency"}  # not in the dicts of earlier versions
 
 
@@ -34,8 +38,10 @@ class Poses:
         keypoint_probabilities: ``(N, J)`` float32 in ``[0, 1]``, calibrated: how likely a keypoint is right.
         pose_presence: ``(N,)`` float32 in ``[0, 1]``, calibrated: how likely the box holds a person at all.
         keypoint_covariances: ``(N, J, 2, 2)`` float32, image pixels squared: how far, and in which direction, the
-            true place of a keypoint may be.
-        left_right_consistency: ``(N,)`` float32: how well the crop and its mirrored crop agree on left and right.
+            true place of a keypoint may be, scaled on annotated persons.
+        left_right_consistency: ``(N,)`` float32 in ``[0, 1]``: how much better the crop and its mirrored crop agree as
+            they are than with left and right exchanged in one of them; ``None`` without a mirrored pass, of an
+            ensemble, and for a skeleton without pairs. See `pcrpose.keypoints.left_right.left_right_consistency`.
 
     The last four are ``None`` where the predictor cannot tell: most need a model with a calibration.
 
@@ -126,10 +132,51 @@ class Poses:
         threshold: float = 0.2,
         boxes: bool = False,
         scores: bool = False,
+        ellipses: bool | float = False,
+        left_right: bool = False,
         line_width: float | None = None,
     ) -> PIL.Image.Image:
         """Draw on a copy of the image; see `pcrpose.keypoints.drawing.poses.draw_poses`."""
-        return draw_poses(image, self, threshold=threshold, boxes=boxes, scores=scores, line_width=line_width)
+        return draw_poses(
+            image,
+            self,
+            threshold=threshold,
+            boxes=boxes,
+            scores=scores,
+            ellipses=ellipses,
+            left_right=left_right,
+            line_width=line_width,
+        )
+
+    def to_supervision(self, *, threshold: float = 0.2) -> "KeyPoints":
+        """Convert to the ``KeyPoints`` of the package supervision, for its annotators and its tracking.
+
+        Args:
+            threshold: keypoints scoring at most this are not ``visible`` there, and are not drawn.
+
+        Returns:
+            The keypoints and their scores, the pose scores as ``detection_confidence``, everybody of class 0, and in
+            ``data`` under ``"covariance"`` what its ellipse annotators read, where there are covariances.
+
+        Raises:
+            ImportError: if supervision is not installed, or has no such fields.
+        """
+        try:
+            from supervision import KeyPoints  # noqa: PLC0415 - an optional package
+        except ImportError as error:
+            raise ImportError(f"to_supervision: {_SUPERVISION}") from error
+        data = {} if self.keypoint_covariances is None else {"covariance": self.keypoint_covariances.copy()}
+        try:
+            return KeyPoints(
+                xy=self.keypoints.copy(),
+                class_id=np.zeros(len(self), dtype=np.intp),
+                keypoint_confidence=self.keypoint_scores.copy(),
+                detection_confidence=self.pose_scores.copy(),
+                visible=np.greater(self.keypoint_scores, threshold),
+                data=data,
+            )
+        except TypeError as error:
+            raise ImportError(f"to_supervision: {_SUPERVISION}; found an earlier one") from error
 
     def to_coco(self, image_id: int, *, category_id: int = 1) -> list[dict[str, Any]]:
         """Return results as the COCO server takes them: one dict per person.

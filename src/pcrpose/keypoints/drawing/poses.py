@@ -11,7 +11,9 @@ import PIL.ImageFont
 
 from pcrpose.files.checks import positive
 from pcrpose.keypoints.arrays import Bools, Floats, Image
+from pcrpose.keypoints.drawing.ellipses import Ellipse, blend_ellipse
 from pcrpose.keypoints.drawing.strokes import Color, Stroke, blend, open_canvas
+from pcrpose.keypoints.ellipses import ellipse_radius
 
 if TYPE_CHECKING:
     from pcrpose.keypoints.poses import Poses
@@ -29,6 +31,7 @@ _SCREEN = 750  # pixels of an image's shorter side above which it is looked at s
 _RING = 3.0  # pixels of line width from which keypoints have a ring; on smaller persons it would bury the limbs
 _OUTLINE = 0.5  # opacity of the dark edge that keeps limbs visible on a bright ground
 _FAINT = 0.5  # opacity of keypoints that score too low for bones
+_ELLIPSE = 0.95  # probability that an ellipse holds its keypoint, unless another one is asked for
 
 Plate: TypeAlias = tuple[int, int, int, int]  # first column and row, last column and row
 
@@ -40,6 +43,8 @@ def draw_poses(
     threshold: float = 0.2,
     boxes: bool = False,
     scores: bool = False,
+    ellipses: bool | float = False,
+    left_right: bool = False,
     line_width: float | None = None,
 ) -> PIL.Image.Image:
     """Draw poses on a copy of an image.
@@ -54,17 +59,23 @@ def draw_poses(
         threshold: keypoints scoring at most this are drawn faint, where they are, and carry no bones.
         boxes: draw each person's box too.
         scores: write each person's pose score above its box, or inside it where the image ends.
+        ellipses: draw where each keypoint above the threshold may be: the ellipse that holds it with this probability,
+            .95 for True.
+        left_right: write how consistent each person's left and right are, behind the score if that is written too.
         line_width: of the bones, pixels; by default a fraction of the person's size.
 
     Returns:
         A new RGB image, upright, of the same size.
 
     Raises:
-        ValueError: if an array is not a uint8 image or ``line_width`` is not positive.
+        ValueError: if an array is not a uint8 image, ``line_width`` is not positive, ``ellipses`` is no probability, or
+            the poses have no covariances or consistency to show.
         TypeError: if ``image`` is neither, a path for example.
     """
     if line_width is not None:
         positive("line_width", line_width, of="pixels")
+    shapes = _shapes(poses, ellipses)
+    texts = _texts(poses, scores=scores, left_right=left_right)
     canvas = open_canvas(image)
     solid: Bools = np.greater(poses.keypoint_scores, threshold)
     widths = [
@@ -76,11 +87,13 @@ def draw_poses(
         if boxes:
             for stroke in _box_strokes(poses.boxes_xyxy[person], widths[person] / 4, own):
                 blend(canvas, stroke)
+        if shapes is not None:
+            _draw_ellipses(canvas, poses, int(person), shapes[person], solid[person])
         for stroke in _strokes(poses.keypoints[person], solid[person], poses.skeleton, widths[person] / 2, own):
             blend(canvas, stroke)
     drawn = PIL.Image.fromarray(canvas)
-    if scores:
-        _write_scores(drawn, poses, [max(_TEXT * _zoom(canvas), 2.5 * width) for width in widths])
+    if texts:
+        _write_texts(drawn, poses, texts, [max(_TEXT * _zoom(canvas), 2.5 * width) for width in widths])
     return drawn
 
 
@@ -155,15 +168,48 @@ def _box_strokes(box_xyxy: Floats, radius: float, own: Color) -> Iterator[Stroke
             )
 
 
-def _write_scores(image: PIL.Image.Image, poses: "Poses", sizes: list[float]) -> None:
-    """Write each person's score on a dark plate over its box, in letters of ``sizes``, the best where it belongs."""
+def _shapes(poses: "Poses", ellipses: bool | float) -> Floats | None:  # noqa: FBT001 - as in draw_poses
+    """Return the ``(N, J, 2, 2)`` shapes of the ellipses that are asked for; None for none."""
+    if ellipses is False:
+        return None
+    radius = ellipse_radius(_ELLIPSE if ellipses is True else ellipses)
+    if poses.keypoint_covariances is None:
+        raise ValueError(
+            "ellipses: expected poses with keypoint_covariances, of a model with a calibration, found None"
+        )
+    shapes: Floats = radius**2 * poses.keypoint_covariances
+    return shapes
+
+
+def _draw_ellipses(canvas: Image, poses: "Poses", person: int, shapes: Floats, solid: Bools) -> None:
+    """Draw the ellipses of one person's keypoints, in the colors of their sides."""
+    keypoints, own = poses.keypoints[person], MIDDLE[person % len(MIDDLE)]
+    colors = _side_colors(poses.skeleton, own)
+    usable = solid & np.isfinite(keypoints).all(axis=1) & np.isfinite(shapes).all(axis=(1, 2))
+    for index in np.flatnonzero(usable):
+        ellipse = Ellipse(center=keypoints[index], shape=shapes[index], width=_zoom(canvas), color=colors[index])
+        blend_ellipse(canvas, ellipse)
+
+
+def _texts(poses: "Poses", *, scores: bool, left_right: bool) -> list[str]:
+    """Return what is to be written at each person; nothing where nothing is asked for."""
+    columns = [[f"{score:.2f}" for score in poses.pose_scores]] if scores else []
+    if left_right:
+        if poses.left_right_consistency is None:
+            raise ValueError("left_right: expected poses with left_right_consistency, predicted with flip, found None")
+        columns.append([f"L/R {consistency:.2f}" for consistency in poses.left_right_consistency])
+    return ["  ".join(row) for row in zip(*columns, strict=True)]
+
+
+def _write_texts(image: PIL.Image.Image, poses: "Poses", texts: list[str], sizes: list[float]) -> None:
+    """Write each person's text on a dark plate over its box, in letters of ``sizes``, the best where it belongs."""
     pen = PIL.ImageDraw.Draw(image)
     taken: list[Plate] = []
     for person in np.argsort(-poses.pose_scores, kind="stable"):
         box, size = poses.boxes_xyxy[person], sizes[person]
         if not np.isfinite(box).all():
             continue
-        text, font = f"{poses.pose_scores[person]:.2f}", PIL.ImageFont.load_default(size)
+        text, font = texts[person], PIL.ImageFont.load_default(size)
         plate = _plate(box, (font.getlength(text) + size / 2, 1.4 * size), image.size, taken)
         taken.append(plate)
         left, top, right, bottom = plate
