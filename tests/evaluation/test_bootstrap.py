@@ -1,7 +1,5 @@
 """Resampled images: every resample measures what pycocotools would, and intervals say what was resampled."""
 
-import contextlib
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcrpose.evaluation.bootstrap import METRICS, Interval, Matches, bootstrap_interval, paired_difference
+from pcrpose.evaluation.bootstrap import METRICS, Interval, bootstrap_interval, paired_difference
 from pcrpose.evaluation.coco import CocoEvaluator
+from pcrpose.evaluation.matching import curves
+from pcrpose.evaluation.pycocotools_engine import accumulated, evaluate
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import Skeleton
@@ -86,9 +86,9 @@ def metrics_of(evaluator: CocoEvaluator) -> list[float]:
 def test_every_image_once_gives_the_very_metrics(seed: int) -> None:
     """Summing up again changes nothing, not even in the last bit."""
     evaluator = evaluated(*scene(seed))
-    matches = Matches.of(evaluator)
+    matches = evaluator._matches()
 
-    assert matches.metrics(range(matches.num_images)).tolist() == metrics_of(evaluator)
+    assert curves(matches, np.arange(matches.num_images)).metrics().tolist() == metrics_of(evaluator)
 
 
 @given(seed=st.integers(0, 10_000))
@@ -96,13 +96,12 @@ def test_resamples_are_accumulated_as_pycocotools_does(seed: int) -> None:
     """The matches of resampled images, laid out for pycocotools and accumulated by it, give the same metrics."""
     evaluator = evaluated(*scene(seed))
     drawn = np.sort(np.random.default_rng(seed).integers(0, 6, 6))
-    evaluation = evaluator._match(evaluator.results, "poses")
+    evaluation = evaluate(evaluator._persons, evaluator._collected(), 6, sigmas=STICK.sigmas)
     evaluation.evalImgs = [evaluation.evalImgs[6 * size + image] for size in range(3) for image in drawn]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.accumulate()
-        evaluation.summarize()
 
-    np.testing.assert_allclose(Matches.of(evaluator).metrics(drawn), evaluation.stats, rtol=0, atol=1e-12)
+    expected, _ = accumulated(evaluation)
+
+    np.testing.assert_allclose(curves(evaluator._matches(), drawn).metrics(), expected, rtol=0, atol=1e-12)
 
 
 @given(seed=st.integers(0, 10_000))
@@ -116,7 +115,7 @@ def test_a_image_drawn_twice_counts_as_two_images(seed: int) -> None:
         {number: found[image_id] for number, image_id in enumerate(listed)},
     )
 
-    assert Matches.of(evaluated(persons, found)).metrics(drawn).tolist() == metrics_of(copies)
+    assert curves(evaluated(persons, found)._matches(), drawn).metrics().tolist() == metrics_of(copies)
 
 
 def test_real_poses_too(shared_data: Callable[[str], Any], by_pycocotools: ByPycocotools) -> None:
@@ -131,7 +130,19 @@ def test_real_poses_too(shared_data: Callable[[str], Any], by_pycocotools: ByPyc
         numbers, score = triples.ravel().tolist(), float(rng.random())
         results.append({"image_id": each["image_id"], "category_id": 1, "keypoints": numbers, "score": score})
     evaluator = CocoEvaluator(truth)
-    evaluator._results = {0: results}
+    for image_id in {row["image_id"] for row in results}:
+        rows = [row for row in results if row["image_id"] == image_id]
+        triples = np.array([row["keypoints"] for row in rows]).reshape(-1, 17, 3)
+        evaluator.update(
+            image_id,
+            Poses(
+                keypoints=triples[..., :2],
+                keypoint_scores=triples[..., 2],
+                boxes_xyxy=np.zeros((len(rows), 4)),
+                box_scores=np.ones(len(rows)),
+                pose_scores=np.array([row["score"] for row in rows]),
+            ),
+        )
     ids = sorted(image["id"] for image in truth["images"])
     drawn = np.sort(rng.integers(0, len(ids), len(ids)))
 
@@ -144,7 +155,7 @@ def test_real_poses_too(shared_data: Callable[[str], Any], by_pycocotools: ByPyc
     copies = {**truth, "images": [{"id": number} for number in range(len(drawn))], "annotations": people}
     expected = by_pycocotools(copies, resampled(results), evaluator.sigmas)
 
-    measured = Matches.of(evaluator).metrics(drawn)
+    measured = curves(evaluator._matches(), drawn).metrics()
     assert 0.1 < measured[0] < 0.9
     np.testing.assert_allclose(measured, expected, rtol=0, atol=1e-12)
 

@@ -111,6 +111,7 @@ def test_no_pose_at_all(empty: str, save: Callable[[Any], Path]) -> None:
 
     assert listed(metrics) == [0, 0, 0, -1, 0, 0, 0, 0, -1, 0]
     assert metrics.num_poses == 0
+    assert evaluator.results == []
 
 
 def test_nobody_annotated() -> None:

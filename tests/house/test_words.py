@@ -9,7 +9,7 @@ SUFFIXES = {".py", ".md", ".json", ".toml", ".yml"}
 # What others named, and what version 0.1.0 saved: file and the very text.
 EXCEPTIONS = {
     ("src/pcrpose/models/hub.py", '".ckpt"'),  # a suffix of files of weights
-    ("src/pcrpose/evaluation/coco.py", "kpt_oks_sigmas"),  # pycocotools' parameter
+    ("src/pcrpose/evaluation/pycocotools_engine.py", "kpt_oks_sigmas"),  # pycocotools' parameter
     ("src/pcrpose/models/pose_config.py", '"centre": "center"'),
     ("src/pcrpose/labelling/pseudo_labels/work_file.py", '"pictures": "images"'),
 }

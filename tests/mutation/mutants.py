@@ -355,9 +355,9 @@ MUTANTS = (
     # evaluation, files, cli
     Mutant(
         "review-19-ignored-poses-are-mistakes",
-        "evaluation/bootstrap.py",
-        "misses=~matched & ~ignored,",
-        "misses=~matched,",
+        "evaluation/matching.py",
+        "missed = ~(found | ignored) &",
+        "missed = ~found &",
     ),
     Mutant(
         "review-25-crowds-are-persons",

@@ -4,20 +4,18 @@ A pose is matched within its image, whatever the other images hold. So every ima
 only accumulates again.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import fields
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+from pcrpose.evaluation.matching import Matches, curves
 from pcrpose.files.checks import at_least, fraction, one_of
-from pcrpose.keypoints.arrays import Bools, Floats, Indices
+from pcrpose.keypoints.arrays import Floats, Indices
 
 METRICS = tuple(field.name for field in fields(CocoMetrics))[:10]
 UNDEFINED = -1.0  # pycocotools' value for a range of sizes without a person
-
-_AT_50, _AT_75 = slice(0, 1), slice(5, 6)  # indices of these OKS thresholds among the ten
 
 
 class Interval(NamedTuple):
@@ -63,8 +61,8 @@ def bootstrap_interval(
         0.000 to 0.000 and -1.000 to -1.000
     """
     _check(draws, confidence)
-    matches = Matches.of(evaluator)
-    drawn = np.array([matches.metrics(images) for images in _resamples(matches.num_images, draws, seed)])
+    matches = evaluator._matches()  # noqa: SLF001 - of the same room
+    drawn = np.array([curves(matches, images).metrics() for images in _resamples(matches.num_images, draws, seed)])
     return {name: _interval(drawn[:, index], confidence) for index, name in enumerate(METRICS)}
 
 
@@ -99,101 +97,17 @@ def paired_difference(
     """
     _check(draws, confidence)
     one_of("metric", metric, METRICS)
-    a, b = Matches.of(evaluator_a), Matches.of(evaluator_b)
+    a, b = (evaluator._matches() for evaluator in (evaluator_a, evaluator_b))  # noqa: SLF001 - of the same room
     _check_same((evaluator_a, evaluator_b), (a, b))
     column = METRICS.index(metric)
     resamples = list(_resamples(a.num_images, draws, seed))
-    first, second = (np.array([matches.metrics(images)[column] for images in resamples]) for matches in (a, b))
+    first, second = (
+        np.array([curves(matches, images).metrics()[column] for images in resamples]) for matches in (a, b)
+    )
     defined = first > UNDEFINED  # by the persons resampled, so alike for both
     if not defined.any():
         raise ValueError(f"{metric}: expected annotated persons of its size, found none")
     return _quantiles(first[defined] - second[defined], confidence)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Matches:
-    """Matched poses: which hit a person and which hit nobody, image after image in the order of their ids.
-
-    Attributes:
-        starts: ``(P + 1,)`` intp: image p's poses are those from ``starts[p]`` up to ``starts[p + 1]``, best first.
-        scores: ``(D,)`` float64, pose scores.
-        hits: ``(3, 10, D)`` bool, by size range (all, medium, large) and OKS threshold.
-        misses: ``(3, 10, D)`` bool: poses that hit nobody; the others are ignored, they found a crowd for example.
-        persons: ``(3, P)`` intp, the persons of each size that count.
-        recalls: ``(101,)`` float64, where precision is read.
-    """
-
-    starts: Indices
-    scores: Floats
-    hits: Bools
-    misses: Bools
-    persons: Indices
-    recalls: Floats
-
-    @classmethod
-    def of(cls, evaluator: CocoEvaluator) -> Self:
-        """Match the poses that an evaluator has so far."""
-        evaluation = evaluator._match(evaluator.results, "poses")  # noqa: SLF001 - of the same room
-        ranges, thresholds = len(evaluation.params.areaRng), len(evaluation.params.iouThrs)
-        images = len(evaluation.params.imgIds)
-        found = [evaluation.evalImgs[index * images : (index + 1) * images] for index in range(ranges)]
-        none = np.zeros((thresholds, 0))
-        nothing: dict[str, Any] = {"dtScores": [], "gtIgnore": np.zeros(0), "dtMatches": none, "dtIgnore": none}
-        rows = [[match or nothing for match in matches] for matches in found]
-        matched, ignored = (
-            np.array([_side_by_side([match[key] for match in row], thresholds) for row in rows])
-            for key in ("dtMatches", "dtIgnore")
-        )
-        return cls(
-            starts=np.cumsum([0, *(len(match["dtScores"]) for match in rows[0])]),
-            scores=np.array([score for match in rows[0] for score in match["dtScores"]], dtype=np.float64),
-            hits=matched & ~ignored,
-            misses=~matched & ~ignored,
-            persons=np.array([[(match["gtIgnore"] == 0).sum() for match in row] for row in rows], dtype=np.intp),
-            recalls=evaluation.params.recThrs,
-        )
-
-    @property
-    def num_images(self) -> int:
-        """How many images there are to draw from."""
-        return len(self.starts) - 1
-
-    def metrics(self, images: npt.ArrayLike) -> Floats:
-        """Compute the metrics of a resample.
-
-        Args:
-            images: ``(M,)`` whole numbers, indices of images, ascending; one that comes twice counts as two
-                images that look alike. Poses of equal score are taken in this order, as pycocotools does.
-
-        Returns:
-            ``(10,)`` float64, the metrics in the order of `CocoMetrics`, -1 where nobody is in range.
-        """
-        drawn = np.asarray(images, dtype=np.intp)
-        counts = self.starts[drawn + 1] - self.starts[drawn]
-        poses = np.repeat(self.starts[drawn + 1] - np.cumsum(counts), counts) + np.arange(counts.sum())
-        order = poses[np.argsort(-self.scores[poses], kind="stable")]
-        groups: list[Floats] = []
-        for of_all, *of_sizes in zip(
-            *(self._range(index, order, drawn) for index in range(len(self.persons))), strict=True
-        ):
-            groups += [of_all, of_all[_AT_50], of_all[_AT_75], *of_sizes]
-        return np.array([values.mean() if values.size else UNDEFINED for values in groups])
-
-    def _range(self, index: int, order: Indices, images: Indices) -> tuple[Floats, Floats]:
-        """Return precision ``(10, 101)`` and recall ``(10,)`` of a range of sizes, both of length 0 without persons."""
-        persons = self.persons[index, images].sum()
-        if not persons:
-            return np.zeros((0, len(self.recalls))), np.zeros(0)
-        hits = self.hits[index][:, order].cumsum(axis=1)
-        misses = self.misses[index][:, order].cumsum(axis=1)
-        recall = hits / persons
-        precision = hits / (hits + misses + np.spacing(1))
-        best_from_here = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        readable = np.concatenate([best_from_here, np.zeros((len(hits), 1))], axis=1)  # 0 at a recall never reached
-        read = np.array(
-            [row[np.searchsorted(reached, self.recalls)] for row, reached in zip(readable, recall, strict=True)]
-        )
-        return read, recall.max(axis=1, initial=0.0)
 
 
 def _check(draws: int, confidence: float) -> None:
@@ -213,10 +127,6 @@ def _check_same(evaluators: tuple[CocoEvaluator, CocoEvaluator], matches: tuple[
     different = (matches[0].persons != matches[1].persons).any(axis=0)
     for image_id in np.array(sorted(a.image_ids))[different][:1]:
         raise ValueError(f"expected the same persons twice, found others in image {image_id}")
-
-
-def _side_by_side(parts: list[npt.NDArray[np.generic]], rows: int) -> Bools:
-    return np.concatenate([np.zeros((rows, 0)), *parts], axis=1).astype(np.bool_)
 
 
 def _resamples(num_images: int, draws: int, seed: int) -> Indices:

@@ -1,28 +1,28 @@
 """COCO's keypoint evaluation: poses in, the ten published metrics out; and the results file that its server takes.
 
-pycocotools computes the metrics. Around it, this file rejects what pycocotools would trip over or silently miscount,
-keeps it quiet, and never lets it change the caller's annotations.
+This file rejects what COCO's rules would trip over or silently miscount, and lays the rest out as arrays. Two engines
+compute the metrics of these: `pcrpose.evaluation.matching`, and pycocotools, which it agrees with to the last bit.
 """
 
-import contextlib
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
+from pcrpose.evaluation.matching import Curves, Matches, Persons, PoseResults, curves, match
 from pcrpose.files.atomic import write_text
+from pcrpose.files.checks import one_of
 from pcrpose.files.json import field as json_field
 from pcrpose.files.json import read_json
 from pcrpose.keypoints.arrays import Floats, as_floats
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
+
+Engine: TypeAlias = Literal["vectorized", "pycocotools"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,8 @@ class CocoEvaluator:
     counts, one without poses as persons missed; ``image_ids`` narrows that.
 
     An annotation needs ``image_id``, ``category_id``, ``keypoints``, ``area`` and, without a labelled keypoint,
-    ``bbox``. A missing ``iscrowd`` is 0, a missing ``num_keypoints`` is counted. Annotations are numbered anew,
-    because pycocotools takes a person whose id is 0 for one never found.
+    ``bbox``. A missing ``iscrowd`` is 0, a missing ``num_keypoints`` is counted. Ids of annotations are not read:
+    pycocotools takes a person whose id is 0 for one never found.
 
     Args:
         annotations: path of a JSON file, or its content; not changed.
@@ -81,6 +81,7 @@ class CocoEvaluator:
         image_ids: the images that count; by default all.
         area_per_box: fraction of its box to take for an annotation without ``area``; CrowdPose, which has none, takes
             0.53. By default a missing area is an error.
+        engine: what computes the metrics: ``"vectorized"`` is ours, ``"pycocotools"`` the reference, many times slower.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -103,10 +104,13 @@ class CocoEvaluator:
         category_id: int | None = None,
         image_ids: Iterable[int] | None = None,
         area_per_box: float | None = None,
+        engine: Engine = "vectorized",
     ) -> None:
+        one_of("engine", engine, get_args(Engine))
+        self.engine = engine
         self.skeleton = COCO_17 if skeleton is None and sigmas is None else skeleton
         self.sigmas = _sigmas(sigmas, self.skeleton)
-        self._results: dict[int, list[dict[str, Any]]] = {}
+        self._results: dict[int, tuple[Floats, Floats]] = {}  # (n, J, 3) x, y, score; (n,) pose scores
         name, content = "annotations", annotations
         if not isinstance(content, Mapping):
             name, content = str(content), read_json(content)
@@ -122,7 +126,8 @@ class CocoEvaluator:
             _require(annotation, ("image_id", "category_id"), where)
             if annotation["category_id"] == self.category_id:
                 persons.append(_person(annotation, len(self.sigmas), area_per_box, where))
-        self._truth = self._index(persons)
+        self._indices = {image_id: index for index, image_id in enumerate(sorted(self.image_ids))}
+        self._persons = self._laid_out([person for person in persons if person["image_id"] in self.image_ids])
 
     def update(self, image_id: int, poses: Poses) -> None:
         """Add the poses of one image; no pose is a result too.
@@ -139,7 +144,10 @@ class CocoEvaluator:
             raise ValueError(f"expected poses of {self.skeleton.name}, found poses of {poses.skeleton.name}")
         if poses.skeleton.num_keypoints != len(self.sigmas):
             raise ValueError(f"expected poses of {len(self.sigmas)} keypoints, found {poses.skeleton.num_keypoints}")
-        self._results[image_id] = poses.to_coco(image_id, category_id=self.category_id)
+        triples = np.concatenate([poses.keypoints, poses.keypoint_scores[..., None]], axis=-1, dtype=np.float64)
+        if not (np.isfinite(triples).all() and np.isfinite(poses.pose_scores).all()):
+            poses.to_coco(image_id)  # raises, and says which
+        self._results[image_id] = triples, np.array(poses.pose_scores, dtype=np.float64)
 
     def reset(self) -> None:
         """Remove all poses; the annotations stay."""
@@ -148,11 +156,17 @@ class CocoEvaluator:
     @property
     def results(self) -> list[dict[str, Any]]:
         """All poses so far, in the format of the results file."""
-        return [result for results in self._results.values() for result in results]
+        return [
+            {"image_id": int(image_id), "category_id": self.category_id, "keypoints": numbers, "score": score}
+            for image_id, (triples, scores) in self._results.items()
+            for numbers, score in zip(
+                triples.reshape(len(triples), 3 * len(self.sigmas)).tolist(), scores.tolist(), strict=True
+            )
+        ]
 
     def compute(self) -> CocoMetrics:
         """Compute the metrics of the poses added so far; more may follow."""
-        return self._measure(self.results, "poses")
+        return self._measure(self._collected())
 
     def evaluate_file(self, path: str | Path) -> CocoMetrics:
         """Compute the metrics of a results file, its scores as they are; poses added with `update` do not count.
@@ -168,35 +182,66 @@ class CocoEvaluator:
         content = read_json(path)
         if not isinstance(content, list):
             raise ValueError(f"{path}: expected a list of results, found {content!r:.60}")  # noqa: TRY004 - of the file
-        return self._measure(content, str(path))
+        return self._measure(self._read(content, str(path)))
 
     def save_results(self, path: str | Path) -> None:
         """Write the poses added so far as the COCO server takes them; the file appears whole or not at all."""
         write_text(Path(path), json.dumps(self.results, allow_nan=False, separators=(",", ":")))
 
-    def _match(self, results: Sequence[Mapping[str, Any]], name: str) -> COCOeval:
-        """Match poses, image by image: pycocotools' evaluation, not yet accumulated."""
-        poses = [self._pose(result, f"{name}: result {index}") for index, result in enumerate(results)]
-        with _quiet():
-            evaluation = COCOeval(self._truth, self._index(poses), "keypoints")
-            evaluation.params.kpt_oks_sigmas = self.sigmas
-            evaluation.evaluate()
-        return evaluation
+    def _matches(self) -> Matches:
+        """Match the poses added so far with the persons, image by image in the order of their ids."""
+        return match(self._persons, self._collected(), len(self._indices), sigmas=self.sigmas)
 
-    def _measure(self, results: Sequence[Mapping[str, Any]], name: str) -> CocoMetrics:
-        evaluation = self._match(results, name)
-        with _quiet():
-            evaluation.accumulate()
-            evaluation.summarize()
-        persons = self._truth.dataset["annotations"]
-        num_persons = sum(person["num_keypoints"] > 0 and not person["iscrowd"] for person in persons)
-        values = (*map(float, evaluation.stats), len(self.image_ids), num_persons, len(evaluation.cocoDt.anns))
-        arrays = (evaluation.eval[key] for key in ("precision", "recall", "scores"))
+    def _measure(self, poses: PoseResults) -> CocoMetrics:
+        metrics, found = self._evaluate(poses)
+        num_persons = int(np.count_nonzero(~self._persons.ignored))
+        counts = (len(self.image_ids), num_persons, len(poses))
+        arrays = (found.precision.transpose(1, 2, 0), found.recall.T, found.scores.transpose(1, 2, 0))
+        values: tuple[Any, ...] = (*map(float, metrics), *counts, *(array[..., None, :, None] for array in arrays))
         names = (field.name for field in fields(CocoMetrics))
-        return CocoMetrics(**dict(zip(names, (*values, *arrays), strict=True)))
+        return CocoMetrics(**dict(zip(names, values, strict=True)))
 
-    def _pose(self, result: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """Validate a result; its area is that of the box around its keypoints."""
+    def _evaluate(self, poses: PoseResults) -> tuple[Floats, Curves]:
+        if self.engine == "pycocotools":
+            from pcrpose.evaluation.pycocotools_engine import accumulated, evaluate  # noqa: PLC0415 - slow to import
+
+            return accumulated(evaluate(self._persons, poses, len(self._indices), sigmas=self.sigmas))
+        found = curves(match(self._persons, poses, len(self._indices), sigmas=self.sigmas))
+        return found.metrics(), found
+
+    def _collected(self) -> PoseResults:
+        """Lay out the poses that were added."""
+        triples, scores = zip(*self._results.values(), strict=True) if self._results else ([], [])
+        images = np.repeat([self._indices[image_id] for image_id in self._results], list(map(len, scores)))
+        points = [each[..., :2] for each in triples]
+        return PoseResults(
+            images=images.astype(np.intp),
+            keypoints=np.concatenate([np.zeros((0, len(self.sigmas), 2)), *points]),
+            scores=np.concatenate([np.zeros(0), *scores]),
+        )
+
+    def _read(self, results: Sequence[Mapping[str, Any]], name: str) -> PoseResults:
+        """Validate the results of a file and lay out those of the images that count."""
+        joints = len(self.sigmas)
+        try:
+            numbers = np.array([result["keypoints"] for result in results], dtype=np.float64).reshape(-1, joints, 3)
+            scores = np.array([result["score"] for result in results], dtype=np.float64)
+            known = all(
+                result["image_id"] in self._known and result["category_id"] == self.category_id for result in results
+            )
+            valid = known and len(numbers) == len(results) and np.isfinite(numbers).all() and np.isfinite(scores).all()
+        except (KeyError, TypeError, ValueError):
+            valid = False
+        if not valid:  # one by one, to say which
+            rows = [self._checked(result, f"{name}: result {index}") for index, result in enumerate(results)]
+            numbers = np.array([row for row, _ in rows]).reshape(-1, joints, 3)
+            scores = np.array([score for _, score in rows])
+        images = np.array([self._indices.get(result["image_id"], -1) for result in results], dtype=np.intp)
+        counted = np.flatnonzero(images >= 0)
+        return PoseResults(images=images[counted], keypoints=numbers[counted, :, :2], scores=scores[counted])
+
+    def _checked(self, result: Mapping[str, Any], where: str) -> tuple[Floats, float]:
+        """Validate a result and return its numbers and its score."""
         _require(result, ("image_id", "category_id", "keypoints", "score"), where)
         if result["image_id"] not in self._known:
             raise ValueError(f"{where}: image {result['image_id']!r} is not in the annotations")
@@ -204,26 +249,22 @@ class CocoEvaluator:
             raise ValueError(f"{where}: expected category {self.category_id}, found {result['category_id']!r}")
         joints = len(self.sigmas)
         numbers = _finite(result["keypoints"], 3 * joints, f"{where}: x, y, score of {joints} keypoints")
-        _finite([result["score"]], 1, f"{where}: score")
-        return {**result, "keypoints": numbers, "area": np.ptp(numbers[0::3]) * np.ptp(numbers[1::3])}
+        return numbers, float(_finite([result["score"]], 1, f"{where}: score")[0])
 
-    def _index(self, annotations: Iterable[Mapping[str, Any]]) -> COCO:
-        """Build pycocotools' data set of the images that count; its own way needs at least one annotation."""
-        counted = [annotation for annotation in annotations if annotation["image_id"] in self.image_ids]
-        indexed = COCO()
-        indexed.dataset = {
-            "images": [{"id": image_id} for image_id in sorted(self.image_ids)],
-            "categories": [{"id": self.category_id}],
-            "annotations": [{**annotation, "id": number} for number, annotation in enumerate(counted, 1)],
-        }
-        with _quiet():
-            indexed.createIndex()
-        return indexed
-
-
-def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
-    """Silence pycocotools, which prints: a library does not."""
-    return contextlib.redirect_stdout(io.StringIO())
+    def _laid_out(self, persons: list[dict[str, Any]]) -> Persons:
+        joints = len(self.sigmas)
+        triples = np.array([person["keypoints"] for person in persons], dtype=np.float64).reshape(-1, joints, 3)
+        crowds = np.array([bool(person["iscrowd"]) for person in persons], dtype=np.bool_)
+        without = np.array([person["num_keypoints"] == 0 for person in persons], dtype=np.bool_)
+        return Persons(
+            images=np.array([self._indices[person["image_id"]] for person in persons], dtype=np.intp),
+            keypoints=np.ascontiguousarray(triples[..., :2]),
+            labelled=triples[..., 2] > 0,
+            boxes_xywh=np.array([person["bbox"] for person in persons], dtype=np.float64).reshape(-1, 4),
+            areas=np.array([person["area"] for person in persons], dtype=np.float64),
+            crowds=crowds,
+            ignored=crowds | without,
+        )
 
 
 def _require(values: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
