@@ -43,19 +43,23 @@ def left_right_consistency(
     if heatmaps.shape != mirrored_heatmaps.shape:
         first, second = tuple(heatmaps.shape), tuple(mirrored_heatmaps.shape)
         raise ValueError(f"expected heatmaps of one shape, found {first} and {second}")
-    paired = [index for index, partner in enumerate(flip_indices.tolist()) if index != partner]
+    order = flip_indices.tolist()
+    paired = [index for index, partner in enumerate(order) if index != partner]
     if not paired:
         raise ValueError("flip_indices: expected a pair of keypoints, found none")
-    partners = flip_indices[paired].tolist()
-    plain = _masses(heatmaps)[:, paired]
-    other = _masses(mirror_heatmaps(mirrored_heatmaps, flip_indices, shift=shift))
-    same, swapped = (torch.minimum(plain, other[:, order]).sum(dim=(-2, -1)) for order in (paired, partners))
+    plain, is_plain = _masses(heatmaps[:, paired])
+    other, is_other = _masses(mirror_heatmaps(mirrored_heatmaps, flip_indices, shift=shift)[:, paired])
+    partners = [paired.index(order[index]) for index in paired]
+    same = torch.minimum(plain, other).sum(dim=(-2, -1))
+    swapped = torch.minimum(plain, other[:, partners]).sum(dim=(-2, -1))
+    same = torch.where(is_plain & is_other, same, 0)
+    swapped = torch.where(is_plain & is_other[:, partners], swapped, 0)
     return (1 + (same - swapped).mean(dim=1)) / 2
 
 
-def _masses(heatmaps: Tensor) -> Tensor:
-    """Scale the positive part of each heatmap to a sum of 1; 0 where there is none, or it is not finite."""
+def _masses(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale the positive part of each heatmap to a sum of 1, and return for which that was possible."""
     values = (heatmaps if heatmaps.dtype == torch.float64 else heatmaps.float()).clamp(min=0)
     total = values.sum(dim=(-2, -1), keepdim=True)
     usable = (total > 0) & (total < math.inf)
-    return torch.where(usable, values / torch.where(usable, total, 1), 0)
+    return values / torch.where(usable, total, 1), usable[..., 0, 0]

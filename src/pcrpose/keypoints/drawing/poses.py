@@ -197,7 +197,7 @@ def _texts(poses: "Poses", *, scores: bool, left_right: bool) -> list[str]:
     if left_right:
         if poses.left_right_consistency is None:
             raise ValueError("left_right: expected poses with left_right_consistency, predicted with flip, found None")
-        columns.append([f"L/R {consistency:.2f}" for consistency in poses.left_right_consistency])
+        columns.append([f"L/R={consistency:.2f}" for consistency in poses.left_right_consistency])
     return ["  ".join(row) for row in zip(*columns, strict=True)]
 
 
