@@ -42,7 +42,7 @@ def test_one_image(
     out = captured.out.splitlines()
     assert out[0].startswith("1 image, 1 person, ")
     assert [Path(line) for line in out[1:3]] == [Path("pcrpose-out/a.jpg"), Path("pcrpose-out/a.json")]
-    assert "--detector FILE.onnx" in out[3]
+    assert "--detector yolox-nano, or --boxes" in out[3]
     (progress,) = captured.err.splitlines()  # no warning besides, in words of the library
     assert progress.startswith("1/1 image, 1 person, ")
 
@@ -190,16 +190,25 @@ def test_names_do_not_meet(photos: Path, predict: Command, listing: Listing, rea
     assert read_record("pcrpose-out/a.png.json")["width"] == 96
 
 
-def test_two_folders_one_result(photos: Path, predict: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second folder whose images have the same names does not overwrite the results of the first."""
+def test_two_folders_one_result(
+    photos: Path, predict: Command, read_record: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second folder whose images have the same names gets results beside those of the first, once."""
     other = Path("other")
     other.mkdir()
     PIL.Image.new("RGB", (40, 40)).save(other / "a.png")
     assert predict(photos) == 0
 
-    assert predict(other) == 2
+    first = read_record("pcrpose-out/a.json")
+    capsys.readouterr()
 
-    assert "a.json is not of" in capsys.readouterr().err
+    assert predict(other) == 0
+    assert predict(other) == 0
+
+    assert "a.png: the name of its result was taken, so it is called a-2" in (captured := capsys.readouterr()).err
+    assert "1 image done before" in captured.out
+    assert read_record("pcrpose-out/a.json") == first
+    assert read_record("pcrpose-out/a-2.json")["width"] == 40
 
 
 def test_results_among_the_images(photos: Path, predict: Command, predicted: list[int]) -> None:
@@ -212,14 +221,53 @@ def test_results_among_the_images(photos: Path, predict: Command, predicted: lis
 
 
 def test_other_settings(photos: Path, predict: Command, capsys: pytest.CaptureFixture[str]) -> None:
-    """Results of two kinds do not mix in one folder without being asked to."""
+    """What was made with other options is made anew, and what differs is said; the others stay."""
     assert predict(photos) == 0
     capsys.readouterr()
 
-    assert predict(photos, "--no-flip") == 2
-    assert "flip was True, is False; choose another --out, or --overwrite" in capsys.readouterr().err
-    assert predict(photos, "--no-flip", "--overwrite") == 0
+    assert predict(photos / "a.png", "--no-flip", "--draw-boxes") == 0
+    said = "1 image (1 done again: flip was True, is False, draw_boxes was False, is True), 1 person"
+    assert said.replace("is False, draw", "is False; draw") in capsys.readouterr().out
     assert json.loads(Path("pcrpose-out/predict.json").read_text(encoding="utf-8"))["flip"] is False
+    assert predict(photos, "--no-flip", "--draw-boxes") == 0
+    assert "2 images (1 done before, 2 done again: made with other settings)" in capsys.readouterr().out
+
+
+def test_results_beside_the_images(photos: Path, predict: Command, listing: Listing) -> None:
+    """Images are never replaced, and drawings that lie among them are not taken for images."""
+    before = (photos / "b.jpg").read_bytes()
+    expected = ["a.jpg", "a.json", "a.png", "b-2.jpg", "b-2.json", "b.jpg", "c.jpg", "c.json", "c.png"]
+
+    assert predict(photos, "--out", photos) == 0
+    assert predict(photos, "--out", photos) == 0
+    assert predict(photos) == 0
+
+    assert (photos / "b.jpg").read_bytes() == before
+    assert listing(str(photos)) == [*expected, "deep/d.png", "predict.json"]
+    assert listing("pcrpose-out") == ["a.jpg", "a.json", "b.jpg", "b.json", "c.jpg", "c.json", "predict.json"]
+
+
+def test_nothing_to_see(photos: Path, predict: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is above a threshold, the command that shows something is said, and it works."""
+    assert predict(photos / "a.png", "--boxes", "-5,5,50,80", "--threshold", "1") == 0
+
+    line = capsys.readouterr().out.splitlines()[-1]
+    command = f"pcrpose predict {photos / 'a.png'} --boxes -5,5,50,80 --threshold 0.05"
+    assert line == f"no keypoint scored above 1.0: {command}"
+    assert predict(*command.split()[2:]) == 0
+
+
+def test_nobody_found(photos: Path, predict: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the detector is not sure of anybody, the command with a lower threshold is said."""
+    (tmp_path / "1.png").write_bytes((photos / "a.png").read_bytes())
+    found = [{"image_id": 1, "category_id": 1, "bbox": [5, 5, 50, 80], "score": 0.2}]
+    Path("found.json").write_text(json.dumps(found), encoding="utf-8")
+
+    assert predict("1.png", "--detector", "found.json") == 0
+
+    line = capsys.readouterr().out.splitlines()[-1]
+    expected = "pcrpose predict 1.png --detector found.json --score-threshold 0.05"
+    assert line == f"nobody scored 0.3 or more: {expected}"
 
 
 def test_several_models(
@@ -236,8 +284,8 @@ def test_several_models(
     assert [mark.split()[0] for mark in marks] == ["other", "tiny"]
     assert marks[1] == read_record("one/predict.json")["model"]
     capsys.readouterr()
-    assert predict(photos / "a.png", "--out", "two") == 2
-    assert "two was made with other settings: model was 'other " in capsys.readouterr().err
+    assert predict(photos / "a.png", "--out", "two") == 0
+    assert "1 done again: model was 'other " in capsys.readouterr().out
 
 
 def test_a_saved_ensemble(photos: Path, model_folder: Path, read_record: Reader) -> None:
@@ -269,7 +317,11 @@ def test_a_saved_ensemble(photos: Path, model_folder: Path, read_record: Reader)
         (["photos/a.png", "--batch", "0"], "at least 1"),
         (["photos/a.png", "--threshold", "2"], "from 0 to 1"),
         (["photos/a.png", "--out", "notes.json"], "notes.json"),
-        (["photos/a.png", "--out", "photos", "--format", "png"], "is one of the images"),
+        (["photos/clip.mp4"], "photos/clip.mp4: no such file"),
+        (["notes.mp4"], "notes.mp4: expected an image, found a video"),
+        (["photos/a.png", "--detector", "yolox-mega"], "nor the name of a published one: yolox-nano, yolox-tiny"),
+        (["photos/a.png", "--boxes", "-9,-9,-4,-4"], "lies outside the 128x96"),
+        (["photos/a.png", "--threads", "0"], "at least 1"),
         ([], "PATH"),
     ],
 )
@@ -284,6 +336,7 @@ def test_mistakes(
     """A mistake is named in the last line, ends with 2, and leaves nothing behind."""
     Path("nothing").mkdir()
     Path("notes.json").write_text("{}", encoding="utf-8")
+    Path("notes.mp4").touch()
     before = listing(".")
 
     assert predict(*arguments) == 2

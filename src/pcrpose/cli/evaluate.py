@@ -6,7 +6,16 @@ import sys
 from collections.abc import Mapping
 from typing import get_args
 
-from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
+from pcrpose.cli.shared.options import (
+    DETECTORS,
+    add_model_options,
+    at_least,
+    detector,
+    existing_file,
+    fraction,
+    load_models,
+    path,
+)
 from pcrpose.cli.shared.progress import ProgressLine
 from pcrpose.cli.shared.results import new_file
 from pcrpose.data.readers.coco import read_coco, read_detections
@@ -56,7 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--detections", type=existing_file, metavar="FILE.json", help="boxes in COCO's results form, all of them"
     )
-    source.add_argument("--detector", type=existing_file, metavar="FILE.onnx", help="a YOLOX model to find boxes with")
+    source.add_argument(
+        "--detector",
+        type=detector,
+        metavar="NAME_OR_FILE",
+        help=f"a YOLOX model to find boxes with: {DETECTORS}, or an .onnx file",
+    )
     source.add_argument(
         "--from-results",
         type=existing_file,
@@ -129,9 +143,8 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
     dataset.require_images()
     if detector is not None:
         detections = _detect(detector, dataset)
-    predictor = PosePredictor(
-        model, flip=options.flip, decoding=options.decoding, runtime=Runtime(batch_size=options.batch)
-    )
+    runtime = Runtime(batch_size=options.batch, threads=options.threads)
+    predictor = PosePredictor(model, flip=options.flip, decoding=options.decoding, runtime=runtime)
     with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
         metrics = validate(
             predictor,
@@ -144,7 +157,7 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
 
 
 def _detector(options: argparse.Namespace) -> YoloxDetector:
-    return YoloxDetector(options.detector, score_threshold=options.score_threshold)
+    return YoloxDetector(options.detector, score_threshold=options.score_threshold, num_threads=options.threads)
 
 
 def _detect(detector: YoloxDetector, dataset: AnnotatedPersons) -> dict[int, Detections]:

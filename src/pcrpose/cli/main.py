@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +40,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 EPILOG = """\
 examples:
   pcrpose predict photo.jpg
-  pcrpose predict photos --detector yolox_nano.onnx --out drawn
+  pcrpose predict photos --detector yolox-nano --out drawn
 
 "pcrpose COMMAND --help" explains a command.
 
@@ -135,6 +136,7 @@ def _main(given: list[str]) -> int:
 
 def _parse(given: list[str], name: str | None, command: Command | None) -> argparse.Namespace:
     parser = _parser(name, command)
+    given = _joined(given)
     if name is not None and name not in COMMANDS and name == given[0]:
         parser.error(f"expected one of {', '.join(COMMANDS)}, found {name!r}{_offer(name)}")
     options, unknown = parser.parse_known_args(given)
@@ -143,6 +145,17 @@ def _parse(given: list[str], name: str | None, command: Command | None) -> argpa
         early = "; options stand behind the command" if given[0] in unknown else ""
         parser.error(f"unknown argument{'s' * (len(unknown) > 1)}: {' '.join(unknown)}{early}")
     return options
+
+
+def _joined(given: Sequence[str]) -> list[str]:
+    """Join an option with a list of numbers that begins below zero, which argparse would take for an option."""
+    joined: list[str] = []
+    for argument in given:
+        if joined and joined[-1].startswith("--") and re.fullmatch(r"-[0-9.][^,]*(,[^,]*)+", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _offer(name: str) -> str:

@@ -2,18 +2,21 @@
 
 import argparse
 import logging
+import shlex
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pcrpose.cli.shared.inputs import WHOLE_IMAGE, ImageFile, Persons, box, find_images, find_persons
-from pcrpose.cli.shared.options import add_model_options, existing_file, fraction, load_models
+from pcrpose.cli.shared.options import DETECTORS, add_model_options, detector, fraction, load_models
 from pcrpose.cli.shared.progress import ProgressLine, counted
-from pcrpose.cli.shared.results import FORMATS, SETTINGS_NAME, ResultsFolder, new_folder
+from pcrpose.cli.shared.results import FORMATS, SETTINGS_NAME, ResultsFolder, free_names, is_drawing, new_folder
 from pcrpose.data.images import ImageError, ImageSource, image_size, open_image
 from pcrpose.files.digest import short_file_digest
+from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.stream import FailedImage
@@ -21,19 +24,23 @@ from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.poses import Poses
 from pcrpose.models.hub import find_folder, weights_file
+from pcrpose.models.pose_model import PoseModel
 
 logger = logging.getLogger(__name__)
 
+LOWER = 0.05  # a threshold that shows what the usual ones hide
 HELD_BYTES = 1 << 28  # of opened images that wait for their poses, to be drawn on
 
 EPILOG = """\
 examples:
   pcrpose predict photo.jpg --boxes 10,20,200,400 --boxes 220,15,380,410
-  pcrpose predict photos "holiday/**/*.jpg" --detector yolox_nano.onnx --out drawn
+  pcrpose predict photos "holiday/**/*.jpg" --detector yolox-nano --out drawn
 
 For photos/a/b.jpg, "pcrpose predict photos --recursive" writes drawn/a/b.jpg and drawn/a/b.json: the image's path
 from the record, its size, and the poses, for Poses.from_dict. Two images that differ by suffix alone keep it:
-b.jpg.json, b.png.json. The same command again does what is missing: images that were not done, or changed since.
+b.jpg.json, b.png.json. The same command again does what is missing: images that were not done, or changed since,
+and with other options what was made without them. Where a name is taken by something else, results get a number:
+b-2.jpg, b-2.json. Drawings are not taken for images of a folder.
 
 Persons are looked for in --boxes, else by --detector; without either, an image is taken for one person.
 
@@ -59,10 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     persons.add_argument(
         "--detector",
-        type=existing_file,
-        metavar="FILE",
-        help="a YOLOX model as .onnx; or a COCO results file as .json, whose image ids are the numbers that the "
-        "names of the images end in",
+        type=detector,
+        metavar="NAME_OR_FILE",
+        help=f"{DETECTORS}: published models, downloaded once; another YOLOX model as .onnx; or a COCO results file as "
+        ".json, whose image ids are the numbers that the names of the images end in",
     )
     parser.add_argument(
         "--score-threshold",
@@ -88,57 +95,118 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     results.add_argument("--draw-boxes", action="store_true", help="draw the persons' boxes too")
     results.add_argument("--draw-scores", action="store_true", help="write the scores beside the persons too")
-    results.add_argument("--overwrite", action="store_true", help="make everything anew, whatever is in the folder")
+    results.add_argument(
+        "--overwrite", action="store_true", help="make everything anew, and replace what has the name of a result"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Predict every image that is not done yet."""
-    files = find_images(options.paths, recursive=options.recursive, outside=options.out, reserved=[SETTINGS_NAME])
-    persons = find_persons(
-        files, boxes=options.boxes, detector=options.detector, score_threshold=options.score_threshold
-    )
-    model_folders = [find_folder(name) for name in options.model]
-    model = load_models(model_folders)
-    results = ResultsFolder(
-        folder=options.out,
-        settings=_settings(options, persons, model_folders),
-        suffix=None if options.format == "none" else options.format,
-        overwrite=options.overwrite,
-    )
-    left = results.left_to_do(files, again=persons.boxes is not None)
+    plan = _plan(options)
+    files, left, persons, results = plan.files, plan.left, plan.persons, plan.results
     if not left:
         before = f"{counted(len(files), 'image')} done before, in {options.out}"
         sys.stdout.write(f"{before}; --overwrite redoes them\n")
         return 0
     predictor = PosePredictor(
-        model.to(options.device),
+        plan.model.to(options.device),
         detector=persons.detector,
         flip=options.flip,
-        runtime=Runtime(batch_size=options.batch),
+        runtime=Runtime(batch_size=options.batch, threads=options.threads),
     )
     logger.info("%s on %s, %d images to do", " + ".join(options.model), options.device, len(left))
+    redone, changes = results.made_otherwise(left), "; ".join(results.changes())
+    done, failed = Done(), 0
     opened = OpenedImages(left, hold=results.suffix is not None)
     found = predictor.stream(opened.sources(), persons.boxes_of(left), on_error="yield")
     drawing = {"threshold": options.threshold, "boxes": options.draw_boxes, "scores": options.draw_scores}
-    done: list[ImageFile] = []
-    failed: list[ImageFile] = []
     with ProgressLine(len(left)) as progress:
         for file, poses in zip(left, found, strict=True):
             image = opened.take()
             if isinstance(poses, FailedImage):
                 _leave_out(FailedImage(file.path, poses.error), persons)
-                failed.append(file)
+                failed += 1
                 progress.advance()
             else:
                 _write(results, file, image, poses, drawing)
-                done.append(file)
+                done.add(file, poses, threshold=options.threshold)
                 progress.advance(persons=len(poses))
     asides = [f"{len(files) - len(left)} done before"] * (len(left) < len(files))
-    asides += [f"{len(failed)} left out, see above"] * bool(failed)
-    summary = counted(len(done), "image") + (f" ({', '.join(asides)})" if asides else "")
-    lines = [f"{summary}, {progress.results}, {progress.seconds:.1f} s", *_where(options, results, done)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    asides += [f"{redone} done again: {changes or 'made with other settings'}"] * bool(redone)
+    asides += [f"{failed} left out, see above"] * bool(failed)
+    summary = counted(len(done.files), "image") + (f" ({', '.join(asides)})" if asides else "")
+    lines = [f"{summary}, {progress.results}, {progress.seconds:.1f} s", *_where(options, results, done.files)]
+    sys.stdout.write("\n".join([*lines, *_advice(options, done)]) + "\n")
     return 1 if failed else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to do.
+
+    Attributes:
+        files: all images.
+        left: those of them that are not done.
+        persons: how they are found.
+        model: finds the keypoints.
+        results: where they go.
+    """
+
+    files: list[ImageFile]
+    left: list[ImageFile]
+    persons: Persons
+    model: PoseModel[Any] | Ensemble
+    results: ResultsFolder
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    found = find_images(
+        options.paths, recursive=options.recursive, outside=options.out, reserved=[SETTINGS_NAME], skip=is_drawing
+    )
+    suffix = None if options.format == "none" else options.format
+    files = free_names(found, options.out, suffix=suffix, overwrite=options.overwrite)
+    persons = find_persons(
+        files,
+        boxes=options.boxes,
+        detector=options.detector,
+        score_threshold=options.score_threshold,
+        threads=options.threads,
+    )
+    folders = [find_folder(name) for name in options.model]
+    model = load_models(folders)
+    settings = _settings(options, persons, folders)
+    results = ResultsFolder(folder=options.out, settings=settings, suffix=suffix, overwrite=options.overwrite)
+    left = results.left_to_do(files, again=persons.boxes is not None)
+    renamed = [file for before, file in zip(found, files, strict=True) if file.name != before.name]
+    if renamed:
+        logger.warning(
+            "%s: the name of its result was taken, so it is called %s; so are %d others",
+            renamed[0].path,
+            renamed[0].name,
+            len(renamed) - 1,
+        )
+    return Plan(files=files, left=left, persons=persons, model=model, results=results)
+
+
+@dataclass
+class Done:
+    """What has been done.
+
+    Attributes:
+        files: the images.
+        persons: in them.
+        seen: keypoints scored above the threshold that they are drawn with.
+    """
+
+    files: list[ImageFile] = field(default_factory=list)
+    persons: int = 0
+    seen: int = 0
+
+    def add(self, file: ImageFile, poses: Poses, *, threshold: float) -> None:
+        """Count one image."""
+        self.files.append(file)
+        self.persons += len(poses)
+        self.seen += int((poses.keypoint_scores > threshold).sum())
 
 
 class OpenedImages:
@@ -201,7 +269,20 @@ def _where(options: argparse.Namespace, results: ResultsFolder, done: Sequence[I
     elif done:
         yield f"results in {options.out}"
     if done and options.boxes is None and options.detector is None:
-        yield f"{WHOLE_IMAGE} was taken for one person: --detector FILE.onnx, or --boxes, finds each"
+        yield f"{WHOLE_IMAGE} was taken for one person: --detector yolox-nano, or --boxes, finds each"
+
+
+def _advice(options: argparse.Namespace, done: Done) -> Iterator[str]:
+    """Yield the command that shows something, where nothing was above a threshold."""
+    command = ["pcrpose", "predict", *options.paths, *(["--recursive"] * options.recursive)]
+    command += [] if options.detector is None else ["--detector", str(options.detector)]
+    if done.files and not done.persons and options.detector is not None and options.score_threshold > LOWER:
+        shown = shlex.join([*command, "--score-threshold", str(LOWER)])
+        yield f"nobody scored {options.score_threshold} or more: {shown}"
+    elif done.persons and not done.seen and options.threshold > 0:
+        command += [part for box in options.boxes or () for part in ("--boxes", ",".join(f"{edge:g}" for edge in box))]
+        shown = shlex.join([*command, "--threshold", str(LOWER if options.threshold > LOWER else 0)])
+        yield f"no keypoint scored above {options.threshold}: {shown}"
 
 
 def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequence[Path]) -> dict[str, Any]:

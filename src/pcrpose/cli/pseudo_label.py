@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from pcrpose.cli.shared.inputs import ImageFile, find_images, find_persons
-from pcrpose.cli.shared.options import add_model_options, at_least, existing_file, fraction, load_models, path
+from pcrpose.cli.shared.options import (
+    DETECTORS,
+    add_model_options,
+    at_least,
+    detector,
+    existing_file,
+    fraction,
+    load_models,
+    path,
+)
 from pcrpose.cli.shared.progress import ProgressLine, counted
 from pcrpose.cli.shared.results import new_file
 from pcrpose.data.near_duplicates import MAX_DISTANCE, EvaluationImages
@@ -37,7 +46,7 @@ SHOWN_LEAKS = 10
 
 EPILOG = """\
 examples:
-  pcrpose pseudo-label photos --detector yolox_nano.onnx --out pseudo.json
+  pcrpose pseudo-label photos --detector yolox-nano --out pseudo.json
   pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --keep-fraction 0.3 --never-in val.json val
   pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --model runs/a/final --model runs/b/final
   pcrpose pseudo-label photos --detector boxes.json --out pseudo.json --shard 2/4
@@ -67,10 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     boxes = parser.add_argument_group("boxes")
     boxes.add_argument(
         "--detector",
-        type=existing_file,
-        metavar="FILE",
-        help="a YOLOX model as .onnx; or a COCO results file as .json, whose image ids are the numbers that the "
-        "names of the images end in",
+        type=detector,
+        metavar="NAME_OR_FILE",
+        help=f"{DETECTORS}: published models, downloaded once; another YOLOX model as .onnx; or a COCO results file as "
+        ".json, whose image ids are the numbers that the names of the images end in",
     )
     boxes.add_argument(
         "--score-threshold",
@@ -171,7 +180,8 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
     numbered = number_images(options.images, [file.path for file in files])
     model = load_models(options.model).to(options.device)
     require_heatmaps(model.config, "pseudo-labels")  # the scores of coordinates say nothing
-    predictor = PosePredictor(model, flip=options.flip, runtime=Runtime(batch_size=options.batch))
+    runtime = Runtime(batch_size=options.batch, threads=options.threads)
+    predictor = PosePredictor(model, flip=options.flip, runtime=runtime)
     selection.check(predictor.model.config.skeleton)
     labeller = ImageLabeller(
         predictor=predictor,
@@ -192,7 +202,13 @@ def _boxes(
     options: argparse.Namespace, files: Sequence[ImageFile], numbered: Sequence[UnlabelledImage]
 ) -> Detector | Mapping[str, Detections]:
     """Return the detector to run, or its earlier detections by the names of the images."""
-    persons = find_persons(files, boxes=None, detector=options.detector, score_threshold=options.score_threshold)
+    persons = find_persons(
+        files,
+        boxes=None,
+        detector=options.detector,
+        score_threshold=options.score_threshold,
+        threads=options.threads,
+    )
     if persons.detector is not None:
         return persons.detector
     names = {image.path: image.file_name for image in numbered}

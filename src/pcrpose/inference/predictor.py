@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, TypeAlias, overload
 
 import numpy as np
@@ -16,11 +17,12 @@ from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.readout import Passes, Reader, Readout, fitted_for
 from pcrpose.inference.runtime import Runtime, input_of, limited_threads, place
 from pcrpose.inference.stream import BatchQueue, CropBatch, Entry, FailedImage, Request, check_many, requests
+from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.boxes import Size, check_boxes, croppable, whole_image_box, windows
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
-from pcrpose.keypoints.detections import Boxes, Detections, Detector
+from pcrpose.keypoints.detections import Boxes, Detections, Detector, ScoredBoxes
 from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
 from pcrpose.keypoints.poses import Poses
@@ -63,6 +65,7 @@ class PosePredictor:
         model: any model of `load_model`, an `Ensemble`, or another `HeatmapModel`; put into evaluation mode.
             `DeepPose` gives coordinates: there is nothing to decode, and every keypoint's score is 1.
         detector: called with each ``(H, W, 3)`` uint8 RGB image; returns `Detections`, or what `Detections.of` takes.
+            Or what `YoloxDetector` takes: an ONNX file's path, or ``"yolox-nano"``.
         flip: average with the heatmaps of the mirrored crop: better and twice the work.
         decoding: how peaks become coordinates, see `HeatmapCodec`. With another one than the model's calibration was
             fitted for there are no probabilities, which is logged.
@@ -89,7 +92,7 @@ class PosePredictor:
         self,
         model: HeatmapModel,
         *,
-        detector: Detector | None = None,
+        detector: Detector | str | Path | None = None,
         flip: bool = True,
         decoding: Decoding = "dark",
         thresholds: Thresholds = Thresholds(),
@@ -100,7 +103,7 @@ class PosePredictor:
         if decoding != "dark":  # the default asks for nothing
             require_heatmaps(model.config, f"decoding={decoding!r}")
         self.model = place(model, runtime)
-        self.detector = detector
+        self.detector: Detector | None = YoloxDetector(detector) if isinstance(detector, str | Path) else detector
         self.flip = flip
         self.codec = replace(model.config.codec(), decoding=decoding)
         self.thresholds = thresholds
@@ -120,8 +123,8 @@ class PosePredictor:
 
         Args:
             image: path, encoded bytes, PIL image or ``(H, W, 3)`` uint8 array.
-            boxes_xyxy: ``(N, 4)`` float, image pixels, or `Detections`; None asks the detector. An empty list gives no
-                poses.
+            boxes_xyxy: ``(N, 4)`` float, image pixels, or `Detections`, supervision's too; None asks the detector. An
+                empty list gives no poses.
             color: order of an array's channels; ``"bgr"`` for images from OpenCV.
 
         Returns:
@@ -250,6 +253,8 @@ class PosePredictor:
         size, given = Size.of(image), request.boxes
         if given is None and self.detector is not None:
             given = Detections.of(self.detector(image))
+        if isinstance(given, ScoredBoxes):
+            given = Detections.of(given)
         if isinstance(given, Detections):
             return _croppable(given, size), True
         if given is None:

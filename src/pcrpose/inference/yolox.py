@@ -10,6 +10,7 @@ from PIL.Image import Resampling, Transform
 
 from pcrpose.data.images import ImageSource, open_image
 from pcrpose.files.checks import at_least, fraction
+from pcrpose.inference.published_detectors import detector_file
 from pcrpose.keypoints.arrays import Floats, Image, Indices
 from pcrpose.keypoints.boxes import Size, intersection_areas
 from pcrpose.keypoints.detections import Detections
@@ -29,7 +30,8 @@ class YoloxDetector:
     gray, and given as BGR values 0..255. A box's score is its objectness times its class's probability.
 
     Args:
-        path: the ONNX file. Its input is ``(1, 3, H, W)`` float32, its output ``(1, N, 5 + classes)`` with one row
+        path: the ONNX file, or the name of a published one, downloaded once: ``"yolox-nano"``, ``"yolox-tiny"`` or
+            ``"yolox-s"``. Its input is ``(1, 3, H, W)`` float32, its output ``(1, N, 5 + classes)`` with one row
             for each cell of the grids of stride 8, 16 and 32: center, extent, objectness, class probabilities.
         score_threshold: boxes scored below it are left out.
         nms_threshold: of two boxes whose intersection over union is above it, only the better one stays.
@@ -45,7 +47,8 @@ class YoloxDetector:
 
     Raises:
         ImportError: without onnxruntime, the extra ``detector``.
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such file, or a published one is not in the cache while offline.
+        ConnectionError: if a published one cannot be downloaded.
         ValueError: if the file is no ONNX model or not laid out as above, or an argument is out of its range.
 
     Source:
@@ -69,8 +72,7 @@ class YoloxDetector:
         self.score_threshold = score_threshold
         self.nms_threshold = nms_threshold
         self.class_id = class_id
-        self._path = Path(path)
-        self._session = _open_session(self._path, num_threads)
+        self._path, self._session = _open_session(path, num_threads)
         self.input_size = _choose_size(self._session.get_inputs(), input_size, self._path)
         self._corners, self._strides = _cells(self.input_size)
         rows = self._first_rows()
@@ -78,6 +80,9 @@ class YoloxDetector:
         self.decoded = _looks_decoded(rows, self._corners, self._strides) if decoded is None else decoded
         if not 0 <= class_id < self.num_classes:
             raise ValueError(f"class_id: expected 0 to {self.num_classes - 1} for {path}, found {class_id!r}")
+
+    def __repr__(self) -> str:
+        return f"YoloxDetector({self._path.name}, {self.input_size}, score_threshold={self.score_threshold})"
 
     def __call__(self, image: ImageSource) -> Detections:
         """Find the boxes of one image.
@@ -200,22 +205,22 @@ def _looks_decoded(rows: npt.NDArray[np.float32], corners: Floats, strides: Floa
     return bool(np.median(np.abs(centers / strides - corners)) < np.median(np.abs(centers)))
 
 
-def _open_session(path: Path, num_threads: int | None) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _open_session(source: str | Path, num_threads: int | None) -> tuple[Path, Any]:
+    """Return a detector's file and the onnxruntime session that runs it."""
     if num_threads is not None:
         at_least("num_threads", num_threads, 1)
     try:
         import onnxruntime  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ImportError("YOLOX detectors need onnxruntime: pip install 'pcrpose[detector]'") from error
+    path = detector_file(source)
     if path.is_dir():
         raise ValueError(f"{path}: expected an ONNX file, found a folder")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such detector file")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors arrive as exceptions; a library does not write on stderr
     options.intra_op_num_threads = num_threads or 0
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return path, onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no other class in common
         raise ValueError(f"{path}: expected an ONNX model, found {error}") from error
 

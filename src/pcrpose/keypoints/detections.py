@@ -102,6 +102,6 @@ class Detections:
         return (self[index] for index in range(len(self)))
 
 
-Boxes: TypeAlias = npt.ArrayLike | Detections  # (N, 4) boxes_xyxy of one's own, or scored ones
+Boxes: TypeAlias = npt.ArrayLike | Detections | ScoredBoxes  # (N, 4) boxes_xyxy of one's own, or scored ones
 DetectorOutput: TypeAlias = Detections | ScoredBoxes | tuple[npt.ArrayLike, npt.ArrayLike]
 Detector: TypeAlias = Callable[[Image], DetectorOutput]  # of an (H, W, 3) uint8 RGB image

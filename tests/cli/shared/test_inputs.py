@@ -93,10 +93,24 @@ def test_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("tree")
 def test_results_are_no_images() -> None:
-    """Files of the results folder come in by name alone."""
+    """Files of the results folder come in where they, or the folder, are asked for; drawings by name alone."""
     assert "p/deep/a.jpg" not in found("p", recursive=True, outside=Path("p/deep"))
-    assert found("p/deep/*.jpg", "p/a.jpg", outside=Path("p/deep")) == {"p/a.jpg": "a"}
+    assert set(found("p", outside=Path("p"))) == set(found("p"))
+    assert set(found("p/*.jpg", outside=Path("p"))) == {"p/a.jpg"}
     assert found("p/deep/a.jpg", outside=Path("p/deep")) == {"p/deep/a.jpg": "a"}
+    images = find_images(["p", "q/a.jpg"], recursive=False, outside=OUT, skip=lambda path: path.name == "a.jpg")
+    assert [image.path.as_posix() for image in images] == ["p/B.PNG", "p/c.tiff", "q/a.jpg"]
+
+
+@pytest.mark.usefixtures("tree")
+def test_a_video() -> None:
+    """A video is refused with what reads it today; beside images of a folder it is no image."""
+    for name in ("p/clip.mp4", "p/clip.MOV"):
+        Path(name).touch()
+
+    with pytest.raises(ValueError, match=r"p/clip.MOV: expected an image, found a video.*ffmpeg -i clip.MOV frames/"):
+        found("p/clip.MOV", "p")
+    assert set(found("p")) == {"p/B.PNG", "p/a.jpg", "p/c.tiff"}
 
 
 @pytest.mark.parametrize(
@@ -250,12 +264,12 @@ def test_no_detections(tmp_path: Path) -> None:
 
 
 def test_detector(model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model file becomes a detector with the threshold asked for."""
+    """A model file becomes a detector with the threshold and threads asked for."""
     made = []
 
     class Detector:
-        def __init__(self, path: Path, *, score_threshold: float) -> None:
-            made.append((path, score_threshold))
+        def __init__(self, path: Path, *, score_threshold: float, num_threads: int | None) -> None:
+            made.append((path, score_threshold, num_threads))
 
         def __call__(self, _: Image) -> tuple[list[list[float]], list[float]]:
             return [[1.0, 1.0, 20.0, 30.0], [30.0, 2.0, 55.0, 38.0]], [0.9, 0.8]
@@ -264,10 +278,10 @@ def test_detector(model_folder: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     path = tmp_path / "MODEL.ONNX"
     path.touch()
 
-    found = find_persons(files("a.jpg"), boxes=None, detector=path, score_threshold=0.4)
+    found = find_persons(files("a.jpg"), boxes=None, detector=path, score_threshold=0.4, threads=1)
 
     assert counts(found, model_folder, files("a.jpg")) == [2]
-    assert made == [(path, 0.4)]
+    assert made == [(path, 0.4, 1)]
 
 
 def test_a_detector_of_another_kind(tmp_path: Path) -> None:

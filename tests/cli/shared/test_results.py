@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from pcrpose.cli.main import main
 from pcrpose.cli.shared.inputs import ImageFile
-from pcrpose.cli.shared.results import SETTINGS_FILE, ResultsFolder, new_file, new_folder
+from pcrpose.cli.shared.results import SETTINGS_FILE, ResultsFolder, free_names, is_drawing, new_file, new_folder
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.poses import Poses
 
@@ -87,25 +88,34 @@ def test_changed_images(files: list[ImageFile]) -> None:
 
 
 def test_other_settings(files: list[ImageFile]) -> None:
-    """Other settings are a mistake that names what differs; overwritten, what is left of the old is done again."""
+    """What was made with other settings is done again, and what differs is said, image by image."""
     for file in files:
         save(results(), file)
     other = results(flip=False)
 
-    with pytest.raises(ValueError, match=r"flip was True, is False.*--overwrite"):
-        other.left_to_do(files)
-
-    save(results(flip=False, overwrite=True), files[0])
+    assert other.left_to_do(files) == files
+    assert other.made_otherwise(files) == 2
+    assert other.changes() == ["flip was True, is False"]
+    save(other, files[0])
     assert other.left_to_do(files) == files[1:]
+    assert other.changes() == []
+    assert (other.made_otherwise(files), results().made_otherwise(files)) == (1, 1)
 
 
 def test_another_image_of_the_name(files: list[ImageFile]) -> None:
-    """Results of one image never replace those of another."""
+    """Results of one image never replace those of another: they get a number, the same every time."""
     save(results(), files[0])
     stranger = ImageFile(path=files[1].path, name="a")
 
-    with pytest.raises(ValueError, match=r"a.json is not of .*b.png; choose another --out"):
-        results().left_to_do([stranger])
+    (named,) = free_names([stranger], Path("out"), suffix="png")
+    assert (named.path, named.name) == (stranger.path, "a-2")
+    save(results(), named)
+    assert free_names([stranger], Path("out"), suffix="png") == [named]
+    third = ImageFile(path=Path("in", "c.png"), name="a")
+    assert free_names([third, ImageFile(path=Path("in", "d.png"), name="a-3")], Path("out"), suffix="png") == [
+        replace(third, name="a-4"),
+        ImageFile(path=Path("in", "d.png"), name="a-3"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["out/a.json", "out/a.png"])
@@ -114,30 +124,55 @@ def test_files_of_others(files: list[ImageFile], name: str) -> None:
     Path("out").mkdir()
     Path(name).write_text("[]", encoding="utf-8")
 
-    with pytest.raises(ValueError, match=r"out.a\.\w+ is there, and not made by pcrpose predict"):
-        results().left_to_do(files)
-    assert results(overwrite=True).left_to_do(files) == files
+    assert [file.name for file in free_names(files, Path("out"), suffix="png")] == ["a-2", "b"]
+    assert free_names(files, Path("out"), suffix="png", overwrite=True) == files
 
 
 def test_damaged_records(files: list[ImageFile]) -> None:
-    """A record that is none is not touched, and settings that are none are other settings."""
+    """A record that is none is not touched, and neither is a file of settings that is none."""
     save(results(), files[0])
     Path("out/a.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"a.json is not of"):
-        results().left_to_do(files)
+    assert [file.name for file in free_names(files, Path("out"), suffix="png")] == ["a-2", "b"]
 
     Path("out", SETTINGS_FILE).write_text("[]", encoding="utf-8")
-    with pytest.raises(ValueError, match="flip was None, is True"):
+    with pytest.raises(ValueError, match=r"out.predict.json is there, and not made by pcrpose predict; choose"):
         results().left_to_do(files)
+    assert results(overwrite=True).left_to_do(files) == files
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_images_are_safe(files: list[ImageFile], *, overwrite: bool) -> None:
     """No image is ever replaced by its drawing, on no request."""
-    with pytest.raises(ValueError, match=r"in.a.png is one of the images; choose another --out or --format"):
-        results("in", overwrite=overwrite).left_to_do(files)
-    assert results("in", suffix=None).left_to_do(files) == files
-    assert results("in", suffix="jpg").left_to_do(files) == files
+    names = {
+        suffix: [file.name for file in free_names(files, Path("in"), suffix=suffix, overwrite=overwrite)]
+        for suffix in ("png", "jpg", None)
+    }
+
+    assert names == {"png": ["a-2", "b-2"], "jpg": ["a", "b"], None: ["a", "b"]}
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_drawings_are_known(files: list[ImageFile], suffix: str) -> None:
+    """A drawing with its record is no image to predict; without, its name is still free, another image's is not."""
+    folder = results(suffix=suffix)
+    save(folder, files[0])
+    drawing = Path("out", f"a.{suffix}")
+
+    assert is_drawing(drawing)
+    assert not is_drawing(files[0].path)
+    Path("out/a.json").unlink()
+    assert not is_drawing(drawing)
+    assert free_names(files, Path("out"), suffix=suffix) == files
+    PIL.Image.fromarray(IMAGE).save(drawing)
+    assert [file.name for file in free_names(files, Path("out"), suffix=suffix)] == ["a-2", "b"]
+
+
+def test_a_record_of_its_own_image(files: list[ImageFile]) -> None:
+    """An image beside its own record, as --out of the images' folder leaves it, stays an image."""
+    save(results("in", suffix=None), files[0])
+
+    assert Path("in/a.json").exists()
+    assert not is_drawing(files[0].path)
 
 
 def test_a_folder_moves(files: list[ImageFile], here: Path) -> None:

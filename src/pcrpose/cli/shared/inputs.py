@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +22,7 @@ SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
     | {".tif", ".tiff", ".webp"}
 )
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,12 @@ class ImageFile:
 
 
 def find_images(
-    arguments: Sequence[str], *, recursive: bool, outside: Path, reserved: Iterable[str] = ()
+    arguments: Sequence[str],
+    *,
+    recursive: bool,
+    outside: Path,
+    reserved: Iterable[str] = (),
+    skip: Callable[[Path], bool] = lambda _: False,
 ) -> list[ImageFile]:
     """Expand files, folders and patterns into images.
 
@@ -51,25 +57,34 @@ def find_images(
     Args:
         arguments: as typed; ``~`` is the home folder, ``**`` any folders.
         recursive: look into the folders of folders.
-        outside: a folder whose files are not taken unless they are given by name: that of the results.
+        outside: a folder, that of the results, whose files are not taken unless they, or the folder itself, are given.
         reserved: names that no image may have.
+        skip: whether a file that is not given by name is none to take, a drawing for example.
 
     Raises:
         FileNotFoundError: if something given does not exist, or a pattern finds nothing.
-        ValueError: if there is no image at all.
+        ValueError: if there is no image at all, or a video is given.
     """
     found: dict[Path, Path] = {}  # by absolute path
+    results = _absolute(outside)
     roots = [_absolute(_root(Path(argument).expanduser())) for argument in arguments]
     for argument in arguments:
         for path in _expand(argument):
             by_name = path == Path(argument).expanduser() and not path.is_dir()
             for file in _walk(path, recursive=recursive) if path.is_dir() else [path]:
                 absolute = _absolute(file)
-                if by_name or not absolute.is_relative_to(_absolute(outside)):
+                away = absolute.is_relative_to(results) and not _absolute(_root(path)).is_relative_to(results)
+                if by_name or not (away or skip(file)):
                     found.setdefault(absolute, file)
     if not found:
         deeper = "" if recursive else "; --recursive looks into its folders too"
         raise ValueError(f"expected images in {', '.join(arguments)}, found none{deeper}")
+    for file in found.values():
+        if file.suffix.lower() in VIDEO_SUFFIXES:
+            raise ValueError(
+                f"{file}: expected an image, found a video, which is not read yet; with ffmpeg, "
+                f'"ffmpeg -i {file.name} frames/%06d.png" writes its frames, and "pcrpose predict frames" reads them'
+            )
     names = _names([_relative(file, roots) for file in found], reserved)
     return [ImageFile(path=path, name=name) for path, name in zip(found.values(), names, strict=True)]
 
@@ -177,7 +192,12 @@ class Persons:
 
 
 def find_persons(
-    files: Sequence[ImageFile], *, boxes: Sequence[Box] | None, detector: Path | None, score_threshold: float
+    files: Sequence[ImageFile],
+    *,
+    boxes: Sequence[Box] | None,
+    detector: Path | None,
+    score_threshold: float,
+    threads: int | None = None,
 ) -> Persons:
     """Read the options that say where persons are.
 
@@ -187,6 +207,7 @@ def find_persons(
         detector: a YOLOX model as ONNX, or a COCO results file, whose image ids are the numbers that the names of
             the images end in.
         score_threshold: detections scored below it are left out.
+        threads: for a YOLOX model; None lets onnxruntime choose.
 
     Raises:
         ValueError: if there are boxes for several images, or images cannot be told apart by their ids.
@@ -200,7 +221,7 @@ def find_persons(
         return Persons(description=WHOLE_IMAGE)
     description = f"{detector.name} {short_file_digest(detector)}, score at least {score_threshold}"
     if detector.suffix.lower() == ".onnx":
-        found = YoloxDetector(detector, score_threshold=score_threshold)
+        found = YoloxDetector(detector, score_threshold=score_threshold, num_threads=threads)
         return Persons(description=description, detector=found)
     if detector.suffix.lower() != ".json":
         raise ValueError(f"--detector: expected a YOLOX model (.onnx) or a COCO results file (.json), found {detector}")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.published_detectors import PUBLISHED_DETECTORS, detector_file
 from pcrpose.inference.runtime import find_device
 from pcrpose.models.checkpoints.read import SUFFIXES
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE
@@ -17,6 +18,7 @@ from pcrpose.models.pose_model import PoseModel
 from pcrpose.models.zoo import ZOO
 
 BATCH = 16
+DETECTORS = ", ".join(PUBLISHED_DETECTORS)
 MODEL = "pcr-small"
 
 
@@ -33,6 +35,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--device", type=device, default="auto", help="cpu, cuda, cuda:1, mps; by default cuda if there is one, or cpu"
+    )
+    group.add_argument(
+        "--threads",
+        type=at_least(1),
+        metavar="N",
+        help="of the processor, for network and detector; by default as many as torch and onnxruntime choose",
     )
     group.add_argument(
         "--batch", type=at_least(1), default=BATCH, metavar="N", help="persons the network sees at once (%(default)s)"
@@ -132,6 +140,16 @@ def existing_file(text: str) -> Path:
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"{text}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
     return path
+
+
+def detector(text: str) -> Path:
+    """Read the path of a detector's file, or the name of a published one, which is downloaded where it is not yet."""
+    if Path(text).expanduser().exists():
+        return existing_file(text)
+    try:
+        return detector_file(text)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def path(text: str) -> Path:
