@@ -16,7 +16,7 @@ import pytest
 
 from pcrpose.cli import main as command_line
 from pcrpose.cli import zoo
-from pcrpose.cli.main import COMMANDS, load_command, main
+from pcrpose.cli.main import COMMANDS, GROUPS, load_command, main
 from pcrpose.cli.shared.progress import ProgressLine
 
 HEAVY = {"torch", "numpy", "scipy", "PIL", "pycocotools", "huggingface_hub", "accelerate", "onnxruntime"}
@@ -104,7 +104,10 @@ def test_overview(capsys: pytest.CaptureFixture[str]) -> None:
     """The overview names every command; without a command it is shown as a mistake."""
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert [name for name in COMMANDS if not re.search(rf"\n    {name}\s", text)] == []
+    assert [name for name in COMMANDS if not re.search(rf"\n  {name}\s", text)] == []
+    assert re.findall(r"^(\w[\w ]*):$", text, re.MULTILINE) == [*GROUPS, "options", "examples"]
+    assert text.startswith("usage: pcrpose [-h] [--version] COMMAND ...\n")
+    assert text.count(COMMANDS["predict"]) == 1
 
     assert main([]) == 2
     captured = capsys.readouterr()

@@ -37,6 +37,17 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# A command that stands in none of them is listed at the end.
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "use": ("predict", "video", "demo"),
+        "measure": ("evaluate", "calibrate", "reproduce"),
+        "train": ("train", "train-recipe", "doctor"),
+        "make labels": ("mine", "pseudo-label", "convert-data"),
+        "models": ("zoo", "info", "convert", "export", "verify", "push"),
+    }
+)
+
 EPILOG = """\
 examples:
   pcrpose predict photo.jpg
@@ -170,17 +181,19 @@ def _parser(name: str | None, command: Command | None = None) -> argparse.Argume
     """Build the parser: every command by name, one of them with its arguments."""
     parser = Parser(
         prog="pcrpose",
-        description="Find the keypoints of people in images, and train and measure models that do.",
+        usage="pcrpose [-h] [--version] COMMAND ...",
+        description=f"Find the keypoints of people in images, and train and measure models that do.\n\n{_listing()}",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"pcrpose {version('pcrpose')}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
+    commands = parser.add_subparsers(
+        prog="pcrpose", dest="command", metavar="COMMAND", required=True, help=argparse.SUPPRESS
+    )
     for known, line in COMMANDS.items():
         sub = commands.add_parser(
-            known,
-            help=line,
+            known,  # without help: argparse would list it, in one long group
             description=f"{line[0].upper()}{line[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -190,6 +203,18 @@ def _parser(name: str | None, command: Command | None = None) -> argparse.Argume
         sub.add_argument("-v", "--verbose", action="store_true", help="say more about what happens, on stderr")
         sub.add_argument("--debug", action="store_true", help="show where in the code an error arose")
     return parser
+
+
+def _listing() -> str:
+    """List the commands in groups, one per line."""
+    groups = {title: [name for name in names if name in COMMANDS] for title, names in GROUPS.items()}
+    rest = [name for name in COMMANDS if not any(name in names for names in GROUPS.values())]
+    width = max(map(len, COMMANDS))
+    lines: list[str] = []
+    for title, names in {**groups, "more": rest}.items():
+        if names:
+            lines += [f"{title}:", *(f"  {name:<{width}}  {COMMANDS[name]}" for name in names), ""]
+    return "\n".join(lines).rstrip()
 
 
 def _run(command: Command, options: argparse.Namespace) -> int:
