@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from pcrpose.inference.predictor import PosePredictor, Thresholds
+from pcrpose.inference.runtime import Runtime
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Crops, mirror_keypoints
@@ -280,3 +281,41 @@ def test_a_name_is_no_model() -> None:
     """The error says what loads one."""
     with pytest.raises(TypeError, match="load_model"):
         PosePredictor("pcr-nano")  # type: ignore[arg-type] # what is tested
+
+
+def test_a_device_of_its_own(model: PCR) -> None:
+    """The device may be given alone, and not in two ways that differ."""
+    predictor = PosePredictor(model, device="cpu", runtime=Runtime(batch_size=3))
+
+    assert (predictor.runtime.device, predictor.runtime.batch_size) == ("cpu", 3)
+    assert PosePredictor(model, device="cpu", runtime=Runtime(device="cpu")).runtime.device == "cpu"
+    with pytest.raises(ValueError, match="'tpu:3'"):
+        PosePredictor(model, device="tpu:3")
+    with pytest.raises(ValueError, match="device: expected auto, as the runtime has it, found cpu"):
+        PosePredictor(model, device="cpu", runtime=Runtime(device="auto"))
+
+
+def test_a_predictor_in_a_line(model: PCR) -> None:
+    """What a notebook shows says which model runs, how, and where."""
+
+    def nobody(_: Image) -> Detections:
+        return Detections.empty()
+
+    expected = f"PosePredictor(PCR {model.config.input_size} of COCO_17, detector={{}}, flip={{}}, cpu float64)"
+    assert repr(PosePredictor(model)) == expected.format(None, True)
+    assert repr(PosePredictor(model, detector=nobody, flip=False)) == expected.format("nobody", False)
+
+
+def test_a_box_far_outside_is_warned_about(model: PCR, photo: Image, caplog: pytest.LogCaptureFixture) -> None:
+    """A box of which most lies outside is predicted, and said to be odd; one that sticks out a little is not."""
+    height, width = photo.shape[:2]
+    near, far = [-5.0, -5.0, 60.0, 90.0], [width - 10.0, height - 10.0, width + 30.0, height + 9.0]
+    predictor = PosePredictor(model, flip=False)
+
+    predictor.predict(photo, [near])
+    assert caplog.messages == []
+
+    assert len(predictor.predict(photo, [near, far])) == 2
+    (said,) = caplog.messages
+    # Nine by nine of forty by nineteen pixels are inside.
+    assert said.startswith(f"box 1: 89 % of {far} lies outside the {height}x{width} (height x width) image")

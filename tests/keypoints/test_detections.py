@@ -24,7 +24,7 @@ def test_boxes_and_scores() -> None:
     assert found.boxes_xyxy.dtype == found.scores.dtype == np.float64
     with pytest.raises(ValueError, match="read-only"):
         found.scores[0] = 1
-    assert repr(found) == "Detections(2, scores=[0.9, 0.4])"
+    assert repr(found) == "Detections(2, scores=[0.90, 0.40])"
 
 
 def test_nothing_found() -> None:

@@ -268,4 +268,24 @@ def test_draw_hands_its_options_on() -> None:
 
 def test_a_short_description() -> None:
     """What a terminal shows fits a line."""
+    scores = [0.63, 0.2, *[0.1] * 9]
+    many = Poses(**{**numbers(11), "pose_scores": scores})
+
     assert repr(Poses.empty()) == "Poses(0 of COCO_17, pose_scores=[])"
+    assert repr(many[:2]) == "Poses(2 of COCO_17, pose_scores=[0.63, 0.20])"
+    assert repr(many) == f"Poses(11 of COCO_17, pose_scores=[0.63, 0.20, {'0.10, ' * 6}3 more])"
+
+
+def test_a_keypoint_by_its_name() -> None:
+    """A name gives x, y and score of each person's keypoint; one that is not there is answered with those that are."""
+    poses = Poses(**numbers(3))
+
+    wrists = poses["left_wrist"]
+
+    assert wrists.tolist() == [
+        [*keypoints[9], score[9]]
+        for keypoints, score in zip(poses.keypoints.tolist(), poses.keypoint_scores.tolist(), strict=True)
+    ]
+    assert Poses.empty()["nose"].shape == (0, 3)
+    with pytest.raises(ValueError, match=r"no keypoint 'left_hand'; it has \['nose', "):
+        poses["left_hand"]

@@ -221,3 +221,20 @@ def test_published_map_of_ai_challenger(golden_file: Callable[[str], Path]) -> N
         expected = np.array(case["coco"]).reshape(17, 3)
 
         np.testing.assert_array_equal(AIC_14.convert(person[:, :2], COCO_17), expected[:, :2])
+
+
+def test_names_are_enough() -> None:
+    """What is not given is sensible: sides by name, bones and deviations as COCO has them."""
+    skeleton = Skeleton("arm", ("neck", "right_wrist", "left_elbow", "left_wrist", "right_elbow", "left_shoulder"))
+
+    assert skeleton.flip_pairs == ((2, 4), (3, 1))
+    assert set(skeleton.bones) == {(5, 2), (2, 3), (4, 1)}
+    assert skeleton.sigmas.tolist() == [0.079, 0.062, 0.072, 0.062, 0.072, 0.079]
+    assert Skeleton("racket", ("handle", "tip")).bones == ()
+    assert Skeleton("COCO_17", COCO_17.keypoints) == COCO_17
+    assert Skeleton("none", ("left_hand", "right_hand"), flip_pairs=[]).flip_pairs == ()
+
+
+def test_a_skeleton_in_a_line() -> None:
+    """Printed configurations stay readable."""
+    assert repr(COCO_17) == "Skeleton('COCO_17', 17 keypoints)"

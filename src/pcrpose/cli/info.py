@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 import torch
 
 from pcrpose.cli.shared.options import load_models
+from pcrpose.files.extras import install_command
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.models.deeppose import DeepPoseConfig
 from pcrpose.models.flops import measure_cost
@@ -48,7 +49,7 @@ def _of_installation() -> Iterator[tuple[str, str]]:
     for extra, packages in _extras().items():
         found = {package: _version(package) for package in packages}
         if None in found.values():
-            yield f"extra {extra}", f"not here: pip install 'pcrpose[{extra}]'"
+            yield f"extra {extra}", f"not here: {install_command(extra)}"
         else:
             yield f"extra {extra}", ", ".join(f"{package} {number}" for package, number in found.items())
 

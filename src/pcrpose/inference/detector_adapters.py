@@ -26,7 +26,7 @@ def from_ultralytics(results: Output, *, class_id: int | None = 0) -> Detections
         ValueError: for several images.
         TypeError: for something else, and for results without boxes.
     """
-    boxes = getattr(_only(results, "ultralytics results"), "boxes", None)
+    boxes: Any = getattr(_only(results, "ultralytics results"), "boxes", None)
     if not all(hasattr(boxes, name) for name in ("xyxy", "conf", "cls")):
         raise TypeError(f"expected ultralytics results with boxes, found {type(results).__name__}")
     return _of_class(boxes.xyxy, boxes.conf, boxes.cls, class_id)

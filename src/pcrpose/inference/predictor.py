@@ -1,5 +1,9 @@
 """Images and boxes in, poses out."""
 
+# ruff: noqa: TC001, TC003 - types stand with the other imports
+
+from __future__ import annotations  # help() then shows the names of types, not what they stand for
+
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +23,7 @@ from pcrpose.inference.runtime import Runtime, input_of, limited_threads, place
 from pcrpose.inference.stream import BatchQueue, CropBatch, Entry, FailedImage, Request, check_many, requests
 from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.arrays import Floats, Image
-from pcrpose.keypoints.boxes import Size, check_boxes, croppable, whole_image_box, windows
+from pcrpose.keypoints.boxes import Size, check_boxes, croppable, outside_fractions, whole_image_box, windows
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.detections import Boxes, Detections, Detector, ScoredBoxes
@@ -30,6 +34,8 @@ from pcrpose.models.deeppose import DeepPoseConfig, merge_mirrored_coordinates, 
 from pcrpose.models.pose_model import HeatmapModel
 
 logger = logging.getLogger(__name__)
+
+_FAR = 0.5  # fraction of a box outside the image that is seldom meant
 
 OnError: TypeAlias = Literal["raise", "yield"]
 
@@ -71,13 +77,15 @@ class PosePredictor:
             fitted for there are no probabilities, which is logged.
         thresholds: which keypoints count in a pose's score, and which poses are one.
         runtime: device, precision, batch size and threads. A model that has to be moved or converted is copied.
+        device: short for ``runtime=Runtime(device=...)``.
 
     Attributes:
         model: the model that runs.
 
     Raises:
         TypeError: if ``model`` is not a model, a name for example.
-        ValueError: if another ``decoding`` than the default is asked for where there are no heatmaps.
+        ValueError: if another ``decoding`` than the default is asked for where there are no heatmaps, or another
+            device than the runtime's.
 
     Examples:
         >>> import numpy as np
@@ -97,11 +105,16 @@ class PosePredictor:
         decoding: Decoding = "dark",
         thresholds: Thresholds = Thresholds(),
         runtime: Runtime = Runtime(),
+        device: torch.device | str | None = None,
     ) -> None:
         if not isinstance(model, HeatmapModel):
             raise TypeError(f"model: expected one from load_model or PCR.from_pretrained, found {model!r:.60}")
         if decoding != "dark":  # the default asks for nothing
             require_heatmaps(model.config, f"decoding={decoding!r}")
+        if device is not None:
+            if runtime.device not in {None, device}:
+                raise ValueError(f"device: expected {runtime.device}, as the runtime has it, found {device}")
+            runtime = replace(runtime, device=device)
         self.model = place(model, runtime)
         self.detector: Detector | None = YoloxDetector(detector) if isinstance(detector, str | Path) else detector
         self.flip = flip
@@ -117,6 +130,15 @@ class PosePredictor:
             two_passes=flip and not isinstance(model, Ensemble),
         )
         self._warned = False
+
+    def __repr__(self) -> str:
+        config = self.model.config
+        device, dtype = input_of(self.model, self.runtime)
+        detector = getattr(self.detector, "__name__", None) or repr(self.detector)
+        return (
+            f"PosePredictor({type(self.model).__name__} {config.input_size} of {config.skeleton.name}, "
+            f"detector={detector}, flip={self.flip}, {device} {str(dtype).removeprefix('torch.')})"
+        )
 
     def predict(self, image: ImageSource, boxes_xyxy: Boxes | None = None, *, color: Color = "rgb") -> Poses:
         """Find the poses of one image.
@@ -264,6 +286,7 @@ class PosePredictor:
             boxes = check_boxes(given, size)
         except ValueError as error:
             raise ValueError(f"{request.name}: {error}" if request.name else str(error)) from error
+        _warn_of_far_boxes(boxes, size, request.name)
         return Detections(boxes, np.ones(len(boxes))), False
 
     def _warn_of_whole_images(self) -> None:
@@ -337,6 +360,21 @@ class PosePredictor:
         areas = extents.prod(axis=1)
         sigmas = skeleton.sigmas
         return poses[oks_nms(found.keypoints, poses.pose_scores, areas, sigmas=sigmas, threshold=self.thresholds.nms)]
+
+
+def _warn_of_far_boxes(boxes: Floats, size: Size, name: str) -> None:
+    """Log the box that lies outside the image for the most part, as boxes of another image or size do."""
+    fractions = outside_fractions(boxes, size)
+    if (fractions > _FAR).any():
+        index = int(fractions.argmax())
+        logger.warning(
+            "%sbox %d: %.0f %% of %s lies outside the %s (height x width) image: are x1, y1, x2, y2 its pixels?",
+            f"{name}: " if name else "",
+            index,
+            100 * fractions[index],
+            boxes[index].tolist(),
+            size,
+        )
 
 
 def _croppable(found: Detections, size: Size) -> Detections:

@@ -10,6 +10,7 @@ from PIL.Image import Resampling, Transform
 
 from pcrpose.data.images import ImageSource, open_image
 from pcrpose.files.checks import at_least, fraction
+from pcrpose.files.extras import install_command
 from pcrpose.inference.published_detectors import detector_file
 from pcrpose.keypoints.arrays import Floats, Image, Indices
 from pcrpose.keypoints.boxes import Size, intersection_areas
@@ -212,7 +213,7 @@ def _open_session(source: str | Path, num_threads: int | None) -> tuple[Path, An
     try:
         import onnxruntime  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError("YOLOX detectors need onnxruntime: pip install 'pcrpose[detector]'") from error
+        raise ImportError(f"YOLOX detectors need onnxruntime: {install_command('detector')}") from error
     path = detector_file(source)
     if path.is_dir():
         raise ValueError(f"{path}: expected an ONNX file, found a folder")

@@ -130,6 +130,14 @@ def croppable(boxes_xyxy: npt.ArrayLike, size: Size) -> Bools:
     return usable
 
 
+def outside_fractions(boxes_xyxy: npt.ArrayLike, size: Size) -> Floats:
+    """Return ``(N,)`` float64: how much of the area of each of ``(N, 4)`` boxes lies outside an image, 0 to 1."""
+    boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy")
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    fractions: Floats = 1 - intersection_areas(boxes, whole_image_box(size))[:, 0] / areas
+    return fractions
+
+
 def intersection_areas(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Floats:
     """Return the ``(A, B)`` areas that ``(A, 4)`` and ``(B, 4)`` boxes_xyxy share, in square pixels."""
     a = as_floats(boxes_a, shape=(None, 4), name="boxes_a")[:, None]

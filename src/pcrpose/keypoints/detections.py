@@ -1,5 +1,7 @@
 """Boxes that a detector found in one image, with their scores."""
 
+from __future__ import annotations  # help() then shows the names of types, not what they stand for
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -10,6 +12,7 @@ import numpy.typing as npt
 from pcrpose.keypoints.arrays import Floats, Image, as_floats
 
 Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
+_MOST_SHOWN = 8  # scores of a printed value
 
 
 @runtime_checkable
@@ -58,12 +61,12 @@ class Detections:
             object.__setattr__(self, name, array)  # the dataclass is frozen for everybody else
 
     @classmethod
-    def empty(cls) -> "Detections":
+    def empty(cls) -> Detections:
         """Build the detections of an image in which nothing was found."""
         return cls([], [])
 
     @classmethod
-    def of(cls, found: "DetectorOutput") -> "Detections":
+    def of(cls, found: DetectorOutput) -> Detections:
         """Convert what a detector returned.
 
         Args:
@@ -91,14 +94,16 @@ class Detections:
         return len(self.scores)
 
     def __repr__(self) -> str:
-        return f"Detections({len(self)}, scores={self.scores.round(2).tolist()})"
+        scores = [f"{score:.2f}" for score in self.scores[:_MOST_SHOWN].tolist()]
+        more = [f"{len(self) - _MOST_SHOWN} more"] * (len(self) > _MOST_SHOWN)
+        return f"Detections({len(self)}, scores=[{', '.join([*scores, *more])}])"
 
-    def __getitem__(self, index: Selection) -> "Detections":
+    def __getitem__(self, index: Selection) -> Detections:
         """Select boxes; the result is always `Detections`, for one index of length one."""
         chosen = np.atleast_1d(np.arange(len(self))[index])
         return Detections(self.boxes_xyxy[chosen], self.scores[chosen])
 
-    def __iter__(self) -> Iterator["Detections"]:
+    def __iter__(self) -> Iterator[Detections]:
         return (self[index] for index in range(len(self)))
 
 

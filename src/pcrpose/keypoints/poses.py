@@ -1,8 +1,12 @@
 """Poses: the persons of one image, as a predictor returns them."""
 
+# ruff: noqa: TC002 - types stand with the other imports
+
+from __future__ import annotations  # help() then shows the names of types, not what they stand for
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]
 
 _SUPERVISION = "expected supervision 0.29 or later, pip install 'supervision>=0.29'"
+_MOST_SHOWN = 8  # scores of a printed value
 _LATER = {"pose_presence", "keypoint_covariances", "left_right_consistency"}  # not in the dicts of earlier versions
 
 
@@ -101,7 +106,7 @@ class Poses:
         object.__setattr__(self, name, array)  # the dataclass is frozen for everybody else
 
     @classmethod
-    def empty(cls, skeleton: Skeleton = COCO_17) -> "Poses":
+    def empty(cls, skeleton: Skeleton = COCO_17) -> Poses:
         """Build the result of an image without persons."""
         none = np.zeros(0)
         return cls(
@@ -112,17 +117,38 @@ class Poses:
         return len(self.keypoints)
 
     def __repr__(self) -> str:
-        return f"Poses({len(self)} of {self.skeleton.name}, pose_scores={self.pose_scores.round(2).tolist()})"
+        scores = [f"{score:.2f}" for score in self.pose_scores[:_MOST_SHOWN].tolist()]
+        more = [f"{len(self) - _MOST_SHOWN} more"] * (len(self) > _MOST_SHOWN)
+        return f"Poses({len(self)} of {self.skeleton.name}, pose_scores=[{', '.join([*scores, *more])}])"
 
-    def __getitem__(self, index: Selection) -> "Poses":
-        """Select persons; the result is always `Poses`, for one index of length one."""
+    @overload
+    def __getitem__(self, index: str) -> Floats: ...
+
+    @overload
+    def __getitem__(self, index: Selection) -> Poses: ...
+
+    def __getitem__(self, index: Selection | str) -> Poses | Floats:
+        """Select persons, or look a keypoint up by its name.
+
+        Args:
+            index: of persons: one, a slice, several, or a mask; or the name of a keypoint.
+
+        Returns:
+            `Poses`, for one index of length one; or for a name ``(N, 3)`` float32: x, y and score of each person's.
+
+        Raises:
+            ValueError: if the skeleton has no keypoint of that name.
+        """
+        if isinstance(index, str):
+            keypoint = self.skeleton.index(index)
+            return np.column_stack([self.keypoints[:, keypoint], self.keypoint_scores[:, keypoint]])
         chosen = np.atleast_1d(np.arange(len(self))[index])
         arrays: dict[str, Any] = {
             name: None if array is None else array[chosen] for name, array in self._arrays().items()
         }
         return Poses(**arrays, skeleton=self.skeleton)
 
-    def __iter__(self) -> Iterator["Poses"]:
+    def __iter__(self) -> Iterator[Poses]:
         return (self[index] for index in range(len(self)))
 
     def draw(
@@ -148,7 +174,7 @@ class Poses:
             line_width=line_width,
         )
 
-    def to_supervision(self, *, threshold: float = 0.2) -> "KeyPoints":
+    def to_supervision(self, *, threshold: float = 0.2) -> KeyPoints:
         """Convert to the ``KeyPoints`` of the package supervision, for its annotators and its tracking.
 
         Args:
@@ -207,7 +233,7 @@ class Poses:
         return {"skeleton": self.skeleton.to_dict(), **arrays}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Poses":
+    def from_dict(cls, values: Mapping[str, Any]) -> Poses:
         """Build from what `to_dict` returned; raises ValueError for a missing or unknown key or a wrong shape.
 
         What earlier versions did not have may be missing.

@@ -1,6 +1,7 @@
 """Skeletons: names of keypoints, flip pairs, bones and sigmas."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,9 +20,11 @@ class Skeleton:
         name: what messages and files call it.
         keypoints: J different names; their order is the order of every ``(..., J, 2)`` array.
         flip_pairs: pairs that change places in a mirrored image, each keypoint in at most one pair;
-            given as names or as indices, kept as indices.
-        bones: pairs to join when drawing; names or indices, kept as indices.
+            given as names or as indices, kept as indices. By default the names that differ by left and right alone.
+        bones: pairs to join when drawing; names or indices, kept as indices. By default those of `COCO_17`, where
+            both ends are here.
         sigmas: ``(J,)`` float64, positive: the per-keypoint constants of OKS, in units of ``sqrt(area)``; read-only.
+            By default COCO's where the name is COCO's, and its shoulder's for the rest.
 
     Raises:
         ValueError: if names repeat, a pair names no keypoint, a keypoint is paired twice or with itself,
@@ -31,6 +34,8 @@ class Skeleton:
         >>> hand = Skeleton("stick", ("tip", "left_end", "right_end"), [("left_end", "right_end")], [(0, 1)], [0.1] * 3)
         >>> hand.flip_indices.tolist()
         [0, 2, 1]
+        >>> Skeleton("arms", ("neck", "left_wrist", "right_wrist")).flip_pairs
+        ((1, 2),)
     """
 
     name: str
@@ -43,14 +48,22 @@ class Skeleton:
         self,
         name: str,
         keypoints: Iterable[str],
-        flip_pairs: Iterable[tuple[int | str, int | str]],
-        bones: Iterable[tuple[int | str, int | str]],
-        sigmas: Iterable[float],
+        flip_pairs: Iterable[tuple[int | str, int | str]] | None = None,
+        bones: Iterable[tuple[int | str, int | str]] | None = None,
+        sigmas: Iterable[float] | None = None,
     ) -> None:
         """Validate and store; see the class."""
         names = tuple(keypoints)
         if not names or len(set(names)) != len(names):
             raise ValueError(f"skeleton {name!r}: expected different keypoint names, found {list(names)}")
+        if flip_pairs is None:
+            flip_pairs = _sides(names)
+        if bones is None:
+            ends = ((COCO_17.keypoints[a], COCO_17.keypoints[b]) for a, b in COCO_17.bones)
+            bones = [(a, b) for a, b in ends if a in names and b in names]
+        if sigmas is None:
+            known = dict(zip(COCO_17.keypoints, COCO_17.sigmas.tolist(), strict=True))
+            sigmas = [known.get(keypoint, known["left_shoulder"]) for keypoint in names]
         set_field = object.__setattr__  # the dataclass is frozen for everybody else
         set_field(self, "name", name)
         set_field(self, "keypoints", names)
@@ -60,6 +73,9 @@ class Skeleton:
         paired = [index for pair in self.flip_pairs for index in pair]
         if len(set(paired)) != len(paired):
             raise ValueError(f"skeleton {name!r}: a keypoint stands in two flip pairs: {self.flip_pairs}")
+
+    def __repr__(self) -> str:
+        return f"Skeleton({self.name!r}, {self.num_keypoints} keypoints)"
 
     def _pair(self, pair: tuple[int | str, int | str], what: str) -> Pair:
         first, second = (self.index(end) for end in pair)
@@ -141,6 +157,12 @@ class Skeleton:
 
     def __hash__(self) -> int:
         return hash((self.name, self.keypoints))
+
+
+def _sides(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names that differ by left and right alone, the left one first."""
+    twins = [(name, re.sub("left", "right", name, count=1)) for name in names if "left" in name]
+    return [(left, right) for left, right in twins if right in names]
 
 
 _LIMB_BONES = (

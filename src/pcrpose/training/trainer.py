@@ -24,7 +24,14 @@ from pcrpose.training.checkpoint import (
 from pcrpose.training.config import TrainConfig
 from pcrpose.training.distill import Teacher
 from pcrpose.training.ema import WeightAverage
-from pcrpose.training.engine.batches import Batch, BatchStream, PartSampler, check_crops_fit, whole_batches
+from pcrpose.training.engine.batches import (
+    Batch,
+    BatchStream,
+    PartSampler,
+    check_crops_fit,
+    check_images_exist,
+    whole_batches,
+)
 from pcrpose.training.engine.distributed import Processes, start_accelerator, synchronize_statistics
 from pcrpose.training.engine.log import RunLog
 from pcrpose.training.engine.run import check_record, locked, plain_errors, write_record
@@ -76,6 +83,7 @@ class Trainer:
 
     Raises:
         ImportError: without the ``train`` extra, or without TensorBoard where it is asked for.
+        FileNotFoundError: if not one image of the data set is there.
         ValueError: if the loss does not fit the heatmaps, the data set's crops or keypoints are not the model's, the
             teacher's crops or heatmaps are not the model's, the device has no such precision, or a batch cannot be
             shared evenly.
@@ -95,6 +103,7 @@ class Trainer:
         model.config = replace(model.config, calibration=None)  # of the weights as they were
         self.loss = build_loss(model.config, config)
         check_crops_fit(model, dataset)
+        check_images_exist(dataset)
         self.accelerator = start_accelerator()
         self.processes = Processes.current()
         device = self.accelerator.device

@@ -25,6 +25,7 @@ from pcrpose.training.engine.batches import (
     PartSampler,
     RunSampler,
     SampleError,
+    check_images_exist,
     whole_batches,
 )
 
@@ -250,3 +251,17 @@ def test_errors_come_through() -> None:
     assert next(values) == 1
     with pytest.raises(OSError, match="gone"):
         next(values)
+
+
+def test_images_that_are_all_missing_are_refused(on_disk: KeypointDataset) -> None:
+    """Not one image there is a wrong folder, and is said before anything else; one is enough to begin."""
+    check_images_exist(on_disk)
+    paths = sorted({sample.image for sample in on_disk.samples if isinstance(sample.image, Path)})
+    kept = paths[-1].read_bytes()
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+    with pytest.raises(FileNotFoundError, match=rf"data set: expected .*, found none of {len(paths)} images; is it"):
+        check_images_exist(on_disk)
+    paths[-1].write_bytes(kept)
+    check_images_exist(on_disk)

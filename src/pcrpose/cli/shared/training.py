@@ -16,6 +16,7 @@ from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.data.readers.json_file import JsonFile
 from pcrpose.evaluation.coco import CocoEvaluator
+from pcrpose.files.extras import install_command
 from pcrpose.files.json import read_object
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.skeleton import Skeleton
@@ -98,7 +99,7 @@ def prepare(options: argparse.Namespace) -> None:
     logging.getLogger("pcrpose").setLevel(logging.INFO)  # who waits for hours wants to see that it moves
     torch.manual_seed(options.seed)
     if find_spec("accelerate") is None:  # before anything slow
-        raise ImportError("training needs more packages: pip install 'pcrpose[train]'")
+        raise ImportError(f"training needs more packages: {install_command('train')}")
     if options.val is not None:
         check_val(*options.val)
 

@@ -239,6 +239,18 @@ def check_crops_fit(model: PoseModel[Any], dataset: CropDataset) -> None:
             raise ValueError(f"data set: expected the model's {what} {wanted}, found {found[what]}")
 
 
+def check_images_exist(dataset: CropDataset) -> None:
+    """Raise FileNotFoundError if not one image of a data set is there, as in another folder than was meant."""
+    paths = dict.fromkeys(
+        sample.image for part in dataset.parts for sample in part.samples if isinstance(sample.image, Path)
+    )
+    in_memory = any(not isinstance(sample.image, Path) for part in dataset.parts for sample in part.samples)
+    if paths and not in_memory and not any(path.exists() for path in paths):
+        raise FileNotFoundError(
+            f"data set: expected {next(iter(paths))}, found none of {len(paths)} images; is it the right folder?"
+        )
+
+
 class DataWait:
     """The share of the time that was spent waiting for the next of some values.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor, nn
 
+from pcrpose.files.extras import install_command
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -90,7 +92,7 @@ def start_accelerator() -> "Accelerator":
     try:
         from accelerate import Accelerator  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ImportError("training needs more packages: pip install 'pcrpose[train]'") from error
+        raise ImportError(f"training needs more packages: {install_command('train')}") from error
     # Accelerate's own mixed precision is one setting for a whole process; the loop casts by itself
     accelerator = Accelerator(mixed_precision="no")
     launched = int(os.environ.get("WORLD_SIZE", "1"))
