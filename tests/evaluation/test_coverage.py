@@ -94,13 +94,13 @@ def test_wrong_arguments() -> None:
 
 
 def test_coverage_counts_and_its_interval_draws_images() -> None:
-    """Three images, of which one is missed by all its keypoints: resamples of images, by hand."""
-    errors = np.array([[0.1, 0.0], [0.0, 0.1], [5.0, 0.0], [5.0, 0.0]])
-    rate, interval = coverage_interval(errors, np.tile(np.eye(2), (4, 1, 1)), [1, 2, 3, 3], probability=0.95)
+    """Two images, one of which is missed: of four equally likely draws one has it alone, and one is without it."""
+    errors = np.array([[0.1, 0.0], [0.0, 0.1], [0.1, 0.1], [5.0, 0.0]])
+    rate, interval = coverage_interval(errors, np.tile(np.eye(2), (4, 1, 1)), [7, 7, 7, 3], probability=0.95)
+    _, middle = coverage_interval(errors, np.tile(np.eye(2), (4, 1, 1)), [7, 7, 7, 3], probability=0.95, confidence=0.2)
 
-    assert rate == 0.5
-    assert interval.low == 0.0  # of 27 equally likely draws one is of the missed image alone,
-    assert interval.high == 1.0  # and eight are without it
+    assert (rate, *interval) == (0.75, 0.0, 1.0)
+    assert tuple(middle) == (0.75, 0.75)  # of the two draws that have both
 
 
 def test_a_coverage_of_nothing_is_refused() -> None:
