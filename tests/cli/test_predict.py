@@ -205,7 +205,8 @@ def test_two_folders_one_result(
     assert predict(other) == 0
     assert predict(other) == 0
 
-    assert "a.png: the name of its result was taken, so it is called a-2" in (captured := capsys.readouterr()).err
+    assert "1 image: other files have the names" in (captured := capsys.readouterr()).err
+    assert f"{other / 'a.png'} is a-2 in pcrpose-out" in captured.err
     assert "1 image done before" in captured.out
     assert read_record("pcrpose-out/a.json") == first
     assert read_record("pcrpose-out/a-2.json")["width"] == 40

@@ -319,3 +319,13 @@ def test_a_box_far_outside_is_warned_about(model: PCR, photo: Image, caplog: pyt
     (said,) = caplog.messages
     # Nine by nine of forty by nineteen pixels are inside.
     assert said.startswith(f"box 1: 89 % of {far} lies outside the {height}x{width} (height x width) image")
+
+
+def test_what_is_no_detector_and_what_is_no_image(model: PCR, photo: Image) -> None:
+    """A mistake is said where it is made: the detector at once, several images and a box without its row by name."""
+    with pytest.raises(TypeError, match="detector: expected a function of an image, a name or a path, found 5"):
+        PosePredictor(model, detector=5)  # type: ignore[arg-type] # what is tested
+    with pytest.raises(TypeError, match="expected one image, found 2; predict_batch and stream take several"):
+        PosePredictor(model).predict([photo, photo])  # type: ignore[arg-type] # what is tested
+    with pytest.raises(ValueError, match=r"expected a row per box, \[\[x1, y1, x2, y2\]\], found one box"):
+        PosePredictor(model).predict(photo, [5, 5, 50, 80])

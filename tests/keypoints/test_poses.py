@@ -1,5 +1,6 @@
 """The result object: what it accepts, how it is cut up, and the files it becomes."""
 
+import io
 import json
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
@@ -289,3 +290,16 @@ def test_a_keypoint_by_its_name() -> None:
     assert Poses.empty()["nose"].shape == (0, 3)
     with pytest.raises(ValueError, match=r"no keypoint 'left_hand'; it has \['nose', "):
         poses["left_hand"]
+
+
+def test_a_notebook_shows_the_skeletons() -> None:
+    """A value of a notebook is an image of the boxes' extent, however far from the corner the persons are."""
+    poses = Poses(**{**numbers(2), "boxes_xyxy": [[1000, 2000, 1100, 2400], [1050, 2000, 1200, 2300]]})
+
+    content = poses._repr_png_()
+
+    assert content is not None
+    with PIL.Image.open(io.BytesIO(content)) as shown:
+        assert shown.size == (241, 481)
+        assert len(np.unique(np.asarray(shown).reshape(-1, 3), axis=0)) > 2
+    assert Poses.empty()._repr_png_() is None

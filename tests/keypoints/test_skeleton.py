@@ -235,6 +235,12 @@ def test_names_are_enough() -> None:
     assert Skeleton("none", ("left_hand", "right_hand"), flip_pairs=[]).flip_pairs == ()
 
 
+def test_a_text_is_no_list_of_names() -> None:
+    """One name is not taken for a keypoint per letter."""
+    with pytest.raises(ValueError, match="several keypoint names, found the text 'nose'"):
+        Skeleton("face", "nose")
+
+
 def test_a_skeleton_in_a_line() -> None:
     """Printed configurations stay readable."""
     assert repr(COCO_17) == "Skeleton('COCO_17', 17 keypoints)"

@@ -180,10 +180,11 @@ def _plan(options: argparse.Namespace) -> Plan:
     renamed = [file for before, file in zip(found, files, strict=True) if file.name != before.name]
     if renamed:
         logger.warning(
-            "%s: the name of its result was taken, so it is called %s; so are %d others",
+            "%s: other files have the names of the results, which are numbered: %s is %s in %s",
+            counted(len(renamed), "image"),
             renamed[0].path,
             renamed[0].name,
-            len(renamed) - 1,
+            options.out,
         )
     return Plan(files=files, left=left, persons=persons, model=model, results=results)
 

@@ -83,7 +83,7 @@ class PosePredictor:
         model: the model that runs.
 
     Raises:
-        TypeError: if ``model`` is not a model, a name for example.
+        TypeError: if ``model`` is not a model, a name for example, or ``detector`` no detector.
         ValueError: if another ``decoding`` than the default is asked for where there are no heatmaps, or another
             device than the runtime's.
 
@@ -109,6 +109,8 @@ class PosePredictor:
     ) -> None:
         if not isinstance(model, HeatmapModel):
             raise TypeError(f"model: expected one from load_model or PCR.from_pretrained, found {model!r:.60}")
+        if not (detector is None or callable(detector) or isinstance(detector, str | Path)):
+            raise TypeError(f"detector: expected a function of an image, a name or a path, found {detector!r:.60}")
         if decoding != "dark":  # the default asks for nothing
             require_heatmaps(model.config, f"decoding={decoding!r}")
         if device is not None:
@@ -158,6 +160,8 @@ class PosePredictor:
                 lies outside the image. Detections with such a box are left out instead, which is logged.
             FileNotFoundError: for a path that does not exist.
         """
+        if isinstance(image, list | tuple):
+            raise TypeError(f"image: expected one image, found {len(image)}; predict_batch and stream take several")
         return next(self.stream([image], None if boxes_xyxy is None else [boxes_xyxy], color=color))
 
     def predict_batch(

@@ -88,9 +88,7 @@ def _cached(name: str, published: PublishedDetector) -> Path:
     if path.is_file() and file_sha256(path) == published.sha256:
         return path
     if constants.is_offline_mode():
-        raise FileNotFoundError(
-            f"{name}: not in the cache, and HF_HUB_OFFLINE keeps from downloading it; {_by_hand(published)}"
-        )
+        raise FileNotFoundError(f"{name}: not in the cache, and HF_HUB_OFFLINE is set; {_by_hand(published)}")
     logger.info("%s: downloading %.1f MB from %s", name, published.size_bytes / 1e6, published.url)
     write_whole(path, lambda part: _download(name, published, part))
     return path
@@ -109,7 +107,7 @@ def _download(name: str, published: PublishedDetector, part: Path) -> None:
                 if stream.tell() > published.size_bytes:  # another file, and perhaps without end
                     break
     except (urllib.error.URLError, HTTPException, OSError) as error:
-        raise ConnectionError(f"{name}: {published.url} is not to be had: {error}; {_by_hand(published)}") from error
+        raise ConnectionError(f"{name}: the download failed: {error}; {_by_hand(published)}") from error
     found = file_sha256(part)
     if found != published.sha256:
         raise ValueError(
@@ -119,4 +117,4 @@ def _download(name: str, published: PublishedDetector, part: Path) -> None:
 
 
 def _by_hand(published: PublishedDetector) -> str:
-    return f"a file of your own works, too: fetch {published.url} and name its path"
+    return f"fetch {published.url} elsewhere, and give the path of the file"

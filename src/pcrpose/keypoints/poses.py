@@ -1,19 +1,20 @@
 """Poses: the persons of one image, as a predictor returns them."""
 
-# ruff: noqa: TC002 - types stand with the other imports
-
 from __future__ import annotations  # help() then shows the names of types, not what they stand for
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from pcrpose.keypoints.arrays import Floats, Image, as_floats
-from pcrpose.keypoints.drawing.poses import draw_poses
+from pcrpose.keypoints.arrays import Floats, as_floats
+from pcrpose.keypoints.drawing.palette import Palette  # noqa: TC001 - stands with the others
+from pcrpose.keypoints.drawing.poses import Labels, draw_poses
+from pcrpose.keypoints.drawing.strokes import Source  # noqa: TC001 - stands with the others
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Selection: TypeAlias = int | slice | Sequence[int] | npt.NDArray[np.integer[Any]
 
 _SUPERVISION = "expected supervision 0.29 or later, pip install 'supervision>=0.29'"
 _MOST_SHOWN = 8  # scores of a printed value
+_SHOWN_PIXELS, _BLANK = 480, (70, 70, 70)  # longer side and ground of what a notebook shows
 _LATER = {"pose_presence", "keypoint_covariances", "left_right_consistency"}  # not in the dicts of earlier versions
 
 
@@ -153,14 +155,18 @@ class Poses:
 
     def draw(
         self,
-        image: Image | PIL.Image.Image,
+        image: Source,
         *,
         threshold: float = 0.2,
         boxes: bool = False,
         scores: bool = False,
+        labels: Labels | None = None,
+        face: bool = True,
+        palette: Palette = "sides",
         ellipses: bool | float = False,
         left_right: bool = False,
         line_width: float | None = None,
+        color: Literal["rgb", "bgr"] = "rgb",
     ) -> PIL.Image.Image:
         """Draw on a copy of the image; see `pcrpose.keypoints.drawing.poses.draw_poses`."""
         return draw_poses(
@@ -169,10 +175,33 @@ class Poses:
             threshold=threshold,
             boxes=boxes,
             scores=scores,
+            labels=labels,
+            face=face,
+            palette=palette,
             ellipses=ellipses,
             left_right=left_right,
             line_width=line_width,
+            color=color,
         )
+
+    def _repr_png_(self) -> bytes | None:
+        """Draw on a blank canvas of the boxes' extent, as notebooks show a value; None without persons."""
+        boxes = self.boxes_xyxy[np.isfinite(self.boxes_xyxy).all(axis=1)]
+        if not len(boxes):
+            return None
+        first, last = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        scale = _SHOWN_PIXELS / max(float((last - first).max()), 1.0)
+        width, height = np.rint((last - first) * scale).astype(int) + 1
+        moved = replace(
+            self,
+            keypoints=(self.keypoints - first) * scale,
+            boxes_xyxy=(self.boxes_xyxy - np.tile(first, 2)) * scale,
+            keypoint_covariances=None,
+        )
+        blank = PIL.Image.new("RGB", (int(width), int(height)), _BLANK)
+        content = io.BytesIO()
+        moved.draw(blank, boxes=True, scores=True).save(content, format="PNG")
+        return content.getvalue()
 
     def to_supervision(self, *, threshold: float = 0.2) -> KeyPoints:
         """Convert to the ``KeyPoints`` of the package supervision, for its annotators and its tracking.

@@ -53,6 +53,8 @@ class Skeleton:
         sigmas: Iterable[float] | None = None,
     ) -> None:
         """Validate and store; see the class."""
+        if isinstance(keypoints, str):
+            raise ValueError(f"skeleton {name!r}: expected several keypoint names, found the text {keypoints!r}")  # noqa: TRY004 - as other values
         names = tuple(keypoints)
         if not names or len(set(names)) != len(names):
             raise ValueError(f"skeleton {name!r}: expected different keypoint names, found {list(names)}")

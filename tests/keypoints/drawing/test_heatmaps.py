@@ -177,7 +177,7 @@ def test_the_ramp_is_even_for_everybody(seen: Callable[[npt.ArrayLike], dict[str
         ({"opacity": np.nan}, ValueError, "from 0 to 1"),
         ({"keypoint": 2}, IndexError, "index of 2 heatmaps, found 2"),
         ({"image": np.ones((4, 5, 3))}, ValueError, "image: expected uint8"),
-        ({"image": "image.jpg"}, TypeError, "open_image"),
+        ({"image": "image.jpg"}, FileNotFoundError, "image.jpg: no such image file"),
     ],
 )
 def test_wrong_arguments(changes: dict[str, Any], error: type[Exception], message: str) -> None:

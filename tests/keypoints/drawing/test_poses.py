@@ -11,7 +11,8 @@ import PIL.Image
 import pytest
 
 from pcrpose.keypoints.arrays import Floats, Image
-from pcrpose.keypoints.drawing.poses import DARK, LEFT, MIDDLE, RIGHT, draw_poses
+from pcrpose.keypoints.drawing.palette import DARK, LEFT, MIDDLE, RIGHT
+from pcrpose.keypoints.drawing.poses import draw_poses
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
@@ -108,17 +109,98 @@ def test_limbs_show_on_every_ground(ground: tuple[int, int, int]) -> None:
         assert np.abs(pixels[30, x - 6 : x + 7] - ground).max() > 40
 
 
-def test_low_scores_are_faint_and_in_place() -> None:
-    """A keypoint below the threshold shows faintly where it is, carries no bone, and never moves to the corner."""
+def test_low_scores_are_rings_in_place() -> None:
+    """A keypoint below the threshold is a hollow ring in full color, carries no bone, and never moves to the corner."""
     image = canvas()
     poses = stick_poses([[10, 50], [70, 50], [40, 10]], [0.1, 0.9, 0.9])
 
-    pixels = np.asarray(draw_poses(image, poses, line_width=4)).astype(int)
+    pixels = np.asarray(draw_poses(image, poses, line_width=8)).astype(int)
 
-    assert 0 < abs(pixels[50, 10] - np.array(LEFT)).max() < abs(GRAY - np.array(LEFT)).max()
+    assert tuple(pixels[50, 10]) == (GRAY,) * 3
+    row = pixels[50, 10:20]
+    assert abs(row - np.array(LEFT)).max(axis=1).min() == 0
     assert (pixels[30, 25] == GRAY).all()
     assert tuple(pixels[30, 55]) == RIGHT
     assert (pixels[:5, :5] == GRAY).all()
+
+
+def test_low_scores_of_small_persons_stay_visible() -> None:
+    """However small the person, a ring has pixels of its full color; on a large image, more of them."""
+    counts = []
+    for side in (600, 3000):
+        tiny = stick_poses([[104, 110], [186, 110], [145, 176]], 0.1, boxes_xyxy=[[104, 106, 106, 110]])
+        drawn = np.asarray(draw_poses(canvas(side, side), tiny[:1])).astype(int)
+        counts.append(int((abs(drawn - np.array(RIGHT)).max(axis=2) < 30).sum()))
+
+    assert counts[0] >= 4
+    assert counts[1] > 4 * counts[0]
+
+
+def test_the_face_can_be_left_out() -> None:
+    """Without the face nothing of nose, eyes and ears is drawn, whatever they score; the body is."""
+    poses = coco_pose()
+
+    whole, body = (np.asarray(draw_poses(canvas(200, 200), poses, face=face)) for face in (True, False))
+
+    assert (whole[:45] != GRAY).any()
+    assert (body[:45] == GRAY).all()
+    assert (body[100] == whole[100]).all()
+
+
+def coco_pose() -> Poses:
+    """Make a person whose face lies above row 45 and whose body below row 60."""
+    index = np.arange(17)
+    keypoints = np.stack([20 + 9 * index, np.where(index < 5, 30, 60 + 7 * index)], axis=1)[None].astype(float)
+    return Poses(
+        keypoints=keypoints,
+        keypoint_scores=np.full((1, 17), 0.9),
+        boxes_xyxy=np.array([[10.0, 20.0, 180.0, 190.0]]),
+        box_scores=np.ones(1),
+        pose_scores=np.ones(1),
+    )
+
+
+@pytest.mark.parametrize("labels", ["names", "indices"])
+def test_labels(labels: Any) -> None:  # noqa: ANN401 - a literal type
+    """Names and indices are written at the right of the keypoints that are not faint."""
+    poses = stick_poses([[10, 150], [150, 150], [80, 30]], [0.9, 0.9, 0.1])
+    image = canvas(200, 400)
+
+    different = changed(draw_poses(image, poses, labels=labels), np.asarray(draw_poses(image, poses)))
+
+    columns = np.flatnonzero(different[135:165].any(axis=0))
+    assert columns.min() > 10
+    assert (columns > 150).any()
+    assert not different[:60].any()
+    assert different.sum() > (100 if labels == "names" else 20)
+
+
+def test_a_color_per_person() -> None:
+    """Palettes: by person, or colors of one's own, taken in turn by bones and keypoints alike."""
+    both = stick_poses([[[10, 50], [70, 50], [40, 10]], [[110, 50], [170, 50], [140, 10]]])
+
+    persons = np.asarray(draw_poses(canvas(60, 180), both, line_width=4, palette="persons"))
+    mine = np.asarray(draw_poses(canvas(60, 180), both, line_width=4, palette=[(1, 2, 3)]))
+
+    assert tuple(persons[30, 25]) == tuple(persons[30, 55]) == tuple(persons[50, 10])
+    assert tuple(persons[30, 125]) != tuple(persons[30, 25])
+    assert tuple(mine[30, 25]) == tuple(mine[30, 155]) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"palette": "rainbow"}, "palette: expected one of .*sides.*persons.*found 'rainbow'"),
+        ({"palette": []}, r"palette: expected RGB colors of 0 to 255, found \[\]"),
+        ({"palette": [(1, 2, 300)]}, "palette: expected RGB colors"),
+        ({"labels": "numbers"}, "labels: expected one of .*names.*found 'numbers'"),
+        ({"color": "hsv"}, "color: expected one of .*found 'hsv'"),
+    ],
+)
+def test_unknown_options(options: dict[str, Any], message: str) -> None:
+    """Each is named with what there is."""
+    with pytest.raises(ValueError, match=message):
+        draw_poses(canvas(), stick_poses([[1, 1], [2, 2], [3, 3]]), **options)
 
 
 def test_the_threshold_is_exclusive() -> None:
@@ -162,7 +244,7 @@ def test_a_person_of_few_keypoints_has_lines_of_its_size() -> None:
 
     wide, narrow = (changed(draw_poses(image, each), image)[:, 110].sum() for each in (poses, small))
 
-    assert wide > 1.5 * narrow
+    assert wide > 1.3 * narrow
 
 
 def test_lines_of_a_large_image_survive_shrinking() -> None:
@@ -336,6 +418,8 @@ def test_pil_images_of_every_mode(mode: str) -> None:
 def test_arrays_of_every_depth(channels: tuple[int, ...]) -> None:
     """Gray, RGB and RGBA arrays come out as RGB; read-only input is fine."""
     image = np.full((60, 80, *channels), GRAY, dtype=np.uint8)
+    if channels == (4,):
+        image[..., 3] = 255
     image.flags.writeable = False
 
     drawn = np.asarray(draw_poses(image, stick_poses([[10, 50], [70, 50], [40, 10]])))
@@ -386,10 +470,16 @@ def test_drawings_can_be_saved(format_name: str) -> None:
     assert difference.mean() <= (0 if format_name == "PNG" else 6)
 
 
-def test_a_path_is_not_opened_here() -> None:
-    """Drawing opens no files; the error says what does."""
-    with pytest.raises(TypeError, match="open_image"):
-        draw_poses("image.jpg", stick_poses([[1, 1], [2, 2], [3, 3]]))  # type: ignore[arg-type] # what is tested
+def test_a_path_is_opened() -> None:
+    """What is no image, and what is not there, is named."""
+    poses = stick_poses([[1, 1], [2, 2], [3, 3]])
+
+    with pytest.raises(FileNotFoundError, match=r"image.jpg: no such image file"):
+        draw_poses("image.jpg", poses)
+    with pytest.raises(ValueError, match="encoded image: expected an image, found"):
+        draw_poses(b"text", poses)
+    with pytest.raises(TypeError, match="expected a path, bytes, an array or a PIL image, found int"):
+        draw_poses(3, poses)  # type: ignore[arg-type] # what is tested
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pcrpose.keypoints.arrays import Bools, Image
-from pcrpose.keypoints.drawing.poses import LEFT, draw_poses
+from pcrpose.keypoints.drawing.palette import LEFT
+from pcrpose.keypoints.drawing.poses import draw_poses
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import Skeleton
 

@@ -1,9 +1,13 @@
 """Strokes: how much of each pixel they color; canvases: whose they are."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import PIL.Image
 import pytest
 
+from pcrpose.data.images import open_image
 from pcrpose.keypoints.drawing.strokes import Color, Stroke, blend, open_canvas
 
 WHITE: Color = (255, 255, 255)
@@ -64,3 +68,51 @@ def test_a_canvas_is_a_copy() -> None:
 
     assert (array == 90).all()
     assert (np.asarray(image) == 90).all()
+
+
+def test_a_hole() -> None:
+    """Of a disc with a hole a ring is left: its middle is untouched, and its area is that of the difference."""
+    canvas = np.zeros((60, 60, 3), dtype=np.uint8)
+    middle = np.array([30.0, 30.0])
+
+    blend(canvas, Stroke(start=middle, end=middle, radius=20, color=(200, 200, 200), hole=10))
+
+    assert (canvas[30, 30] == 0).all()
+    assert (canvas[30, 45] == 200).all()
+    np.testing.assert_allclose(canvas[..., 0].sum() / 200, np.pi * (20**2 - 10**2), rtol=0.01)
+
+
+@pytest.mark.parametrize("kind", ["exif", "RGBA", "LA", "P", "I;16", "CMYK", "L", "1"])
+def test_the_pixels_are_those_that_predictors_read(tmp_path: Path, kind: str) -> None:
+    """A path, its bytes and its PIL image open as `open_image` opens them, whatever is stored."""
+    values = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    image = PIL.Image.fromarray(values)
+    options: dict[str, Any] = {}
+    if kind == "exif":
+        options["exif"] = image.getexif()
+        options["exif"][0x0112] = 6
+    elif kind in {"RGBA", "LA"}:
+        image = image.convert(kind)
+        image.putalpha(PIL.Image.fromarray(values.T.reshape(6, 8).copy()))
+    elif kind == "I;16":
+        image = PIL.Image.fromarray(values.astype(np.uint16) * 257)
+    else:
+        image = image.convert(kind)
+    path = tmp_path / ("image.tif" if kind == "CMYK" else "image.png")
+    image.save(path, **options)
+
+    expected = open_image(path)
+
+    for source in (path, str(path), path.read_bytes()):
+        np.testing.assert_array_equal(open_canvas(source), expected)
+    with PIL.Image.open(path) as opened:
+        np.testing.assert_array_equal(open_canvas(opened), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_colors_of_arrays(channels: int) -> None:
+    """Arrays of OpenCV and transparent ones are drawn on as predictors read them."""
+    array = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
+
+    np.testing.assert_array_equal(open_canvas(array), open_image(array))
+    np.testing.assert_array_equal(open_canvas(array, color="bgr"), open_image(array, color="bgr"))

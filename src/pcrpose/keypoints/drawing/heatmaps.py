@@ -7,8 +7,8 @@ import numpy.typing as npt
 import PIL.Image
 
 from pcrpose.files.checks import fraction
-from pcrpose.keypoints.arrays import Floats, Image, as_floats
-from pcrpose.keypoints.drawing.strokes import Color, open_canvas
+from pcrpose.keypoints.arrays import Floats, as_floats
+from pcrpose.keypoints.drawing.strokes import Color, Source, open_canvas
 
 if TYPE_CHECKING:
     from pcrpose.keypoints.crop import Alignment, Crops
@@ -29,7 +29,7 @@ _SHEER = 0.25  # fraction of the highest value below which the overlay lets more
 
 
 def draw_heatmaps(
-    image: Image | PIL.Image.Image,
+    image: Source,
     heatmaps: npt.ArrayLike,
     crop: "Crops",
     *,
@@ -44,7 +44,8 @@ def draw_heatmaps(
     the next person's heatmaps, or with poses.
 
     Args:
-        image: ``(H, W, 3)`` uint8, RGB, or a PIL image, which is turned upright by its EXIF orientation. Not changed.
+        image: path, encoded bytes, PIL image, turned upright by its EXIF orientation, or ``(H, W, 3)`` uint8, RGB. Not
+            changed.
         heatmaps: ``(J, h, w)`` float of one person, Gaussian or probability; what is not finite counts as 0.
         crop: the one crop of that image which the heatmaps cover; they and it come from `PosePredictor.heatmaps`.
         opacity: of all but the low values, 0 to 1.
@@ -57,7 +58,8 @@ def draw_heatmaps(
     Raises:
         ValueError: if a shape does not fit, ``crop`` is not one crop or ``opacity`` not between 0 and 1.
         IndexError: if there is no such keypoint.
-        TypeError: if ``image`` is neither an array nor a PIL image.
+        FileNotFoundError: for a path that does not exist.
+        TypeError: if ``image`` is none of these.
     """
     maps = as_floats(heatmaps, shape=(None, None, None), name="heatmaps")
     if not maps.size:
