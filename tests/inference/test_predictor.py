@@ -327,5 +327,5 @@ def test_what_is_no_detector_and_what_is_no_image(model: PCR, photo: Image) -> N
         PosePredictor(model, detector=5)  # type: ignore[arg-type] # what is tested
     with pytest.raises(TypeError, match="expected one image, found 2; predict_batch and stream take several"):
         PosePredictor(model).predict([photo, photo])  # type: ignore[arg-type] # what is tested
-    with pytest.raises(ValueError, match=r"expected a row per box, \[\[x1, y1, x2, y2\]\], found one box"):
+    with pytest.raises(ValueError, match=r"a row per box: \[\[x1, y1, x2, y2\]\], found \(4,\)"):
         PosePredictor(model).predict(photo, [5, 5, 50, 80])

@@ -106,7 +106,7 @@ def check_boxes(boxes_xyxy: npt.ArrayLike, size: Size | None = None) -> Floats:
             or lies outside the image; by its index, where there are several.
     """
     if np.shape(boxes_xyxy) == (4,):
-        raise ValueError("boxes_xyxy: expected a row per box, [[x1, y1, x2, y2]], found one box without: shape (4,)")
+        raise ValueError("boxes_xyxy: expected shape (any, 4), a row per box: [[x1, y1, x2, y2]], found (4,)")
     boxes = as_floats(boxes_xyxy, shape=(None, 4), name="boxes_xyxy").copy()
     name = "box" if len(boxes) == 1 else "box {}"
     for index in np.flatnonzero(~np.isfinite(boxes).all(axis=1))[:1]:
