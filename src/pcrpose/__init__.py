@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from pcrpose.evaluation.bootstrap import bootstrap_interval, paired_difference
     from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
     from pcrpose.inference.ensemble import Ensemble
+    from pcrpose.inference.export import export_model
+    from pcrpose.inference.exported import ExportedModel
     from pcrpose.inference.predictor import PosePredictor, Thresholds
     from pcrpose.inference.runtime import Runtime
     from pcrpose.inference.stream import FailedImage
     from pcrpose.inference.validate import validate
+    from pcrpose.inference.verify_export import ExportDifferences, verify_export
     from pcrpose.inference.yolox import YoloxDetector
     from pcrpose.keypoints.boxes import Size
     from pcrpose.keypoints.crop import CropSpec
@@ -64,6 +67,8 @@ __all__ = [
     "CropSpec",
     "Detections",
     "Ensemble",
+    "ExportDifferences",
+    "ExportedModel",
     "FailedImage",
     "FineTune",
     "HeatmapModel",
@@ -90,6 +95,7 @@ __all__ = [
     "YoloxDetector",
     "bootstrap_interval",
     "draw_heatmaps",
+    "export_model",
     "list_pretrained",
     "load_encoder",
     "load_model",
@@ -104,6 +110,7 @@ __all__ = [
     "replace_skeleton",
     "run_recipe",
     "validate",
+    "verify_export",
     "write_synthetic_coco",
 ]
 
@@ -118,6 +125,8 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "CropSpec": "pcrpose.keypoints.crop",
         "Detections": "pcrpose.keypoints.detections",
         "Ensemble": "pcrpose.inference.ensemble",
+        "ExportDifferences": "pcrpose.inference.verify_export",
+        "ExportedModel": "pcrpose.inference.exported",
         "FailedImage": "pcrpose.inference.stream",
         "FineTune": "pcrpose.training.fine_tune",
         "HeatmapModel": "pcrpose.models.pose_model",
@@ -146,6 +155,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "YoloxDetector": "pcrpose.inference.yolox",
         "bootstrap_interval": "pcrpose.evaluation.bootstrap",
         "draw_heatmaps": "pcrpose.keypoints.drawing.heatmaps",
+        "export_model": "pcrpose.inference.export",
         "list_pretrained": "pcrpose.models.zoo",
         "load_encoder": "pcrpose.models.encoder_weights",
         "load_model": "pcrpose.models.load",
@@ -160,6 +170,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "replace_skeleton": "pcrpose.models.replace_skeleton",
         "run_recipe": "pcrpose.training.run_recipe",
         "validate": "pcrpose.inference.validate",
+        "verify_export": "pcrpose.inference.verify_export",
         "write_synthetic_coco": "pcrpose.data.synthetic",
     }
 )
