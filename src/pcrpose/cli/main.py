@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
         "pseudo-label": "label unlabelled images with what a model is sure of, for training",
         "convert": "make a model's folder of a published checkpoint, Simple Baselines' or HRNet's",
+        "export": "write a model as one file for onnxruntime or OpenVINO",
+        "verify": "compare an exported file with the model that it was made of",
         "reproduce": "list the rows of the paper's tables, print the steps of one, check it or run it",
         "zoo": "list the pretrained models, or print the card of one",
         "push": "publish a model or an ensemble, with its card, on the Hugging Face Hub",
@@ -98,6 +100,10 @@ def load_command(name: str) -> Command:  # noqa: C901, PLR0912 - one case per co
             from pcrpose.cli import pseudo_label as command
         case "convert":
             from pcrpose.cli import convert as command
+        case "export":
+            from pcrpose.cli import export as command
+        case "verify":
+            from pcrpose.cli import verify as command
         case "reproduce":
             from pcrpose.cli import reproduce as command
         case "zoo":
