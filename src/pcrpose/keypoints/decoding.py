@@ -14,9 +14,9 @@ from torch import Tensor
 Decoding: TypeAlias = Literal["argmax", "quarter", "dark", "udp", "soft_argmax"]
 Border: TypeAlias = Literal["zero", "reflect", "shrink"]
 
-_FLOOR = 1e-10  # before the logarithm
+FLOOR = 1e-10  # before the logarithm
 _UDP_RANGE, _UDP_RIDGE = (1e-3, 50.0), 1.19e-7
-_TRUSTED_STEP = 1.5  # cells from the highest cell; a parabola that peaks further away is not this peak
+TRUSTED_STEP = 1.5  # cells from the highest cell; a parabola that peaks further away is not this peak
 
 
 class Peaks(NamedTuple):
@@ -56,14 +56,14 @@ class _Parabola(NamedTuple):
 def find_peaks(heatmaps: Tensor) -> Peaks:
     """Find the highest cell of ``(B, J, h, w)`` heatmaps; the first in reading order where several tie."""
     flat = heatmaps.flatten(-2)
-    index = _numpy_argmax(flat) if _readable_by_numpy(flat) else flat.argmax(dim=-1)
+    index = _numpy_argmax(flat) if readable_by_numpy(flat) else flat.argmax(dim=-1)
     scores = flat.gather(-1, index[..., None])[..., 0]
     width = heatmaps.shape[-1]
     y = index.div(width, rounding_mode="floor")
     return Peaks(index - y * width, y, _at_least_float32(scores))
 
 
-def _readable_by_numpy(values: Tensor) -> bool:
+def readable_by_numpy(values: Tensor) -> bool:
     """Return whether numpy may search the same memory, ten times faster than torch does on a CPU."""
     return (
         not torch.compiler.is_compiling()
@@ -127,7 +127,7 @@ def dark(heatmaps: Tensor, peaks: Peaks, kernel: int, *, published: bool) -> Ten
         return _trusted_parabola(heatmaps, peaks, kernel, reach=2)
     height, width = heatmaps.shape[-2:]
     values = _blurred(heatmaps, peaks.x, peaks.y, kernel, reach=2, border="zero")
-    step = _parabola(_log(values * (peaks.scores / _blurred_maximum(heatmaps, kernel)))).step()
+    step = _parabola(_log(values * (peaks.scores / blurred_maximum(heatmaps, kernel)))).step()
     inside = (peaks.x > 1) & (peaks.x < width - 2) & (peaks.y > 1) & (peaks.y < height - 2)
     return peaks.xy + torch.where(inside[..., None], step, 0)
 
@@ -194,13 +194,13 @@ def _trusted_parabola(heatmaps: Tensor, peaks: Peaks, kernel: int, *, reach: int
     x, y = peaks.x.clamp(reach, width - 1 - reach), peaks.y.clamp(reach, height - 1 - reach)
     parabola = _parabola(_log(_blurred(heatmaps, x, y, kernel, reach=reach, border="shrink")))
     found = torch.stack([x, y], dim=-1) + parabola.step()
-    near = _within(found - peaks.xy, _TRUSTED_STEP).all(dim=-1)
+    near = _within(found - peaks.xy, TRUSTED_STEP).all(dim=-1)
     is_maximum = (parabola.dxx < 0) & (parabola.determinant > 0)
     return torch.where((near & is_maximum)[..., None], found, peaks.xy)
 
 
 def _log(values: Tensor) -> Tensor:
-    return values.clamp(min=_FLOOR).log()
+    return values.clamp(min=FLOOR).log()
 
 
 def _parabola(logs: Tensor) -> _Parabola:
@@ -225,14 +225,15 @@ def _window(heatmaps: Tensor, x: Tensor, y: Tensor, cells: int) -> tuple[Tensor,
         ``(P, Q, B, J)`` values, at least float32; their ``(P, B, J)`` rows and ``(Q, B, J)`` columns.
     """
     height, width = heatmaps.shape[-2:]
-    rows, columns = _cells(y, cells, height), _cells(x, cells, width)
+    rows, columns = window_cells(y, cells, height), window_cells(x, cells, width)
     starts = torch.arange(x.numel(), device=x.device).view_as(x) * (height * width)
     index = (rows * width + starts)[:, None] + columns
     values = heatmaps.flatten().index_select(0, index.flatten()).view_as(index)
     return _at_least_float32(values), rows, columns
 
 
-def _cells(center: Tensor, cells: int, length: int) -> Tensor:
+def window_cells(center: Tensor, cells: int, length: int) -> Tensor:
+    """Return ``(cells, B, J)``: the rows or columns of the windows round ``(B, J)`` centers."""
     cells = min(cells, length)
     start = (center - cells // 2).clamp(0, length - cells)
     return start + torch.arange(cells, device=center.device)[:, None, None]
@@ -249,13 +250,13 @@ def _blurred(heatmaps: Tensor, x: Tensor, y: Tensor, kernel: int, *, reach: int,
     """
     values, rows, columns = _window(heatmaps, x, y, kernel + 2 * reach)
     height, width = heatmaps.shape[-2:]
-    down = _taps(rows.to(values.dtype), y, height, kernel, reach=reach, border=border)
-    across = _taps(columns.to(values.dtype), x, width, kernel, reach=reach, border=border)
+    down = blur_taps(rows.to(values.dtype), y, height, kernel, reach=reach, border=border)
+    across = blur_taps(columns.to(values.dtype), x, width, kernel, reach=reach, border=border)
     lines = (down[:, :, None] * values).sum(dim=1)  # (S, Q, B, J)
     return (lines[:, None] * across).sum(dim=2)
 
 
-def _taps(cells: Tensor, center: Tensor, length: int, kernel: int, *, reach: int, border: Border) -> Tensor:
+def blur_taps(cells: Tensor, center: Tensor, length: int, kernel: int, *, reach: int, border: Border) -> Tensor:
     """Return ``(S, P, B, J)``: the weights of cells in the blurred values at 2 reach + 1 cells round the center."""
     half, center = kernel // 2, center.to(cells.dtype)
     position = (center + torch.arange(-reach, reach + 1, device=center.device)[:, None, None])[:, None]
@@ -287,7 +288,7 @@ def _gaussian(distance: Tensor, half: Tensor | float) -> Tensor:
     return torch.exp(distance * distance * (-0.5 / (sigma * sigma))) * _within(distance, half)
 
 
-def _blurred_maximum(heatmaps: Tensor, kernel: int) -> Tensor:
+def blurred_maximum(heatmaps: Tensor, kernel: int) -> Tensor:
     """Blur ``(B, J, h, w)`` heatmaps, zero outside, by `_blurred`'s taps and return the ``(B, J)`` maxima."""
     blurred, half = _at_least_float32(heatmaps), kernel // 2
     taps = _gaussian(torch.arange(half + 1, device=blurred.device, dtype=blurred.dtype), half)

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from pcrpose.files.checks import one_of, positive
 from pcrpose.keypoints import decoding as peaks
+from pcrpose.keypoints import decoding_cpu
 from pcrpose.keypoints.arrays import Indices
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.crop import Alignment
 from pcrpose.keypoints.decoding import Decoding
 
+_MERGED_AT_ONCE = 8  # persons
 _SMALLEST_MAP = 5  # cells; DARK's differences reach two cells each way
 
 
@@ -181,6 +183,10 @@ class HeatmapCodec:
         if not heatmaps.is_floating_point():
             raise ValueError(f"heatmaps: expected floating point, found {heatmaps.dtype}")
         heatmaps = heatmaps.contiguous()
+        if heatmaps.numel() and self.alignment != "udp" and decoding_cpu.decodable(heatmaps, self.decoding):
+            published = self.alignment == "edge"
+            keypoints, scores = decoding_cpu.locate(heatmaps, self.decoding, self.blur_kernel, published=published)
+            return (torch.where((scores > 0)[..., None], keypoints, 0) if published else keypoints), scores
         found_peaks = peaks.find_peaks(heatmaps)
         keypoints = self._refined(heatmaps, found_peaks)
         if self.alignment == "edge":
@@ -255,4 +261,17 @@ def merge_mirrored(
     if heatmaps.shape != mirrored_heatmaps.shape:
         first, second = tuple(heatmaps.shape), tuple(mirrored_heatmaps.shape)
         raise ValueError(f"expected heatmaps of one shape, found {first} and {second}")
-    return (heatmaps + mirror_heatmaps(mirrored_heatmaps, flip_indices, shift=shift)) * 0.5
+    differentiated = torch.is_grad_enabled() and (heatmaps.requires_grad or mirrored_heatmaps.requires_grad)
+    if len(heatmaps) <= _MERGED_AT_ONCE or not heatmaps.is_cpu or differentiated or _is_traced():
+        return (heatmaps + mirror_heatmaps(mirrored_heatmaps, flip_indices, shift=shift)) * 0.5
+    merged = torch.empty_like(heatmaps, memory_format=torch.contiguous_format)
+    for start in range(0, len(heatmaps), _MERGED_AT_ONCE):  # in the cache; whole temporaries cost fresh memory
+        part = slice(start, start + _MERGED_AT_ONCE)
+        mirrored = mirror_heatmaps(mirrored_heatmaps[part], flip_indices, shift=shift)
+        torch.add(heatmaps[part], mirrored, out=merged[part]).mul_(0.5)
+    return merged
+
+
+def _is_traced() -> bool:
+    traced: bool = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined,no-untyped-call]  # public, but not typed
+    return traced
