@@ -1,1 +1,1 @@
-"""Evaluation: COCO's metrics and their intervals, PCK, calibration."""
+"""Evaluation: COCO's metrics and their intervals, PCK, error types, calibration, reports."""

@@ -24,6 +24,8 @@ from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
 Engine: TypeAlias = Literal["vectorized", "pycocotools"]
 
+_VISIBLE = 2  # COCO's visibility of a keypoint that is labelled and not hidden
+
 
 @dataclass(frozen=True, kw_only=True)
 class CocoMetrics:
@@ -127,7 +129,9 @@ class CocoEvaluator:
             if annotation["category_id"] == self.category_id:
                 persons.append(_person(annotation, len(self.sigmas), area_per_box, where))
         self._indices = {image_id: index for index, image_id in enumerate(sorted(self.image_ids))}
-        self._persons = self._laid_out([person for person in persons if person["image_id"] in self.image_ids])
+        counted = [person for person in persons if person["image_id"] in self.image_ids]
+        self._visible = np.array([person["keypoints"][2::3] == _VISIBLE for person in counted], dtype=np.bool_)
+        self._persons = self._laid_out(counted)
 
     def update(self, image_id: int, poses: Poses) -> None:
         """Add the poses of one image; no pose is a result too.
