@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pcrpose.data.synthetic import SyntheticPoses, write_synthetic_coco
     from pcrpose.evaluation.bootstrap import bootstrap_interval, paired_difference
     from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+    from pcrpose.evaluation.report.write import write_report
     from pcrpose.inference.ensemble import Ensemble
     from pcrpose.inference.export import export_model
     from pcrpose.inference.exported import ExportedModel
@@ -111,6 +112,7 @@ __all__ = [
     "run_recipe",
     "validate",
     "verify_export",
+    "write_report",
     "write_synthetic_coco",
 ]
 
@@ -171,6 +173,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "run_recipe": "pcrpose.training.run_recipe",
         "validate": "pcrpose.inference.validate",
         "verify_export": "pcrpose.inference.verify_export",
+        "write_report": "pcrpose.evaluation.report.write",
         "write_synthetic_coco": "pcrpose.data.synthetic",
     }
 )

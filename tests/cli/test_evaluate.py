@@ -171,3 +171,33 @@ def test_decoding(evaluate: Command, read_record: Reader) -> None:
     assert evaluate("--decode", "argmax", "--results", "argmax.json") == 0
 
     assert read_record("dark.json") != read_record("argmax.json")
+
+
+def test_report(evaluate: Command, read_record: Reader, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page holds the metrics that are printed, with the intervals that were asked for, and draws persons."""
+    assert evaluate("--report", "new/report.html", "--bootstrap", "10", "--json", "metrics.json") == 0
+
+    capsys.readouterr()
+    page = Path("new/report.html").read_text(encoding="utf-8")
+    low, high = read_record("metrics.json")["intervals"]["ar"]
+    assert f"<td>{low:.3f} to {high:.3f}</td>" in page
+    assert "<dd>annotated boxes</dd>" in page
+    assert page.count("data:image/jpeg") == 2 * 4
+    assert "000000.png" in page
+    assert str(here) not in page
+
+
+def test_report_is_checked_first(
+    evaluate: Command, annotations: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is there, a results file as the source, and a missing extra are refused before a model runs."""
+    monkeypatch.setattr(evaluate_module, "load_models", None)
+    Path("taken.html").touch()
+
+    assert evaluate("--report", "taken.html") == 2
+    assert "taken.html: expected the name of a new file, found one that is there" in capsys.readouterr().err
+    assert main(["evaluate", str(annotations), "--from-results", str(annotations), "--report", "r.html"]) == 2
+    assert "--report needs a model's own poses" in capsys.readouterr().err
+    monkeypatch.setattr("pcrpose.evaluation.report.plots.find_spec", lambda _: None)
+    assert evaluate("--report", "r.html") == 2
+    assert "a report needs matplotlib: pip install 'pcrpose[report]'" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_sizes_are_cocos() -> None:
     evaluator = with_poses(evaluator_of(boxes), boxes, wrong={2})
     metrics, intervals = evaluator.compute(), bootstrap_interval(evaluator, draws=5)
 
-    found = slices_by_size(PersonTable.of(evaluator), metrics, intervals, (32.0**2, 96.0**2))
+    found = slices_by_size(PersonTable.of(evaluator), metrics, intervals)
 
     assert [(one.name, one.num_persons) for one in found] == [("all", 4), ("medium", 2), ("large", 2)]
     assert [one.ap for one in found] == [metrics.ap, metrics.ap_medium, metrics.ap_large]

@@ -15,7 +15,7 @@ import pytest
 import pcrpose
 
 HEAVY = {"torch", "scipy", "pycocotools", "huggingface_hub", "accelerate", "PIL", "numpy", "safetensors"}
-EXTRAS = ("accelerate", "onnxruntime", "onnx", "av", "skimage")  # tqdm comes with huggingface_hub anyway
+EXTRAS = ("accelerate", "onnxruntime", "onnx", "av", "skimage", "matplotlib")  # tqdm comes with huggingface_hub anyway
 
 
 def run_python(code: str) -> str:

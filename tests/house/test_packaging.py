@@ -11,7 +11,7 @@ from packaging.version import Version
 
 CORE = {"torch", "huggingface-hub", "safetensors", "pycocotools", "numpy", "pillow", "scipy"}
 COME_ANYWAY = {"tqdm", "filelock"}  # torch and huggingface-hub need them
-EXTRAS = {"train", "detector", "export", "openvino", "video", "demo", "docs", "dev"}
+EXTRAS = {"train", "detector", "export", "openvino", "video", "report", "demo", "docs", "dev"}
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 from pcrpose.cli.shared.options import (
@@ -18,10 +20,13 @@ from pcrpose.cli.shared.options import (
 )
 from pcrpose.cli.shared.progress import ProgressLine
 from pcrpose.cli.shared.results import new_file
+from pcrpose.data.images import open_image
 from pcrpose.data.readers.coco import read_coco, read_detections
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+from pcrpose.evaluation.report.plots import require_matplotlib
+from pcrpose.evaluation.report.write import write_report
 from pcrpose.files.atomic import write_text
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.inference.runtime import Runtime
@@ -29,17 +34,20 @@ from pcrpose.inference.validate import validate
 from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.detections import Detections
+from pcrpose.keypoints.poses import Poses
 
 EPILOG = """\
 examples:
   pcrpose evaluate annotations/person_keypoints_val2017.json val2017
   pcrpose evaluate val.json images --model runs/mine/best --detections val_boxes.json --bootstrap 1000
+  pcrpose evaluate val.json images --report report.html
 
 Persons are taken from the annotated boxes; with --detections or --detector from those, and the poses then go through
 OKS-NMS. A metric is -1 where nobody is in its range of sizes.
 
 exit codes: 0 all is well; 2 a mistake in what was asked for, or a file that cannot be used; 130 stopped by Ctrl-C
 """
+DRAWS = 1000  # resamples of a report, unless --bootstrap says otherwise
 METRICS: Mapping[str, str] = {
     "ap": "AP",
     "ap50": "AP50",
@@ -100,38 +108,80 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     results.add_argument("--results", type=new_file, metavar="FILE.json", help="write the poses as COCO takes them")
     results.add_argument("--json", type=new_file, metavar="FILE.json", help="write the metrics")
+    results.add_argument(
+        "--report",
+        type=_new_report,
+        metavar="FILE.html",
+        help="write a page: metrics with intervals, groups of persons, errors, reliability, PCK, persons drawn",
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Evaluated:
+    """A model's poses, measured; ``poses`` are by image id."""
+
+    evaluator: CocoEvaluator
+    metrics: CocoMetrics
+    dataset: AnnotatedPersons
+    poses: dict[int, Poses]
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print, and write what was asked for."""
+    if options.report is not None:
+        require_matplotlib()  # before anything slow
+    evaluated, intervals = None, dict[str, Interval]()
     if options.from_results is not None:
-        source, boxes, intervals = str(options.from_results), "", dict[str, Interval]()
+        source, boxes = str(options.from_results), ""
         metrics = _of_file(options)
     else:
         source, boxes = " + ".join(options.model), _boxes_in_words(options)
-        evaluator, metrics = _of_model(options)
-        intervals = bootstrap_interval(evaluator, draws=options.bootstrap) if options.bootstrap else {}
+        evaluated = _of_model(options)
+        metrics = evaluated.metrics
+        if options.bootstrap:
+            intervals = bootstrap_interval(evaluated.evaluator, draws=options.bootstrap)
         if options.results is not None:
             options.results.parent.mkdir(parents=True, exist_ok=True)
-            evaluator.save_results(options.results)
+            evaluated.evaluator.save_results(options.results)
     title = f"{source} on {options.annotations}" + (f", {boxes}" if boxes else "")
     sys.stdout.write(_report(title, metrics, intervals, options.bootstrap))
     if options.json is not None:
         content = {"source": source, "annotations": str(options.annotations), "boxes": boxes or None}
         values = metrics.to_dict() | {"intervals": {name: list(interval) for name, interval in intervals.items()}}
         write_text(options.json, json.dumps(content | values, indent=2) + "\n")
+    if evaluated is not None and options.report is not None:
+        _write_page(options, evaluated, source, boxes)
     return 0
 
 
+def _write_page(options: argparse.Namespace, evaluated: _Evaluated, source: str, boxes: str) -> None:
+    paths = evaluated.dataset.image_paths
+    write_report(
+        options.report,
+        evaluated.evaluator,
+        evaluated.poses,
+        title=source,
+        facts={
+            "annotations": options.annotations.name,
+            "boxes": boxes,
+            "mirrored pass": "yes" if options.flip else "no",
+            "decoding": options.decoding,
+        },
+        open_image=lambda image_id: open_image(paths[image_id]),
+        image_names={image_id: path.name for image_id, path in paths.items()},
+        draws=options.bootstrap or DRAWS,
+    )
+
+
 def _of_file(options: argparse.Namespace) -> CocoMetrics:
-    for name, given in (("IMAGES", "images"), ("--results", "results"), ("--bootstrap", "bootstrap")):
-        if getattr(options, given) is not None:
+    for name in ("IMAGES", "--results", "--bootstrap", "--report"):
+        if getattr(options, name.removeprefix("--").lower()) is not None:
             raise ValueError(f"{name} needs a model's own poses, expected it without --from-results")
     skeleton = read_coco(options.annotations, "").skeleton
     return CocoEvaluator(options.annotations, skeleton=skeleton).evaluate_file(options.from_results)
 
 
-def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
+def _of_model(options: argparse.Namespace) -> _Evaluated:
     if options.images is None:
         raise ValueError("expected the folder of the images after the annotations, or --from-results")
     detections = None if options.detections is None else read_detections(options.detections)
@@ -145,15 +195,24 @@ def _of_model(options: argparse.Namespace) -> tuple[CocoEvaluator, CocoMetrics]:
         detections = _detect(detector, dataset)
     runtime = Runtime(batch_size=options.batch, threads=options.threads)
     predictor = PosePredictor(model, flip=options.flip, decoding=options.decoding, runtime=runtime)
+    found: list[Poses] = []
     with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
-        metrics = validate(
-            predictor,
-            dataset,
-            evaluator,
-            detections=detections,
-            on_image=lambda poses: progress.advance(persons=len(poses)),
-        )
-    return evaluator, metrics
+
+        def collect(poses: Poses) -> None:
+            found.append(poses)
+            progress.advance(persons=len(poses))
+
+        metrics = validate(predictor, dataset, evaluator, detections=detections, on_image=collect)
+    poses = dict(zip(dataset.image_paths, found, strict=True))
+    return _Evaluated(evaluator=evaluator, metrics=metrics, dataset=dataset, poses=poses)
+
+
+def _new_report(text: str) -> Path:
+    """Read the path of a report to write; a file that is there is somebody's."""
+    path = new_file(text)
+    if path.exists():
+        raise argparse.ArgumentTypeError(f"{text}: expected the name of a new file, found one that is there")
+    return path
 
 
 def _detector(options: argparse.Namespace) -> YoloxDetector:

@@ -9,9 +9,13 @@ import numpy as np
 
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
+from pcrpose.evaluation.matching import AREA_RANGES
 from pcrpose.evaluation.pairs import Pairs, PersonTable, box_overlaps
 from pcrpose.keypoints.arrays import Bools, Floats
 
+SMALLEST = float(AREA_RANGES[1, 0])  # area of COCO's medium persons
+
+_SIZES = {"ap": "all", "ap_medium": "medium", "ap_large": "large"}
 _VISIBLE_EDGES = (0.3, 0.6, 0.9, 1.0)  # of a skeleton's keypoints: 5, 10, 15 and 17 of COCO's, as Ronchi and Perona's
 _OVERLAP_EDGES = (0.0, 0.1, 0.3, 1.0)  # intersection over union with the neighbor that overlaps most
 
@@ -35,22 +39,17 @@ class Slice:
     interval: Interval
 
 
-def slices_by_size(
-    persons: PersonTable, metrics: CocoMetrics, intervals: Mapping[str, Interval], areas: tuple[float, float]
-) -> list[Slice]:
+def slices_by_size(persons: PersonTable, metrics: CocoMetrics, intervals: Mapping[str, Interval]) -> list[Slice]:
     """Collect COCO's own groups, everybody, medium and large, from metrics that are computed already.
 
     Args:
         persons: of the evaluator.
         metrics: of all poses.
         intervals: of ``bootstrap_interval``.
-        areas: where medium begins and where it ends and large begins, image pixels squared.
     """
-    low, high = areas
     groups = {
-        "ap": ("all", persons.counted),
-        "ap_medium": ("medium", persons.counted & (persons.areas >= low) & (persons.areas <= high)),
-        "ap_large": ("large", persons.counted & (persons.areas >= high)),
+        name: (label, persons.counted & (persons.areas >= low) & (persons.areas <= high))
+        for (name, label), (low, high) in zip(_SIZES.items(), AREA_RANGES.tolist(), strict=True)
     }
     return [
         Slice(
