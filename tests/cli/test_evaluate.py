@@ -124,8 +124,8 @@ def test_detector(
     boxes = iter(boxes_of(annotations))
 
     class Detector:
-        def __init__(self, path: Path, *, score_threshold: float) -> None:
-            assert (path.name, score_threshold) == ("model.onnx", 0.25)
+        def __init__(self, path: Path, *, score_threshold: float, num_threads: int | None) -> None:
+            assert (path.name, score_threshold, num_threads) == ("model.onnx", 0.25, None)
 
         def __call__(self, _: Image) -> Detections:
             return Detections([next(boxes)], [0.5])
