@@ -118,7 +118,9 @@ class PosePredictor:
                 raise ValueError(f"device: expected {runtime.device}, as the runtime has it, found {device}")
             runtime = replace(runtime, device=device)
         self.model = place(model, runtime)
-        self.detector: Detector | None = YoloxDetector(detector) if isinstance(detector, str | Path) else detector
+        self.detector: Detector | None = (
+            YoloxDetector(detector, num_threads=runtime.threads) if isinstance(detector, str | Path) else detector
+        )
         self.flip = flip
         self.codec = replace(model.config.codec(), decoding=decoding)
         self.thresholds = thresholds
