@@ -184,8 +184,8 @@ def test_detector(label: Command, photos: Path, monkeypatch: pytest.MonkeyPatch)
     Path("model.onnx").write_bytes(b"a detector")
 
     class Detector:
-        def __init__(self, path: Path, *, score_threshold: float) -> None:
-            assert (path.name, score_threshold) == ("model.onnx", 0.5)
+        def __init__(self, path: Path, *, score_threshold: float, num_threads: int | None) -> None:
+            assert (path.name, score_threshold, num_threads) == ("model.onnx", 0.5, None)
 
         def __call__(self, _: object) -> tuple[list[list[float]], list[float]]:
             return [[10, 10, 70, 110]], [0.8]
