@@ -262,7 +262,8 @@ def merge_mirrored(
         first, second = tuple(heatmaps.shape), tuple(mirrored_heatmaps.shape)
         raise ValueError(f"expected heatmaps of one shape, found {first} and {second}")
     differentiated = torch.is_grad_enabled() and (heatmaps.requires_grad or mirrored_heatmaps.requires_grad)
-    if len(heatmaps) <= _MERGED_AT_ONCE or not heatmaps.is_cpu or differentiated or _is_traced():
+    # Traced first: len() would make the number of persons a constant of what torch.export writes.
+    if _is_traced() or len(heatmaps) <= _MERGED_AT_ONCE or not heatmaps.is_cpu or differentiated:
         return (heatmaps + mirror_heatmaps(mirrored_heatmaps, flip_indices, shift=shift)) * 0.5
     merged = torch.empty_like(heatmaps, memory_format=torch.contiguous_format)
     for start in range(0, len(heatmaps), _MERGED_AT_ONCE):  # in the cache; whole temporaries cost fresh memory
