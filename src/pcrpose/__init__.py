@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pcrpose.evaluation.bootstrap import bootstrap_interval, paired_difference
     from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
     from pcrpose.evaluation.report.write import write_report
+    from pcrpose.inference.calibrate import calibrate
     from pcrpose.inference.ensemble import Ensemble
     from pcrpose.inference.export import export_model
     from pcrpose.inference.exported import ExportedModel
@@ -95,6 +96,7 @@ __all__ = [
     "ViTPoseConfig",
     "YoloxDetector",
     "bootstrap_interval",
+    "calibrate",
     "draw_heatmaps",
     "export_model",
     "list_pretrained",
@@ -156,6 +158,7 @@ _HOMES: Mapping[str, str] = MappingProxyType(
         "ViTPoseConfig": "pcrpose.models.vitpose",
         "YoloxDetector": "pcrpose.inference.yolox",
         "bootstrap_interval": "pcrpose.evaluation.bootstrap",
+        "calibrate": "pcrpose.inference.calibrate",
         "draw_heatmaps": "pcrpose.keypoints.drawing.heatmaps",
         "export_model": "pcrpose.inference.export",
         "list_pretrained": "pcrpose.models.zoo",

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from pcrpose.evaluation.calibration import fit_keypoint_calibration, within_falloff
+from pcrpose.evaluation.calibration import fit_keypoint_calibration, fit_keypoint_rates, within_falloff
 from pcrpose.evaluation.reliability import reliability
 from pcrpose.keypoints.arrays import Bools, Floats
 from pcrpose.keypoints.oks import oks
@@ -23,19 +23,13 @@ def drawn(persons: int, *, shifts: tuple[float, ...] = (0.0, 1.5, -1.0), seed: i
     return features, rng.random(probabilities.shape) < probabilities, probabilities
 
 
-def probabilities_of(calibration: object, features: Floats) -> Floats:
-    """Apply the fitted logit to features."""
-    logits = (features @ calibration.weights) * calibration.slopes + calibration.intercepts  # type: ignore[attr-defined]
-    return np.asarray(1 / (1 + np.exp(-logits)))
-
-
 def test_the_probabilities_that_made_the_outcomes_come_back() -> None:
     """On other persons than those fitted on, each keypoint with its own shift."""
     features, correct, _ = drawn(4000)
     calibration = fit_keypoint_calibration(features, correct, np.ones_like(correct), sigma=SIGMA)
     others, outcomes, truth = drawn(4000, seed=1)
 
-    found = probabilities_of(calibration, others)
+    found = calibration.of_numbers(others)
 
     assert np.abs(found - truth).mean() < 0.02
     assert max(reliability(found[:, k], outcomes[:, k]).calibration_error for k in range(3)) < 0.035
@@ -52,7 +46,7 @@ def test_a_rare_keypoint_takes_the_pooled_map(caplog: pytest.LogCaptureFixture) 
         calibration = fit_keypoint_calibration(features, correct, labelled, sigma=SIGMA)
 
     assert calibration.slopes[2] == 1.0 != calibration.slopes[1]
-    assert caplog.messages == ["keypoint 2: 199 labelled instances, so it takes the pooled map"]
+    assert caplog.messages == ["too few labelled instances, so the pooled map is taken, by keypoint (2: 199)"]
 
 
 def test_maps_without_a_peak_and_unlabelled_keypoints_do_not_count() -> None:
@@ -91,3 +85,38 @@ def test_right_is_where_the_keypoints_own_similarity_is_above_a_half() -> None:
             oks(truth, found, [area], sigmas=sigmas, labelled=np.arange(2)[None] == k)[0, 0] > 0.5 for k in range(2)
         ]
         assert within_falloff(found, truth, [area], sigmas)[0].tolist() == each == [factor < 1] * 2
+
+
+def test_fractions_are_fitted_to_their_means() -> None:
+    """Similarities that scatter round a known mean of the features: that mean comes back on other persons."""
+    features, _, means = drawn(3000)
+    rng = np.random.default_rng(2)
+    rates = rng.beta(4 * means + 1e-3, 4 * (1 - means) + 1e-3)
+    others, _, expected = drawn(3000, seed=1)
+
+    found = fit_keypoint_rates(features, rates, np.ones(rates.shape, dtype=bool), sigma=SIGMA)
+
+    assert np.abs(found.of_numbers(others) - expected).mean() < 0.02
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, 1.5])
+def test_rates_have_to_differ_and_lie_between(rate: float) -> None:
+    """All nothing, all everything, or more than that."""
+    features, correct, _ = drawn(300)
+    with pytest.raises(ValueError, match="rates: expected numbers from 0 to 1 that differ"):
+        fit_keypoint_rates(features, np.full(correct.shape, rate), np.ones_like(correct), sigma=SIGMA)
+
+
+def test_a_bent_truth_is_fitted() -> None:
+    """Where even the worst heatmaps are right one time in three, a straight line is not enough and a bend is."""
+    features, _, probabilities = drawn(6000)
+    bent = 1 / 3 + probabilities * 2 / 3
+    rng = np.random.default_rng(3)
+    calibration = fit_keypoint_calibration(
+        features, rng.random(bent.shape) < bent, np.ones(bent.shape, dtype=bool), sigma=SIGMA
+    )
+
+    found = calibration.of_numbers(features)
+    worst = probabilities < 0.15
+    assert found[worst].mean() == pytest.approx(bent[worst].mean(), abs=0.03)
+    assert calibration.bend[0] < 0.5

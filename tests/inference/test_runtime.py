@@ -104,7 +104,7 @@ def test_half_precision(model: PCR, photo: Image) -> None:
 
     batch = CropBatch(pixels=(np.zeros((1, 96, 64, 3), dtype=np.uint8),), matrices=(np.eye(2, 3)[None],))
 
-    assert predictor._output(batch).merged.dtype == torch.float32
+    assert predictor._crop_model(batch).merged.dtype == torch.float32
     found = predictor.predict(photo, BOXES)
     np.testing.assert_allclose(found.keypoint_scores, expected.keypoint_scores, rtol=0.1, atol=0.05)
 

@@ -224,14 +224,14 @@ def test_a_file_that_cannot_be_read_fails_in_its_place(
 def test_an_image_that_fails_between_two_batches(photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where some of its crops are in a batch already, the image fails as a whole and the next one is whole."""
     one = predictor(batch_size=2)
-    original = type(one._spec).cut
+    original = type(one._crop_model.specs[0]).cut
 
     def cut(self: Any, image: Image, boxes: Any) -> Any:  # noqa: ANN401 - as the method's
         if boxes[0, 0] == BOXES[2, 0]:
             raise ValueError("absurdly large")
         return original(self, image, boxes)
 
-    monkeypatch.setattr(type(one._spec), "cut", cut)
+    monkeypatch.setattr(type(one._crop_model.specs[0]), "cut", cut)
 
     found = list(one.stream([photo] * 3, [BOXES[:1], BOXES[[0, 2]], BOXES[:2]], on_error="yield"))
 

@@ -61,10 +61,7 @@ def test_another_models_calibration_is_refused(keypoints: list[str], size: Size,
         ({"decoding": "best"}, r"decoding: expected one of \['argmax', .*found 'best'"),
         ({"input_size": 256}, "calibration: expected 'input_size' to be a text, found 256"),
         ({"keypoints": ["low"]}, "calibration: expected maps of 1 keypoints, found 2"),
-        (
-            {"plain": {"odds": {}}},
-            r"calibration: expected the parts \['covariances', 'presence', 'probabilities'\], found \['odds'\]",
-        ),
+        ({"plain": {"odds": {}}}, r"calibration: expected the parts \[.*'probabilities'\], found \['odds'\]"),
         ({"plain": {"presence": {"slope": 1.0}}}, r"presence: expected the keys .*found \['slope'\]"),
         (
             {"plain": {"presence": {"slope": float("nan"), "intercept": 0.0, "statistic": "mean"}}},

@@ -63,6 +63,21 @@ def test_the_logit_is_what_it_says() -> None:
     assert CALIBRATION(heatmaps)[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_bend_is_what_it_says() -> None:
+    """Beta calibration by hand, of the probability without a bend; a map without a peak stays at zero."""
+    heatmaps = bells((40.0, 50.0, 0.7), (80.0, 110.0, 0.2)).expand(1, 2, 32, 24)
+    low, high, shift = 0.3, 1.5, -1.1
+
+    for before, after in zip(
+        CALIBRATION(heatmaps)[0].tolist(),
+        replace(CALIBRATION, bend=(low, high, shift))(heatmaps)[0].tolist(),
+        strict=True,
+    ):
+        logit = low * math.log(before) - high * math.log(1 - before) + shift
+        assert after == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-6)
+    assert not replace(CALIBRATION, bend=(low, high, shift))(torch.zeros(1, 2, 32, 24)).any()
+
+
 def test_features_are_those_of_the_mirrored_map() -> None:
     """A mirrored heatmap has the same shape."""
     heatmaps = bells((40.0, 50.0, 0.7), (80.0, 110.0, 0.2))
@@ -91,6 +106,8 @@ def test_json_keeps_it() -> None:
     [
         ({"weights": (1.0,)}, "weights: expected 4, found 1"),
         ({"slopes": (1.0, 0.0)}, "slopes: expected positive ones, found 0.0"),
+        ({"bend": (0.0, 1.0, 0.0)}, "bend: expected positive ones, found 0.0"),
+        ({"bend": (1.0,)}, r"bend: expected low, high and shift, found \(1.0,\)"),
         ({"counts": (1,)}, r"expected a slope, an intercept and a count per keypoint, found \(2, 2, 1\)"),
         ({"intercepts": (0.0, math.nan)}, "expected finite numbers"),
     ],

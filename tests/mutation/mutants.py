@@ -135,8 +135,8 @@ MUTANTS = (
     Mutant(
         "review-07-nms-area-of-the-unpadded-window",
         "inference/predictor.py",
-        "self._spec.input_size.aspect, self._spec.padding)",
-        "self._spec.input_size.aspect, 1.0)",
+        "spec.input_size.aspect, spec.padding)",
+        "spec.input_size.aspect, 1.0)",
     ),
     Mutant(
         "review-08-ensemble-renormalizes-the-wrong-way",

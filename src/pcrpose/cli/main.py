@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "predict": "find the keypoints of the people in images: drawings and JSON files",
         "evaluate": "measure a model, or a results file, on annotations in COCO's form",
+        "calibrate": "fit how likely a model's keypoints are right, and save the model with it",
         "train": "fine-tune a model on your annotations",
         "train-recipe": "train on several kinds of data, stage after stage, by a recipe of the paper",
         "doctor": "look through annotations for what spoils training and measuring",
@@ -88,6 +89,8 @@ def load_command(name: str) -> Command:  # noqa: C901, PLR0912 - one case per co
             from pcrpose.cli import predict as command
         case "evaluate":
             from pcrpose.cli import evaluate as command
+        case "calibrate":
+            from pcrpose.cli import calibrate as command
         case "train":
             from pcrpose.cli import train as command
         case "train-recipe":

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 FEWEST = 200  # labelled instances of a keypoint for a map of its own
 _RIDGE = 1e-3  # keeps a fit finite where one threshold separates both kinds without an error
 _PRIOR = 20.0  # instances that the pooled map counts as, beside those of a keypoint
+_FLATTEST = 0.1  # bend at either end: a map that is flat there would rank nothing
 _GRADIENT = 1e-9  # at which a fit ends
 
 
@@ -95,14 +96,29 @@ def within_falloff(
         >>> within_falloff([[[3.0, 0.0], [9.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.0]]], [100.0], [0.2, 0.2]).tolist()
         [[True, False]]
     """
-    squared = np.square(np.subtract(keypoints, truth)).sum(axis=-1)
-    spread = 2 * np.square(2 * np.asarray(sigmas)) * np.asarray(areas, dtype=np.float64)[:, None]
+    squared, spread = _errors(keypoints, truth, areas, sigmas)
     right: Bools = squared < math.log(2) * spread
     return right
 
 
+def keypoint_similarities(
+    keypoints: npt.ArrayLike, truth: npt.ArrayLike, areas: npt.ArrayLike, sigmas: npt.ArrayLike
+) -> Floats:
+    """Return each keypoint's own part of OKS, ``(N, J)`` float64 from 0 to 1; arguments as `within_falloff`.
+
+    Examples:
+        >>> keypoint_similarities([[[3.0, 0.0]]], [[[0.0, 0.0]]], [100.0], [0.2]).round(2).tolist()
+        [[0.75]]
+    """
+    squared, spread = _errors(keypoints, truth, areas, sigmas)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a person without area: right or wrong, nothing between
+        exponents = np.where(squared > 0, squared / spread, 0)
+    similarities: Floats = np.exp(-exponents)
+    return similarities
+
+
 def fit_keypoint_calibration(
-    features: npt.ArrayLike, correct: npt.ArrayLike, labelled: npt.ArrayLike, *, sigma: float
+    features: npt.ArrayLike, correct: npt.ArrayLike, labelled: npt.ArrayLike, *, sigma: float, quiet: bool = False
 ) -> KeypointCalibration:
     """Fit the map from heatmap features to the probability that a keypoint is right.
 
@@ -111,16 +127,18 @@ def fit_keypoint_calibration(
         correct: ``(N, J)`` bool, see `within_falloff`.
         labelled: ``(N, J)`` bool, keypoints that count.
         sigma: that the features were measured with, cells.
+        quiet: do not log which keypoints take the pooled map.
 
     Returns:
-        One ranking for all keypoints, and a logistic map of it for each. A keypoint with fewer than 200 labelled
+        One ranking for all keypoints, a line for each, and one bend for all. A keypoint with fewer than 200 labelled
         instances, or with right or wrong ones alone, takes the map that is fitted on all, which is logged.
 
     Raises:
         ValueError: if the shapes differ, or all that is labelled is right, or all is wrong.
 
     Source:
-        Platt's logistic calibration; the features, and the pull of a keypoint's map towards the pooled one, are ours.
+        Platt's logistic calibration, then Kull et al., *Beta calibration*, 2017; the features, and the pull of a
+        keypoint's line towards the pooled one, are ours.
     """
     values = as_floats(features, shape=(None, None, len(FEATURES)), name="features")
     right, counts = np.asarray(correct, dtype=bool), np.asarray(labelled, dtype=bool)
@@ -131,22 +149,70 @@ def fit_keypoint_calibration(
         raise ValueError(
             f"correct: expected right and wrong keypoints, found {right[used].sum()} of {used.sum()} right"
         )
-    weights, intercept = _logistic(values[used], right[used])
+    return _fit(values, right.astype(np.float64), used, sigma=sigma, quiet=quiet)
+
+
+def fit_keypoint_rates(
+    features: npt.ArrayLike, rates: npt.ArrayLike, counted: npt.ArrayLike, *, sigma: float
+) -> KeypointCalibration:
+    """Fit the map from heatmap features to the mean of any number from 0 to 1, such as a keypoint's similarity.
+
+    Args:
+        features: as for `fit_keypoint_calibration`.
+        rates: ``(N, J)`` float from 0 to 1, what is to be expected.
+        counted: ``(N, J)`` bool, keypoints that count.
+        sigma: as for `fit_keypoint_calibration`.
+
+    Raises:
+        ValueError: if the shapes differ, a number that counts is not from 0 to 1, or all are 0 or all are 1.
+
+    Source:
+        Papke and Wooldridge, 1996: logistic regression of fractions.
+    """
+    values = as_floats(features, shape=(None, None, len(FEATURES)), name="features")
+    numbers, used = np.asarray(rates, dtype=np.float64), np.asarray(counted, dtype=bool)
+    if not numbers.shape == used.shape == values.shape[:2]:
+        raise ValueError(f"expected rates and counted of {values.shape[:2]}, found {numbers.shape}, {used.shape}")
+    used = used & np.isfinite(values).all(axis=2)
+    there = numbers[used]
+    if not ((there >= 0) & (there <= 1)).all() or there.min(initial=1) == 1 or there.max(initial=0) == 0:
+        raise ValueError(f"rates: expected numbers from 0 to 1 that differ, found {there!r:.80}")
+    return _fit(values, numbers, used, sigma=sigma, quiet=True)
+
+
+def _errors(
+    keypoints: npt.ArrayLike, truth: npt.ArrayLike, areas: npt.ArrayLike, sigmas: npt.ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return ``(N, J)`` squared distances, and what OKS divides them by."""
+    squared = np.square(np.subtract(keypoints, truth)).sum(axis=-1)
+    spread = 2 * np.square(2 * np.asarray(sigmas)) * np.asarray(areas, dtype=np.float64)[:, None]
+    return squared, spread
+
+
+def _fit(values: Floats, outcomes: Floats, used: Bools, *, sigma: float, quiet: bool) -> KeypointCalibration:
+    """Fit one ranking on all that is used, and a map of it for each keypoint."""
+    weights, intercept = _logistic(values[used], outcomes[used])
     ranking = values @ weights
     slopes, intercepts = np.ones(values.shape[1]), np.full(values.shape[1], intercept)
+    rare: list[int] = []
     for index in range(values.shape[1]):
         rows = used[:, index]
-        hits = right[rows, index]
-        if rows.sum() < FEWEST or hits.all() or not hits.any():
-            logger.warning("keypoint %d: %d labelled instances, so it takes the pooled map", index, rows.sum())
+        hits = outcomes[rows, index]
+        if rows.sum() < FEWEST or hits.min() == 1 or hits.max() == 0:
+            rare.append(index)
             continue
         slopes[index], intercepts[index] = _own_map(ranking[rows, index], hits, intercept)
+    if rare and not quiet:
+        counts = ", ".join(f"{index}: {used[:, index].sum()}" for index in rare)
+        logger.warning("too few labelled instances, so the pooled map is taken, by keypoint (%s)", counts)
+    logits = ranking * slopes + intercepts
     return KeypointCalibration(
         weights=tuple(weights.tolist()),
         slopes=tuple(slopes.tolist()),
         intercepts=tuple(intercepts.tolist()),
         counts=tuple(used.sum(axis=0).tolist()),
         sigma=sigma,
+        bend=_bend(logits[used], outcomes[used]),
     )
 
 
@@ -159,7 +225,7 @@ def _labels(is_person: npt.ArrayLike, count: int) -> Bools:
     return persons
 
 
-def _logistic(features: Floats, right: Bools) -> tuple[Floats, float]:
+def _logistic(features: Floats, right: Floats) -> tuple[Floats, float]:
     """Fit one logistic regression; return the weights of the features as given, and the intercept."""
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-9
     design = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
@@ -169,7 +235,7 @@ def _logistic(features: Floats, right: Bools) -> tuple[Floats, float]:
     return weights, float(found[-1] - weights @ mean)
 
 
-def _own_map(ranking: Floats, right: Bools, intercept: float) -> tuple[float, float]:
+def _own_map(ranking: Floats, right: Floats, intercept: float) -> tuple[float, float]:
     """Fit the slope and intercept of one keypoint, pulled towards 1 and the pooled intercept."""
     design = np.column_stack([ranking, np.ones(len(ranking))])
     ridge = np.full(2, _PRIOR / len(ranking))
@@ -177,8 +243,21 @@ def _own_map(ranking: Floats, right: Bools, intercept: float) -> tuple[float, fl
     return max(float(slope), 1e-3), float(own)
 
 
+def _bend(logits: Floats, outcomes: Floats) -> tuple[float, float, float]:
+    """Fit the three numbers of a beta calibration of logits."""
+    design = np.column_stack([-np.logaddexp(0, -logits), np.logaddexp(0, logits), np.ones(len(logits))])
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        bent = design @ parameters
+        return float(np.mean(np.logaddexp(0, bent) - outcomes * bent)), design.T @ (expit(bent) - outcomes) / len(bent)
+
+    bounds = [(_FLATTEST, None), (_FLATTEST, None), (None, None)]
+    low, high, shift = minimize(loss, [1.0, 1.0, 0.0], jac=True, method="L-BFGS-B", bounds=bounds).x
+    return float(low), float(high), float(shift)
+
+
 def _minimized(
-    design: Floats, outcomes: Bools, prior: Floats, ridge: Floats, sample_weights: Floats | None = None
+    design: Floats, outcomes: Floats | Bools, prior: Floats, ridge: Floats, sample_weights: Floats | None = None
 ) -> Floats:
     """Minimize the weighted logistic loss plus ``ridge`` times the squared distances to ``prior``, halved."""
     weights = np.full(len(design), 1 / len(design)) if sample_weights is None else sample_weights

@@ -1,6 +1,6 @@
 """Images and boxes in, poses out."""
 
-# ruff: noqa: TC001, TC003 - types stand with the other imports
+# ruff: noqa: TC001, TC002, TC003 - types stand with the other imports
 
 from __future__ import annotations  # help() then shows the names of types, not what they stand for
 
@@ -8,18 +8,18 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, overload
+from typing import Literal, TypeAlias, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
 from pcrpose.data.images import Color, ImageSource, open_image
 from pcrpose.files.checks import at_least, fraction, one_of
+from pcrpose.inference.crop_model import CropModel
 from pcrpose.inference.ensemble import Ensemble
-from pcrpose.inference.readout import Passes, Reader, Readout, fitted_for
-from pcrpose.inference.runtime import Runtime, input_of, limited_threads, place
+from pcrpose.inference.readout import Reader, Readout, fitted_for
+from pcrpose.inference.runtime import Runtime, input_of, place
 from pcrpose.inference.stream import BatchQueue, CropBatch, Entry, FailedImage, Request, check_many, requests
 from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.arrays import Floats, Image
@@ -27,10 +27,9 @@ from pcrpose.keypoints.boxes import Size, check_boxes, croppable, outside_fracti
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.detections import Boxes, Detections, Detector, ScoredBoxes
-from pcrpose.keypoints.heatmap import merge_mirrored
 from pcrpose.keypoints.oks import oks_nms, pose_scores
 from pcrpose.keypoints.poses import Poses
-from pcrpose.models.deeppose import DeepPoseConfig, merge_mirrored_coordinates, require_heatmaps
+from pcrpose.models.deeppose import require_heatmaps
 from pcrpose.models.pose_model import HeatmapModel
 
 logger = logging.getLogger(__name__)
@@ -38,6 +37,7 @@ logger = logging.getLogger(__name__)
 _FAR = 0.5  # fraction of a box outside the image that is seldom meant
 
 OnError: TypeAlias = Literal["raise", "yield"]
+PoseScore: TypeAlias = Literal["mean_keypoint", "expected_oks"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +78,17 @@ class PosePredictor:
         thresholds: which keypoints count in a pose's score, and which poses are one.
         runtime: device, precision, batch size and threads. A model that has to be moved or converted is copied.
         device: short for ``runtime=Runtime(device=...)``.
+        pose_score: what poses are ranked by: box score times ``"mean_keypoint"``, the mean of the keypoint scores above
+            the threshold, as published code has it; or times ``"expected_oks"``, the OKS that the model's calibration
+            expects of the pose times its presence.
 
     Attributes:
         model: the model that runs.
 
     Raises:
         TypeError: if ``model`` is not a model, a name for example, or ``detector`` no detector.
-        ValueError: if another ``decoding`` than the default is asked for where there are no heatmaps, or another
-            device than the runtime's.
+        ValueError: if another ``decoding`` than the default is asked for where there are no heatmaps, another
+            device than the runtime's, or ``"expected_oks"`` of a model without a calibration that fits.
 
     Examples:
         >>> import numpy as np
@@ -106,6 +109,7 @@ class PosePredictor:
         thresholds: Thresholds = Thresholds(),
         runtime: Runtime = Runtime(),
         device: torch.device | str | None = None,
+        pose_score: PoseScore = "mean_keypoint",
     ) -> None:
         if not isinstance(model, HeatmapModel):
             raise TypeError(f"model: expected one from load_model or PCR.from_pretrained, found {model!r:.60}")
@@ -125,14 +129,20 @@ class PosePredictor:
         self.codec = replace(model.config.codec(), decoding=decoding)
         self.thresholds = thresholds
         self.runtime = runtime
-        self._specs = model.crop_specs if isinstance(model, Ensemble) else (model.config.crop_spec,)
-        self._spec = self._specs[0]
+        self._crop_model = CropModel(model=self.model, runtime=runtime, flip=flip)
         self._reader = Reader(
             config=model.config,
             codec=self.codec,
             calibration=fitted_for(model.config, flip=flip, decoding=decoding),
             two_passes=flip and not isinstance(model, Ensemble),
+            expect_oks=pose_score == "expected_oks",
         )
+        one_of("pose_score", pose_score, get_args(PoseScore))
+        if self._reader.expect_oks and self._reader.calibration.expected_oks is None:
+            raise ValueError(
+                "pose_score: expected 'mean_keypoint' for a model without a calibration for this way to predict, found "
+                "'expected_oks'; calibrate, or pcrpose calibrate, fits one"
+            )
         self._warned = False
 
     def __repr__(self) -> str:
@@ -244,8 +254,8 @@ class PosePredictor:
         opened = open_image(image, color=color)
         size = Size.of(opened)
         boxes = check_boxes(whole_image_box(size) if box_xyxy is None else np.asarray(box_xyxy)[None], size)
-        crops, batch = self._cut(opened, boxes)
-        return self._output(batch).merged[0].float().cpu().numpy(), crops
+        crops, batch = self._crop_model.cut(opened, boxes)
+        return self._crop_model(batch).merged[0].float().cpu().numpy(), crops
 
     def _results(self, asked: Iterable[Request], color: Color, on_error: OnError) -> Iterator[Poses | FailedImage]:
         queue = BatchQueue(self._forward, self.runtime.batch_size)
@@ -269,7 +279,7 @@ class PosePredictor:
         for rows in queue.slices(len(entry.persons)):
             boxes = entry.persons.boxes_xyxy[rows]
             try:
-                crops, batch = self._cut(image, boxes)
+                crops, batch = self._crop_model.cut(image, boxes)
             except ValueError as error:
                 entry.failure = FailedImage(request.source, error)
                 break
@@ -303,44 +313,9 @@ class PosePredictor:
             )
             self._warned = True
 
-    def _cut(self, image: Image, boxes: Floats) -> tuple[Crops, CropBatch]:
-        """Cut the crops of an image that the model reads; the heatmaps are in the cells of the ones returned first."""
-        cut = [spec.cut(image, boxes) for spec in self._specs]
-        batch = CropBatch(pixels=tuple(pixels for _, pixels in cut), matrices=tuple(crops.matrices for crops, _ in cut))
-        return cut[0][0], batch
-
-    @torch.inference_mode()
     def _forward(self, batch: CropBatch) -> Readout:
         """Read the persons of a batch, in pixels of the first kind of crop."""
-        return self._reader(self._output(batch))
-
-    @torch.inference_mode()
-    def _output(self, batch: CropBatch) -> Passes:
-        """Return heatmaps, or coordinates, averaged with the mirrored crops' if ``flip`` is set."""
-        if isinstance(self.model, nn.Module) and self.model.training:  # somebody has trained it since
-            self.model.eval()
-        device, dtype = input_of(self.model, self.runtime)
-        with limited_threads(self.runtime.threads):
-            crops = [torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2) for pixels in batch.pixels]
-            normalized = [self.model.config.normalize(each, dtype) for each in crops]
-            if isinstance(self.model, Ensemble):
-                return Passes(self.model.heatmaps(normalized, batch.matrices, flip=self.flip))
-            plain = self._final(normalized[0])
-            if not self.flip:
-                return Passes(plain, plain)
-            mirrored = self._final(normalized[0].flip(3))
-            return Passes(self._merged(plain, mirrored), plain, mirrored)
-
-    def _merged(self, output: Tensor, mirrored: Tensor) -> Tensor:
-        indices = self.model.config.skeleton.flip_indices
-        if isinstance(self.model.config, DeepPoseConfig):
-            return merge_mirrored_coordinates(output, mirrored, indices)
-        return merge_mirrored(output, mirrored, indices, shift=self.codec.alignment == "edge")
-
-    def _final(self, crops: Tensor) -> Tensor:
-        """Return the final output, float32 at least."""
-        final: Tensor = self.model(crops).final
-        return final if final.dtype == torch.float64 else final.float()
+        return self._reader(self._crop_model(batch))
 
     def _result(self, entry: Entry, on_error: OnError) -> Poses | FailedImage:
         """Return what became of an image, or raise why nothing did."""
@@ -353,16 +328,23 @@ class PosePredictor:
     def _poses(self, entry: Entry) -> Poses:
         persons, skeleton = entry.persons, self.model.config.skeleton
         found = Readout.join(entry.found or [self._reader.none()])
+        arrays = found.arrays()
+        expected = arrays.pop("expected_oks", None)
+        if expected is None:
+            scores = pose_scores(persons.scores, found.keypoint_scores, threshold=self.thresholds.keypoint)
+        else:
+            scores = persons.scores * expected
         poses = Poses(
-            **found.arrays(),
+            **arrays,
             boxes_xyxy=persons.boxes_xyxy,
             box_scores=persons.scores,
-            pose_scores=pose_scores(persons.scores, found.keypoint_scores, threshold=self.thresholds.keypoint),
+            pose_scores=scores,
             skeleton=skeleton,
         )
         if not entry.detected or not len(persons):
             return poses
-        _, extents = windows(persons.boxes_xyxy, self._spec.input_size.aspect, self._spec.padding)
+        spec = self._crop_model.specs[0]
+        _, extents = windows(persons.boxes_xyxy, spec.input_size.aspect, spec.padding)
         areas = extents.prod(axis=1)
         sigmas = skeleton.sigmas
         return poses[oks_nms(found.keypoints, poses.pose_scores, areas, sigmas=sigmas, threshold=self.thresholds.nms)]

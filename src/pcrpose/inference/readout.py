@@ -15,7 +15,6 @@ from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.heatmap import HeatmapCodec
 from pcrpose.keypoints.left_right import left_right_consistency
-from pcrpose.keypoints.presence import PersonScore
 from pcrpose.keypoints.probability import heatmap_features
 from pcrpose.models.deeppose import DeepPoseConfig
 from pcrpose.models.pose_config import PoseConfig
@@ -49,6 +48,7 @@ class Readout:
         pose_presence: ``(B,)`` float64.
         keypoint_covariances: ``(B, J, 2, 2)`` float64, squared pixels of the same frame as the keypoints.
         left_right_consistency: ``(B,)`` float64.
+        expected_oks: ``(B,)`` float64, of whole poses; where a predictor ranks by it.
     """
 
     keypoints: Floats
@@ -57,6 +57,7 @@ class Readout:
     pose_presence: Floats | None = None
     keypoint_covariances: Floats | None = None
     left_right_consistency: Floats | None = None
+    expected_oks: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -78,7 +79,7 @@ class Readout:
         return type(self)(**{**self.arrays(), **moved})
 
     def arrays(self) -> dict[str, Floats]:
-        """Return the arrays that there are, by the names they have in `Poses`."""
+        """Return the arrays that there are; all but ``expected_oks`` have the name that they have in `Poses`."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in found.items() if array is not None}
 
@@ -92,12 +93,14 @@ class Reader:
         codec: with the decoding.
         calibration: what was fitted for this way to predict; empty without a calibration.
         two_passes: whether the output of both passes is there, beside their average.
+        expect_oks: read what OKS is to be expected of a pose; the calibration has to know.
     """
 
     config: PoseConfig
     codec: HeatmapCodec
     calibration: PassCalibration
     two_passes: bool = False
+    expect_oks: bool = False
 
     def __call__(self, passes: Passes) -> Readout:
         """Read B persons; keypoints are in pixels of the (first kind of) crop."""
@@ -147,23 +150,43 @@ class Reader:
             features = heatmap_features(passes.merged, probabilities.sigma)
             found["keypoint_probabilities"] = _array(probabilities.of_features(features))
         if presence is not None:
-            found["pose_presence"] = presence_of(presence, passes.merged, scores)
+            found["pose_presence"] = presence(scores_of_peaks(passes.merged, scores))
         if covariances is not None:
             in_crop = self.codec.covariances_to_crop(covariances(passes.merged, cells))
             found["keypoint_covariances"] = _array(in_crop)
+        if self.expect_oks:
+            found["expected_oks"] = expected_oks(self.calibration, passes.merged) * found.get("pose_presence", 1)
         return found
 
 
-def presence_of(presence: PersonScore, heatmaps: Tensor, scores: Tensor) -> Floats:
-    """Compute ``(B,)`` probabilities of a person; a heatmap without a peak counts as a score of zero.
+def expected_oks(calibration: PassCalibration, heatmaps: Tensor) -> Floats:
+    """Compute ``(B,)``: the OKS to be expected of poses, were there persons.
+
+    The mean of what is expected of each keypoint, weighted by how likely somebody would label it.
 
     Args:
-        presence: the fitted map.
+        calibration: with ``expected_oks``; without ``labelled`` all keypoints count alike.
         heatmaps: ``(B, J, h, w)``.
-        scores: ``(B, J)``, their peaks.
+
+    Raises:
+        ValueError: if the calibration has no ``expected_oks``.
     """
+    if calibration.expected_oks is None:
+        raise ValueError("expected_oks: expected a calibration that has it, found none; see calibrate")
+    features = heatmap_features(heatmaps, calibration.expected_oks.sigma)
+    similarities = _array(calibration.expected_oks.of_features(features))
+    if calibration.labelled is None:
+        mean: Floats = similarities.mean(axis=1)
+        return mean
+    weights = _array(calibration.labelled.of_features(features))
+    weighted: Floats = (weights * similarities).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-6)
+    return weighted
+
+
+def scores_of_peaks(heatmaps: Tensor, scores: Tensor) -> Floats:
+    """Return ``(B, J)`` scores of ``(B, J, h, w)`` heatmaps, 0 where one has no peak: it is constant or not finite."""
     has_peak = (heatmaps.amin(dim=(-2, -1)) < scores) & scores.isfinite()
-    return presence(_array(torch.where(has_peak, scores, 0)))
+    return _array(torch.where(has_peak, scores, 0))
 
 
 def fitted_for(config: PoseConfig, *, flip: bool, decoding: Decoding) -> PassCalibration:

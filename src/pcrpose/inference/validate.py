@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from pcrpose.data.samples import AnnotatedPersons
+from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.inference.predictor import PosePredictor
 from pcrpose.keypoints.arrays import Floats
@@ -51,10 +51,15 @@ def validate(
 
 
 def _annotated_boxes(dataset: AnnotatedPersons) -> dict[int, Floats]:
-    """Return the boxes of each image; a side that is one pixel wide in the file has length zero and is widened."""
+    """Return the boxes of each image."""
     boxes: dict[int, list[Floats]] = {image_id: [] for image_id in dataset.image_paths}
     for sample in dataset.samples:
-        box = sample.box_xyxy.copy()
-        box[2:] = np.maximum(box[2:], box[:2] + 1)
-        boxes[sample.image_id].append(box)
+        boxes[sample.image_id].append(widened_box(sample))
     return {image_id: np.array(found).reshape(-1, 4) for image_id, found in boxes.items()}
+
+
+def widened_box(sample: Sample) -> Floats:
+    """Return ``(4,)``, a sample's box; a side that is one pixel wide in the file has length zero and is widened."""
+    box: Floats = sample.box_xyxy.copy()
+    box[2:] = np.maximum(box[2:], box[:2] + 1)
+    return box

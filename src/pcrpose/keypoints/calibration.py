@@ -16,6 +16,8 @@ _PARTS: Mapping[str, type[KeypointCalibration | PersonScore | CovarianceCalibrat
     "probabilities": KeypointCalibration,
     "presence": PersonScore,
     "covariances": CovarianceCalibration,
+    "expected_oks": KeypointCalibration,
+    "labelled": KeypointCalibration,
 }
 
 
@@ -27,6 +29,8 @@ class PassCalibration:
         probabilities: that a keypoint is right.
         presence: that there is a person.
         covariances: where the true place of a keypoint may be.
+        expected_oks: of each keypoint's own part of OKS, what is to be expected.
+        labelled: that somebody who annotates the person labels the keypoint.
 
     Each is None where it was not fitted.
     """
@@ -34,6 +38,8 @@ class PassCalibration:
     probabilities: KeypointCalibration | None = None
     presence: PersonScore | None = None
     covariances: CovarianceCalibration | None = None
+    expected_oks: KeypointCalibration | None = None
+    labelled: KeypointCalibration | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON, of the parts that there are."""
@@ -75,7 +81,7 @@ class Calibration:
     def __post_init__(self) -> None:
         one_of("decoding", self.decoding, get_args(Decoding))
         for one in (self.plain, self.mirrored):
-            for part in (one.probabilities, one.covariances):
+            for part in (one.probabilities, one.covariances, one.expected_oks, one.labelled):
                 if part is not None and part.num_keypoints != len(self.keypoints):
                     found = part.num_keypoints
                     raise ValueError(f"calibration: expected maps of {len(self.keypoints)} keypoints, found {found}")

@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.decoding import find_peaks
 
 FEATURES = ("log peak", "mass near the peak", "second peak", "log spread")
@@ -49,8 +53,8 @@ def heatmap_features(heatmaps: Tensor, sigma: float) -> Tensor:
 class KeypointCalibration:
     """From the features of a heatmap to the probability that its keypoint lies within its OKS falloff.
 
-    The logit is ``slopes[k] * (features @ weights) + intercepts[k]``: one ranking of heatmaps for all keypoints, and
-    for each keypoint a monotone map of it.
+    With ``z = slopes[k] * (features @ weights) + intercepts[k]``, one ranking of heatmaps for all keypoints and a line
+    for each, the logit is ``low * log(sigmoid(z)) - high * log(sigmoid(-z)) + shift``. All of it is monotone.
 
     Attributes:
         weights: of each of ``FEATURES``.
@@ -58,9 +62,13 @@ class KeypointCalibration:
         intercepts: of each keypoint.
         counts: labelled instances of each keypoint that it was fitted on.
         sigma: of the target's Gaussian, cells, that the features were measured with.
+        bend: ``low``, ``high`` (positive) and ``shift``; 1, 1 and 0 leave the logit as it is.
 
     Raises:
-        ValueError: if the lengths do not fit, a slope is not positive, or a number is not finite.
+        ValueError: if the lengths do not fit, a slope, ``low`` or ``high`` is not positive, or a number is not finite.
+
+    Source:
+        Kull et al., *Beta calibration*, 2017, equation of their family of maps.
     """
 
     weights: tuple[float, ...]
@@ -68,6 +76,7 @@ class KeypointCalibration:
     intercepts: tuple[float, ...]
     counts: tuple[int, ...]
     sigma: float
+    bend: tuple[float, float, float] = (1.0, 1.0, 0.0)
 
     def __post_init__(self) -> None:
         if len(self.weights) != len(FEATURES):
@@ -75,11 +84,14 @@ class KeypointCalibration:
         if not len(self.slopes) == len(self.intercepts) == len(self.counts):
             found = (len(self.slopes), len(self.intercepts), len(self.counts))
             raise ValueError(f"expected a slope, an intercept and a count per keypoint, found {found}")
-        numbers = (*self.weights, *self.slopes, *self.intercepts, self.sigma)
+        if len(self.bend) != 3:  # noqa: PLR2004 - low, high, shift
+            raise ValueError(f"bend: expected low, high and shift, found {self.bend}")
+        numbers = (*self.weights, *self.slopes, *self.intercepts, self.sigma, *self.bend)
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError(f"expected finite numbers, found {numbers}")
-        if min(self.slopes, default=1) <= 0:
-            raise ValueError(f"slopes: expected positive ones, found {min(self.slopes)}")
+        for name, least in (("slopes", min(self.slopes, default=1)), ("bend", min(self.bend[:2]))):
+            if least <= 0:
+                raise ValueError(f"{name}: expected positive ones, found {least}")
 
     def __call__(self, heatmaps: Tensor) -> Tensor:
         """Map ``(B, J, h, w)`` heatmaps to ``(B, J)`` probabilities; 0 where a map has no peak.
@@ -97,7 +109,15 @@ class KeypointCalibration:
             torch.tensor(values, device=features.device, dtype=features.dtype)
             for values in (self.weights, self.slopes, self.intercepts)
         )
-        return torch.nan_to_num((slopes * (features @ weights) + intercepts).sigmoid(), nan=0.0)
+        logits = slopes * (features @ weights) + intercepts
+        low, high, shift = self.bend
+        bent = low * functional.logsigmoid(logits) - high * functional.logsigmoid(-logits) + shift
+        return torch.nan_to_num(bent.sigmoid(), nan=0.0)
+
+    def of_numbers(self, features: npt.ArrayLike) -> Floats:
+        """Map ``(N, J, 4)`` features to ``(N, J)`` float64 probabilities; as `of_features`, for numpy."""
+        found: Floats = self.of_features(torch.as_tensor(np.asarray(features, dtype=np.float64))).numpy()
+        return found
 
     @property
     def num_keypoints(self) -> int:
