@@ -24,7 +24,7 @@ def awake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     network = PCR(config)
     for head in network.heads.parameters():
-        torch.nn.init.normal_(head, std=0.2)
+        torch.nn.init.normal_(head, mean=0.5 if head.dim() == 1 else 0.0, std=0.2)
     folder = tmp_path_factory.mktemp("models") / "awake"
     network.save_pretrained(folder)
     return folder

@@ -166,7 +166,7 @@ def drawn(count: int) -> Evidence:
         features=features,
         scores=np.exp(features[..., 0]),
         keypoints=keypoints,
-        moments=np.broadcast_to(np.eye(2), (count, 17, 2, 2)),
+        moments=np.tile(np.eye(2), (count, 17, 1, 1)),
         errors=-keypoints,
     )
     return Evidence(

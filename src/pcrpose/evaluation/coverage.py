@@ -36,7 +36,13 @@ _SIGNS: tuple[Bound, ...] = (
 
 
 def fit_covariances(
-    features: npt.ArrayLike, moments: npt.ArrayLike, errors: npt.ArrayLike, labelled: npt.ArrayLike, *, sigma: float
+    features: npt.ArrayLike,
+    moments: npt.ArrayLike,
+    errors: npt.ArrayLike,
+    labelled: npt.ArrayLike,
+    *,
+    sigma: float,
+    quiet: bool = False,
 ) -> CovarianceCalibration:
     """Fit the sizes of covariances so that the ellipses of .68 and of .95 hold as many true places as they say.
 
@@ -49,6 +55,7 @@ def fit_covariances(
         errors: ``(N, J, 2)`` float, from the decoded keypoint to the true one, cells; not read where not labelled.
         labelled: ``(N, J)`` bool, keypoints that count.
         sigma: that the features were measured with, cells.
+        quiet: do not log which keypoints take the pooled factor.
 
     Returns:
         One size for all keypoints as a function of the heatmap, and a factor of it for each. A keypoint with fewer
@@ -75,7 +82,7 @@ def fit_covariances(
         raise ValueError("labelled: expected keypoints that are, found none with a peak")
     targets = np.log(_unit_distances(away[used], spread[used], extents[used]) + _NEAREST)
     fewest = used.sum(axis=0) < _FEWEST
-    for index in np.flatnonzero(fewest):
+    for index in np.flatnonzero(fewest & (not quiet)):
         logger.warning("keypoint %d: %d labelled instances, so it takes the pooled size", index, used[:, index].sum())
     weights, intercepts = _fitted(design[used], targets, np.nonzero(used)[1], fewest)
     return CovarianceCalibration(

@@ -256,7 +256,7 @@ def _fit_pass(persons: Evidence, negatives: Evidence | None, *, flip: bool) -> P
         presence = fit_person_score(np.concatenate(scores), is_person)
     one = persons.of_pass(flip=flip)
     return PassCalibration(
-        covariances=fit_covariances(features, one.moments, one.errors, labelled, sigma=sigma),
+        covariances=fit_covariances(features, one.moments, one.errors, labelled, sigma=sigma, quiet=True),
         probabilities=fit_keypoint_calibration(
             features, persons.right(flip=flip), labelled, sigma=sigma, quiet=not flip
         ),

@@ -155,30 +155,30 @@ class Reader:
             in_crop = self.codec.covariances_to_crop(covariances(passes.merged, cells))
             found["keypoint_covariances"] = _array(in_crop)
         if self.expect_oks:
-            found["expected_oks"] = expected_oks(self.calibration, passes.merged) * found.get("pose_presence", 1)
+            found["expected_oks"] = self._expected_oks(passes.merged) * found.get("pose_presence", 1)
         return found
 
+    def _expected_oks(self, heatmaps: Tensor) -> Floats:
+        return expected_oks(self.calibration, heatmap_features(heatmaps, self.codec.sigma / self.codec.stride))
 
-def expected_oks(calibration: PassCalibration, heatmaps: Tensor) -> Floats:
+
+def expected_oks(calibration: PassCalibration, features: Tensor) -> Floats:
     """Compute ``(B,)``: the OKS to be expected of poses, were there persons.
 
-    The mean of what is expected of each keypoint, weighted by how likely somebody would label it.
+    The mean of what is expected of each keypoint, weighted by how likely somebody would label it; 0 without any peak.
 
     Args:
         calibration: with ``expected_oks``; without ``labelled`` all keypoints count alike.
-        heatmaps: ``(B, J, h, w)``.
+        features: ``(B, J, 4)``, of `heatmap_features`.
 
     Raises:
         ValueError: if the calibration has no ``expected_oks``.
     """
     if calibration.expected_oks is None:
         raise ValueError("expected_oks: expected a calibration that has it, found none; see calibrate")
-    features = heatmap_features(heatmaps, calibration.expected_oks.sigma)
     similarities = _array(calibration.expected_oks.of_features(features))
-    if calibration.labelled is None:
-        mean: Floats = similarities.mean(axis=1)
-        return mean
-    weights = _array(calibration.labelled.of_features(features))
+    labelled = calibration.labelled
+    weights = np.ones_like(similarities) if labelled is None else _array(labelled.of_features(features))
     weighted: Floats = (weights * similarities).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-6)
     return weighted
 
