@@ -43,7 +43,7 @@ def draw(axes: Any, name: str, found: dict[str, Any]) -> None:  # noqa: ANN401 -
         error = found[which]["calibration_error"]
         axes.plot(bins["promised"], bins["observed"], color=color, linewidth=1)
         axes.scatter(
-            bins["promised"], bins["observed"], areas, color=color, marker=marker, label=f"{label}: {error:.3f}"
+            bins["promised"], bins["observed"], areas, color=color, marker=marker, label=f"{label}, error {error:.3f}"
         )
     axes.set(title=name, xlabel="what is promised", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.spines[["top", "right"]].set_visible(False)
