@@ -29,7 +29,6 @@ def main() -> None:
     for place, (name, measured) in zip(axes[0], models.items(), strict=True):
         draw(place, name, measured["passes"]["mirrored"])
     axes[0][0].set_ylabel("how many are right")
-    axes[0][0].legend(loc="lower right", frameon=False)
     figure.tight_layout()
     figure.savefig(options.out, metadata={"Date": None})
 
@@ -46,6 +45,7 @@ def draw(axes: Any, name: str, found: dict[str, Any]) -> None:  # noqa: ANN401 -
             bins["promised"], bins["observed"], areas, color=color, marker=marker, label=f"{label}, error {error:.3f}"
         )
     axes.set(title=name, xlabel="what is promised", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(loc="lower right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 
