@@ -401,7 +401,7 @@ def test_without_the_extra_the_error_names_it(
 
     monkeypatch.setattr(builtins, "__import__", missing)
 
-    with pytest.raises(ImportError, match=r"pcrpose\[train\]"):
+    with pytest.raises(ImportError, match=r"pip install '.+\[train\]'"):
         Trainer(model, dataset, tmp_path, CONFIG)
 
 
