@@ -42,7 +42,7 @@ from pcrpose import (
     run_recipe,
 )
 from pcrpose.data.readers.negatives import read_negatives
-from pcrpose.evaluation.bootstrap import Matches
+from pcrpose.evaluation.matching import curves
 from pcrpose.inference.validate import validate
 from pcrpose.keypoints.arrays import Floats, Indices
 from pcrpose.models.loss import cross_entropy
@@ -210,13 +210,13 @@ def measure(model: PoseModel[Any], coco: Path) -> dict[str, Any]:
     annotations = coco / "annotations/person_keypoints_val.json"
     evaluator = CocoEvaluator(annotations)
     validate(PosePredictor(model), read_coco(annotations, coco / "val"), evaluator)
-    matches = Matches.of(evaluator)
+    matches = evaluator._matches()  # noqa: SLF001 - what the library's own bootstrap resamples
     rng = np.random.default_rng(0)
     drawn = [np.sort(rng.integers(0, matches.num_images, matches.num_images)) for _ in range(DRAWS)]
     persons, _ = read_set_aside(coco)
     return {
         "ap": np.array(evaluator.compute().ap),
-        "ap_draws": np.array([matches.metrics(images)[0] for images in drawn]),
+        "ap_draws": np.array([curves(matches, images).metrics()[0] for images in drawn]),
         "images": np.array([sample.image_id for sample in persons.samples]),
         **heatmap_errors(model, persons.samples),
     }
