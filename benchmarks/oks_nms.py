@@ -1,11 +1,10 @@
-"""OKS-NMS of many images: ours beside the published code, 1,000 images of 20 candidates.
+"""OKS-NMS of many images: ours beside the published code, 5,000 images of 20 candidates.
 
-    python benchmarks/oks_nms.py --hrnet CLONE --json benchmarks/oks_nms.json
+    python benchmarks/oks_nms.py --rounds 5 --hrnet CLONE --json benchmarks/results/oks_nms.json
 
 The clone is of leoxiaobin/deep-high-resolution-net.pytorch; without it only ours is timed.
 """
 
-import argparse
 import importlib.util
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from interleaved import measure, report, save
+from interleaved import arguments, measure, report, save
 
 from pcrpose.keypoints.oks import oks_nms, oks_nms_batch
 from pcrpose.keypoints.skeleton import COCO_17
@@ -21,33 +20,29 @@ from pcrpose.keypoints.skeleton import COCO_17
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IMAGES, CANDIDATES = 1000, 20
+IMAGES, CANDIDATES = 5000, 20
 
 
 def published(clone: Path) -> ModuleType:
     """Import ``lib/nms/nms.py``; its compiled box suppression, which is not used here, is left out."""
+    package = ModuleType("nms")
     for name in ("cpu_nms", "gpu_nms"):
         stub = ModuleType(f"nms.{name}")
         setattr(stub, name, None)
         sys.modules[stub.__name__] = stub
-    spec = importlib.util.spec_from_file_location(
-        "nms", clone / "lib/nms/nms.py", submodule_search_locations=[str(clone / "lib/nms")]
-    )
+    package.__path__ = [str(clone / "lib/nms")]
+    sys.modules["nms"] = package
+    spec = importlib.util.spec_from_file_location("nms.nms", clone / "lib/nms/nms.py")
     if spec is None or spec.loader is None:
         raise FileNotFoundError(clone / "lib/nms/nms.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["nms"] = module
     spec.loader.exec_module(module)
     return module
 
 
 def main() -> None:
     """Scatter candidates round a few true poses an image, check that all keep the same, time them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hrnet", type=Path)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    options = arguments(__doc__, hrnet="leoxiaobin/deep-high-resolution-net.pytorch")
 
     rng = np.random.default_rng(0)
     true = rng.uniform(0, 400, (IMAGES, 6, 1, 2)) + rng.uniform(0, 150, (IMAGES, 6, 17, 2))
@@ -69,8 +64,8 @@ def main() -> None:
         "ours, all images": batch,
         "ours, image by image": one_by_one,
     }
-    if arguments.hrnet is not None:
-        module = published(arguments.hrnet)
+    if options.hrnet is not None:
+        module = published(options.hrnet)
         with_scores = np.concatenate([keypoints, np.ones((IMAGES, CANDIDATES, 17, 1))], axis=-1)
 
         def official() -> list[int]:
@@ -86,8 +81,8 @@ def main() -> None:
         contestants["published"] = official
     if len({tuple(run()) for run in contestants.values()}) != 1:
         raise SystemExit("the contestants keep different poses")
-    seconds = measure(contestants, rounds=arguments.rounds)
-    save(arguments.json, [report("OKS-NMS", seconds, ours="ours, all images", per=IMAGES, unit="image")])
+    seconds = measure(contestants, rounds=options.rounds)
+    save(options.json, [report("OKS-NMS", seconds, ours="ours, all images", per=IMAGES, unit="image")])
 
 
 if __name__ == "__main__":
