@@ -10,6 +10,7 @@ SUFFIXES = {".py", ".md", ".json", ".toml", ".yml"}
 EXCEPTIONS = {
     ("src/pcrpose/models/hub.py", '".ckpt"'),  # a suffix of files of weights
     ("src/pcrpose/evaluation/pycocotools_engine.py", "kpt_oks_sigmas"),  # pycocotools' parameter
+    ("src/pcrpose/data/readers/yolo_data.py", '"kpt_shape", "kpt_names"'),  # fields of YOLO's data files
     ("src/pcrpose/models/pose_config.py", '"centre": "center"'),
     ("src/pcrpose/labelling/pseudo_labels/work_file.py", '"pictures": "images"'),
 }

@@ -162,7 +162,7 @@ def _persons(annotation: Record, where: str, path: Path, size: Size, num_keypoin
     values = np.array(numbers(annotation, "keypoints", 3 * num_keypoints, where), dtype=np.float64).reshape(-1, 3)
     box = clip_boxes([[x, y, w, h]], size)[0]
     outside = x > size.width - 1 or y > size.height - 1 or x + w <= 0 or y + h <= 0
-    if not values.any() or outside or (box[2:] == box[:2]).all():
+    if not values[:, 2].any() or outside or (box[2:] == box[:2]).all():
         return
     try:
         yield Sample(

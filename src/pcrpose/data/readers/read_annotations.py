@@ -14,6 +14,8 @@ from pcrpose.data.readers.lsp import read_lsp
 from pcrpose.data.readers.mat_file import VERSIONS, is_mat, mat_variables
 from pcrpose.data.readers.mpii import read_mpii
 from pcrpose.data.readers.ochuman import read_ochuman
+from pcrpose.data.readers.predictions import read_predictions
+from pcrpose.data.readers.yolo import read_yolo
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.skeleton import AIC_14, CROWDPOSE_14, LSP_14, MPII_16, OCHUMAN_19, Skeleton
 
@@ -34,12 +36,16 @@ class AnnotationFormat:
             of a MATLAB file; all of them have to be there. A format without any has to be asked for.
         skeleton: of the keypoints, where the format implies it; None: the file describes it.
         describes_skeleton: the file names its keypoints, so ``read`` takes a ``skeleton`` of the caller's.
+        opens_path: ``read`` takes the path alone, of a folder or of a text file.
+        suffixes: of file names, by which a format that opens paths is recognized.
     """
 
     read: Callable[..., AnnotatedPersons]
     names: Mapping[Container, tuple[str, ...]] = field(default_factory=dict)
     skeleton: Skeleton | None = None
     describes_skeleton: bool = False
+    opens_path: bool = False
+    suffixes: tuple[str, ...] = ()
 
 
 # A new format is one file with its reader, and one row. The first row that recognizes a file reads it.
@@ -59,6 +65,8 @@ FORMATS: Mapping[str, AnnotationFormat] = MappingProxyType(
         ),
         "crowdpose": AnnotationFormat(read=read_coco, skeleton=CROWDPOSE_14, describes_skeleton=True),
         "ochuman": AnnotationFormat(read=read_ochuman, names={"object": ("keypoint_names",)}, skeleton=OCHUMAN_19),
+        "yolo": AnnotationFormat(read=read_yolo, describes_skeleton=True, opens_path=True, suffixes=(".yaml", ".yml")),
+        "predict": AnnotationFormat(read=read_predictions, describes_skeleton=True, opens_path=True),
     }
 )
 
@@ -73,8 +81,9 @@ def read_annotations(
     """Read an annotation file of any of `FORMATS`.
 
     The reader of the format documents what is left out and where boxes come from: `read_coco` (``coco`` and
-    ``crowdpose``), `read_aic`, `read_lsp`, `read_mpii`, `read_ochuman`. Conversions to COCO's form are ``coco``,
-    whatever the data set.
+    ``crowdpose``), `read_aic`, `read_lsp`, `read_mpii`, `read_ochuman`, `read_yolo` (a ``data.yaml``),
+    `read_predictions` (``predict``: a folder).
+    Conversions to COCO's form are ``coco``, whatever the data set.
 
     Args:
         annotations: the file.
@@ -91,9 +100,11 @@ def read_annotations(
     """
     if file_format is not None and file_format not in FORMATS:
         raise ValueError(f"file_format: expected one of {', '.join(FORMATS)}, found {file_format!r}")
-    always_mat = file_format is not None and FORMATS[file_format].names.keys() == {"mat"}
-    source = annotations if always_mat or is_mat(annotations) else _load_json(annotations)
-    chosen = file_format or _recognize(source)
+    named = file_format or _by_suffix(annotations)
+    row = None if named is None else FORMATS[named]
+    by_path = row is not None and (row.opens_path or row.names.keys() == {"mat"})
+    source = annotations if by_path or is_mat(annotations) else _load_json(annotations)
+    chosen = named or _recognize(source)
     logger.info("%s: read as %s", annotations, chosen)
     row = FORMATS[chosen]
     if row.describes_skeleton:
@@ -108,6 +119,11 @@ class _Contents(NamedTuple):
     container: Container
     names: list[str]
     seen: str
+
+
+def _by_suffix(path: str | Path) -> str | None:
+    suffix = Path(path).suffix.lower()
+    return next((name for name, row in FORMATS.items() if suffix in row.suffixes), None)
 
 
 def _load_json(path: str | Path) -> JsonFile:
