@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "doctor": "look through annotations for what spoils training and measuring",
         "mine": "mine hard negatives: boxes that a detector takes for persons where nobody is",
         "pseudo-label": "label unlabelled images with what a model is sure of, for training",
+        "convert-data": "turn annotations, or what predict has found, into another format: coco, yolo",
         "convert": "make a model's folder of a published checkpoint, Simple Baselines' or HRNet's",
         "export": "write a model as one file for onnxruntime or OpenVINO",
         "verify": "compare an exported file with the model that it was made of",
@@ -101,6 +102,8 @@ def load_command(name: str) -> Command:  # noqa: C901, PLR0912 - one case per co
             from pcrpose.cli import mine as command
         case "pseudo-label":
             from pcrpose.cli import pseudo_label as command
+        case "convert-data":
+            from pcrpose.cli import convert_data as command
         case "convert":
             from pcrpose.cli import convert as command
         case "export":
