@@ -108,8 +108,8 @@ MUTANTS = (
     Mutant(
         "blackout-takes-the-pixel-on-the-border",
         "keypoints/crop.py",
-        "crop[(x < left) |",
-        "crop[(x <= left) |",
+        "crop[:, (x < left) |",
+        "crop[:, (x <= left) |",
         tests=("tests/keypoints/test_blackout.py",),
     ),
     Mutant(
