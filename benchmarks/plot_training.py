@@ -10,7 +10,7 @@ from pathlib import Path
 BENCHMARKS = Path(__file__).resolve().parent
 LOGS = ("pcr_small_training.json", "pcr_nano_training.json")
 DRAWING = BENCHMARKS.parent / "docs" / "assets" / "zoo_training.svg"
-COLORS = ("#1b6ca8", "#c44e52", "#2a8c55", "#8172b2", "#b8860b", "#555555")
+COLORS = ("#1b6ca8", "#c44e52", "#2a8c55", "#8172b2", "#b8860b", "#555555", "#17a2b8", "#d67aa8")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 56, 190, 20, 46
 AP_TICKS, CROP_TICKS = 0.05, 20
 
