@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="in which order the network reads a pixel; by default rgb, and bgr for the original Simple Baselines",
     )
     parser.add_argument(
-        "--report", type=path, metavar="REPORT", help="where to list every tensor that does not fit, if some do not"
+        "--report", type=path, metavar="FILE", help="where to list every tensor that does not fit, if some do not"
     )
 
 

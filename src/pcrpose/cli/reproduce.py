@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detections", type=existing_file, metavar="FILE", help="boxes to test with, instead of the published ones"
     )
     training = parser.add_argument_group("training of --run")
-    training.add_argument("--precision", choices=get_args(Precision), default="float32", help="(%(default)s)")
+    training.add_argument(
+        "--precision", choices=get_args(Precision), default="float32", help="of its arithmetic (%(default)s)"
+    )
     training.add_argument(
         "--parts", type=at_least(1), default=1, metavar="N", help="cut batches for less memory (%(default)s)"
     )

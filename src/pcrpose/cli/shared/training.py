@@ -75,7 +75,9 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, epochs: str) -> Non
         action="store_false",
         help="never mirror: for things whose left and right have no partner",
     )
-    training.add_argument("--precision", choices=get_args(Precision), default="float32", help="(%(default)s)")
+    training.add_argument(
+        "--precision", choices=get_args(Precision), default="float32", help="of its arithmetic (%(default)s)"
+    )
     training.add_argument(
         "--workers", type=at_least(0), default=2, metavar="N", help="processes that prepare crops (%(default)s)"
     )
