@@ -1,6 +1,7 @@
 """Comparison of an exported file with the model that it was made of, on drawn images."""
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,10 +103,17 @@ def verify_export(path: str | Path, model: PoseModel[Any]) -> ExportDifferences:
     file = open_exported(Path(path))
     found, given = file.facts, (type(model).__name__, model.config)
     if config_text(found.architecture, found.config) != config_text(*given):
+        where = f" (differs in {', '.join(_differing(found.config, given[1]))})" * (found.architecture == given[0])
         raise ValueError(
-            f"{path}: expected a file of this {given[0]}, found another configuration, of {found.architecture}"
+            f"{path}: expected a file of this {given[0]}, found another configuration, of {found.architecture}{where}"
         )
     return compare(file, model)
+
+
+def _differing(one: PoseConfig, other: PoseConfig) -> list[str]:
+    """Return the names of the fields in which two configurations of one class differ."""
+    names = [field.name for field in dataclasses.fields(one)]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def compare(file: ExportedFile, model: PoseModel[Any]) -> ExportDifferences:
