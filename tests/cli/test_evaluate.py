@@ -12,6 +12,7 @@ from pcrpose.cli import evaluate as evaluate_module
 from pcrpose.cli.main import main
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.synthetic import write_synthetic_coco
+from pcrpose.files.extras import install_command
 from pcrpose.keypoints.arrays import Floats, Image
 from pcrpose.keypoints.detections import Detections
 from pcrpose.models.pcr import PCR
@@ -200,4 +201,4 @@ def test_report_is_checked_first(
     assert "--report needs a model's own poses" in capsys.readouterr().err
     monkeypatch.setattr("pcrpose.evaluation.report.plots.find_spec", lambda _: None)
     assert evaluate("--report", "r.html") == 2
-    assert "a report needs matplotlib: pip install 'pcrpose[report]'" in capsys.readouterr().err
+    assert f"a report needs matplotlib: {install_command('report')}" in capsys.readouterr().err

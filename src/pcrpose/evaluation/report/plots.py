@@ -15,6 +15,7 @@ from pcrpose.evaluation.pck import PckMetrics
 from pcrpose.evaluation.reliability import Reliability
 from pcrpose.evaluation.report.elements import Html, element
 from pcrpose.evaluation.slices import Slice
+from pcrpose.files.extras import install_command
 from pcrpose.keypoints.arrays import Floats, Indices
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _STYLE: Mapping[str, Any] = {
 def require_matplotlib() -> None:
     """Raise ImportError, which says what to install, unless matplotlib is there."""
     if find_spec("matplotlib") is None:
-        raise ImportError("a report needs matplotlib: pip install 'pcrpose[report]'")
+        raise ImportError(f"a report needs matplotlib: {install_command('report')}")
 
 
 def plot_precision(metrics: CocoMetrics) -> Html:
