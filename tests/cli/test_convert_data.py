@@ -24,10 +24,11 @@ def test_to_yolo_and_back(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFix
     images, there, back = drawn.parent / "images", tmp_path / "set", tmp_path / "back"
 
     assert main(["convert-data", str(drawn), str(images), "--to", "yolo", "--out", str(there)]) == 0
-    assert main(["convert-data", str(there / "data.yaml"), str(images), "--to", "coco", "--out", str(back)]) == 0
+    images.rename(there / "images")
+    assert main(["convert-data", str(there / "data.yaml"), "--to", "coco", "--out", str(back)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"{there}: 2 images, 2 persons of COCO_17 as yolo; names of images are relative to {images}",
-        f"{back}: 2 images, 2 persons of COCO_17 as coco; names of images are relative to {images}",
+        f"{back}: 2 images, 2 persons of COCO_17 as coco; names of images are relative to {there / 'images'}",
     ]
     before, after = (read_annotations(file, images) for file in (drawn, back / "annotations.json"))
     for first, second in zip(before.samples, after.samples, strict=True):
@@ -50,13 +51,16 @@ def test_predictions_to_correct(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for name in ("a", "b"):
         record = {"image": f"../photos/{name}.jpg", "width": 40, "height": 30, "poses": poses.to_dict()}
         (tmp_path / f"found/{name}.json").write_text(json.dumps(record))
-    out = tmp_path / "to-correct"
+    found, out, again = tmp_path / "found", tmp_path / "to-correct", tmp_path / "again"
 
-    assert main(["convert-data", str(tmp_path / "found"), "--from", "predict", "--to", "coco", "--out", str(out)]) == 0
+    assert main(["convert-data", str(found), "--from", "predict", "--to", "coco", "--out", str(out)]) == 0
     content = json.loads((out / "annotations.json").read_text())
     assert [image["file_name"] for image in content["images"]] == ["a.jpg", "b.jpg"]
     assert [entry["keypoints"] for entry in content["annotations"]] == [[5, 5, 2] * 17] * 2
     assert capsys.readouterr().out.endswith(f"relative to {tmp_path / 'photos'}\n")
+    (found / "predict.json").write_text("{}")
+    assert main(["convert-data", str(found), "--to", "coco", "--out", str(again)]) == 0
+    assert (again / "annotations.json").read_text() == (out / "annotations.json").read_text()
 
 
 def test_a_skeleton_of_ones_own(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,20 @@ def test_coco_by_hand(tmp_path: Path) -> None:
     assert person.area == pytest.approx(39 * 39)
 
 
+def test_splits_outside(tmp_path: Path) -> None:
+    """Images of ``valid/images`` have their labels in ``valid/labels``; those of elsewhere, beside the data file."""
+    data = write(tmp_path, BOXES, "1 0.5 0.5 1 1 0.5 0.5 0.5 0.5")
+    split = tmp_path / "valid"
+    split.mkdir()
+    for name in ("images", "labels"):
+        (tmp_path / name).rename(split / name)
+    assert len(read_yolo(data, split / "images")) == 1
+    (tmp_path / "set").mkdir()
+    (split / "labels").rename(tmp_path / "set/labels")
+
+    assert len(read_yolo(data.rename(tmp_path / "set/data.yaml"), split / "images")) == 1
+
+
 def test_without_visibility(tmp_path: Path) -> None:
     """Two numbers per keypoint: all are visible but what is at zero or negative; other classes are left out."""
     data = write(tmp_path, BOXES, "0 0.5 0.5 1 1 0.5 0.5 0.5 0.5", "1 0.5 0.5 1 1 0.5 0.5 0 0", "1 .5 .5 1 1 -1 0 1 1")
@@ -157,3 +171,5 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
     (tmp_path / "labels/a.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"labels: expected labels of the 1 images in .*images, found none"):
         read_yolo(data, tmp_path / "images")
+    with pytest.raises(FileNotFoundError, match="labels: expected a folder of images, found none in it"):
+        read_yolo(data, tmp_path / "labels")

@@ -18,9 +18,10 @@ from pcrpose.keypoints.skeleton import Skeleton
 
 logger = logging.getLogger(__name__)
 
+SETTINGS_NAME = "predict.json"  # beside the records
 THRESHOLD = 0.2  # below it keypoints are not drawn either
 _VISIBLE = 2
-_NO_RECORD = "predict.json"  # the settings of the predictions
+
 _LEAST_EXTENT = 1e-3  # of a box, pixels
 
 
@@ -78,7 +79,7 @@ def read_predictions(folder: str | Path, images: str | Path, *, skeleton: Skelet
     """
     del images
     place = Path(folder)
-    records = sorted(path for path in place.rglob("*.json") if path.name != _NO_RECORD)
+    records = sorted(path for path in place.rglob("*.json") if path.name != SETTINGS_NAME)
     if not records:
         raise FileNotFoundError(f"{folder}: expected a folder of results of pcrpose predict, found no JSON file in it")
     persons = predicted_persons(map(_read, records))

@@ -14,7 +14,7 @@ from pcrpose.data.readers.lsp import read_lsp
 from pcrpose.data.readers.mat_file import VERSIONS, is_mat, mat_variables
 from pcrpose.data.readers.mpii import read_mpii
 from pcrpose.data.readers.ochuman import read_ochuman
-from pcrpose.data.readers.predictions import read_predictions
+from pcrpose.data.readers.predictions import SETTINGS_NAME, read_predictions
 from pcrpose.data.readers.yolo import read_yolo
 from pcrpose.data.samples import AnnotatedPersons
 from pcrpose.keypoints.skeleton import AIC_14, CROWDPOSE_14, LSP_14, MPII_16, OCHUMAN_19, Skeleton
@@ -100,7 +100,7 @@ def read_annotations(
     """
     if file_format is not None and file_format not in FORMATS:
         raise ValueError(f"file_format: expected one of {', '.join(FORMATS)}, found {file_format!r}")
-    named = file_format or _by_suffix(annotations)
+    named = file_format or _by_path(Path(annotations))
     row = None if named is None else FORMATS[named]
     by_path = row is not None and (row.opens_path or row.names.keys() == {"mat"})
     source = annotations if by_path or is_mat(annotations) else _load_json(annotations)
@@ -121,9 +121,11 @@ class _Contents(NamedTuple):
     seen: str
 
 
-def _by_suffix(path: str | Path) -> str | None:
-    suffix = Path(path).suffix.lower()
-    return next((name for name, row in FORMATS.items() if suffix in row.suffixes), None)
+def _by_path(path: Path) -> str | None:
+    """Return the format of a folder that says what it is, or of a suffix that only one format has."""
+    if (path / SETTINGS_NAME).is_file():
+        return "predict"
+    return next((name for name, row in FORMATS.items() if path.suffix.lower() in row.suffixes), None)
 
 
 def _load_json(path: str | Path) -> JsonFile:

@@ -34,7 +34,8 @@ def read_yolo(data: str | Path, images: str | Path, *, skeleton: Skeleton | None
     Args:
         data: the ``data.yaml``.
         images: folder of the images, whose sizes are read. The labels are in ``labels`` beside the ``data.yaml``, under
-            the names of the images; those of ``images/train`` beside it are in ``labels/train``.
+            the names of the images; those of ``images/train`` beside it are in ``labels/train``, of ``train/images`` in
+            ``train/labels``.
         skeleton: of the keypoints; by default what the file says, see `YoloData.skeleton`.
 
     Raises:
@@ -46,6 +47,8 @@ def read_yolo(data: str | Path, images: str | Path, *, skeleton: Skeleton | None
     persons = PersonList(str(data), images, _chosen(facts, str(data), skeleton))
     labels = _labels_folder(Path(data), Path(images))
     files = sorted(file for file in Path(images).rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"{images}: expected a folder of images, found none in it")
     inner = [file.relative_to(images) for file in files]
     names = {name.as_posix(): labels / name.with_suffix(".txt") for name in inner}
     if not any(label.is_file() for label in names.values()):
@@ -73,9 +76,12 @@ def _chosen(facts: YoloData, name: str, skeleton: Skeleton | None) -> Skeleton:
 
 
 def _labels_folder(data: Path, images: Path) -> Path:
-    root, folder = Path(os.path.abspath(data.parent)), Path(os.path.abspath(images))  # noqa: PTH100 - links stay
-    inner = folder.relative_to(root / "images") if folder.is_relative_to(root / "images") else Path()
-    return data.parent / "labels" / inner
+    root, folder = (Path(os.path.normpath(Path.cwd() / place)) for place in (data.parent, images))
+    parts = folder.relative_to(root).parts if folder.is_relative_to(root) else ()
+    if "images" not in parts:
+        return data.parent / "labels"
+    last = len(parts) - 1 - parts[::-1].index("images")
+    return data.parent.joinpath(*parts[:last], "labels", *parts[last + 1 :])
 
 
 def _add(persons: PersonList, image: ListedImage, line: str, facts: YoloData, wanted: int, where: str) -> None:
