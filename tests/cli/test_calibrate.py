@@ -64,10 +64,16 @@ def test_images_can_be_chosen(awake: Path, data: list[str], capsys: pytest.Captu
     """Those of a list, or all but those; a list of nobody is an error and leaves no folder."""
     ids = [image["id"] for image in json.loads(Path(data[1]).read_text())["images"]]
     Path("some.json").write_text(json.dumps({"image_ids": ids[:25]}))
+    Path("more.json").write_text(json.dumps([*ids[:25], 999999, 888888]))
     Path("none.json").write_text("[]")
 
     assert main(["calibrate", str(awake), *data, "--only", "some.json", "--out", "only"]) == 0
-    assert "persons: 25/25 images" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "persons: 25/25 images" in shown
+    assert "no annotated person" not in shown
+    assert main(["calibrate", str(awake), *data, "--only", "more.json", "--out", "more"]) == 0
+    line = "more.json: 2 of 27 images have no annotated person in --data, the first of them 888888"
+    assert f"warning: {line}\n" in capsys.readouterr().err
     assert main(["calibrate", str(awake), *data, "--leave-out", "some.json", "--out", "rest"]) in {0, 2}
     assert f"persons: {len(ids) - 25}/{len(ids) - 25} images" in capsys.readouterr().err
     assert main(["calibrate", str(awake), *data, "--only", "none.json", "--out", "nobody"]) == 2

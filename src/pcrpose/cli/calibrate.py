@@ -1,6 +1,7 @@
 """``pcrpose calibrate``: fit what a model's scores are worth, and write the model with it."""
 
 import argparse
+import logging
 import shutil
 import sys
 from collections.abc import Iterable
@@ -24,6 +25,8 @@ from pcrpose.models.hub import CONFIG_FILE, WEIGHTS_FILE, find_folder, write_fol
 from pcrpose.models.load import load_model
 from pcrpose.models.pose_config import PoseConfig, config_text
 from pcrpose.models.pose_model import CARD_FILE, PoseModel
+
+logger = logging.getLogger(__name__)
 
 EPILOG = """\
 examples:
@@ -105,6 +108,10 @@ def read_persons(options: argparse.Namespace, skeleton: Skeleton) -> list[Sample
     if options.only is not None:
         wanted = read_ids(options.only)
         samples = [sample for sample in samples if sample.image_id in wanted]
+        empty = sorted(wanted - {sample.image_id for sample in samples}, key=str)
+        if empty and samples:
+            message = "%s: %d of %d images have no annotated person in --data, the first of them %r"
+            logger.warning(message, options.only, len(empty), len(wanted), empty[0])
     elif options.leave_out is not None:
         unwanted = read_ids(options.leave_out)
         samples = [sample for sample in samples if sample.image_id not in unwanted]
