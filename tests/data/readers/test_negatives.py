@@ -124,7 +124,8 @@ def broken(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - any field
     ("content", "message"),
     [
         ("{", "expected JSON"),
-        ([], "expected a file of negatives of version 1, found version None"),
+        ([], "expected a file of negatives, as pcrpose mine writes them, found no 'version'"),
+        ({"images": []}, "expected a file of negatives, as pcrpose mine writes them, found no 'version'"),
         ({"version": 2, "negatives": []}, "expected a file of negatives of version 1, found version 2"),
         ({"version": 1, "source": {}, "negatives": {}}, "expected an object 'source' and a list 'negatives', found"),
         ({"version": 1, "source": [], "negatives": []}, "expected an object 'source' and a list 'negatives', found"),

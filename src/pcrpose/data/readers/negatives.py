@@ -88,6 +88,8 @@ class NegativesFile:
         """
         content = read_json(path, what="file of negatives")
         version = content.get("version") if isinstance(content, dict) else None
+        if version is None:
+            raise ValueError(f"{path}: expected a file of negatives, as pcrpose mine writes them, found no 'version'")
         if version != VERSION:
             raise ValueError(f"{path}: expected a file of negatives of version {VERSION}, found version {version!r}")
         source, entries = content.get("source", {}), content.get("negatives")
