@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.readout import Passes, Reader, Readout
+from pcrpose.inference.readout import Passes, Reader, Readout, fitted_for
 from pcrpose.inference.runtime import Runtime
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
@@ -109,6 +109,15 @@ def test_another_decoding_has_no_probabilities(
     line = "no probabilities: the model's calibration was fitted for decoding 'dark', found 'argmax'"
     assert (poses.keypoint_probabilities is None) == (decoding == "argmax")
     assert caplog.messages == ([line] if decoding == "argmax" else [])
+
+
+def test_what_was_said_is_not_said_again(calibrated: PCR, caplog: pytest.LogCaptureFixture) -> None:
+    """Export has said that there are no probabilities before it compares the file."""
+    with caplog.at_level(logging.WARNING):
+        fitted = fitted_for(calibrated.config, flip=True, decoding="argmax", log=False)
+
+    assert fitted.probabilities is None
+    assert caplog.messages == []
 
 
 def test_ensembles_and_coordinates_have_none(calibrated: PCR, photo: Image) -> None:

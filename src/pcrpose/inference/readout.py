@@ -189,17 +189,18 @@ def scores_of_peaks(heatmaps: Tensor, scores: Tensor) -> Floats:
     return _array(torch.where(has_peak, scores, 0))
 
 
-def fitted_for(config: PoseConfig, *, flip: bool, decoding: Decoding) -> PassCalibration:
-    """Return the maps of a model's calibration for one way to predict; none, which is logged, for another decoding."""
+def fitted_for(config: PoseConfig, *, flip: bool, decoding: Decoding, log: bool = True) -> PassCalibration:
+    """Return the maps of a model's calibration for one way to predict; none for another decoding, which is logged."""
     calibration = config.calibration
     if calibration is None:
         return PassCalibration()
     if calibration.decoding != decoding:
-        logger.warning(
-            "no probabilities: the model's calibration was fitted for decoding %r, found %r",
-            calibration.decoding,
-            decoding,
-        )
+        if log:
+            logger.warning(
+                "no probabilities: the model's calibration was fitted for decoding %r, found %r",
+                calibration.decoding,
+                decoding,
+            )
         return PassCalibration()
     return calibration.of_pass(flip=flip)
 

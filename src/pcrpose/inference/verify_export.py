@@ -158,7 +158,8 @@ class _Reference:
     def __init__(self, model: PoseModel[Any], facts: ExportFacts) -> None:
         self.facts = facts
         self.config: PoseConfig = model.config
-        self.calibration = fitted_for(model.config, flip=facts.flip, decoding=facts.decoding).probabilities
+        fitted = fitted_for(model.config, flip=facts.flip, decoding=facts.decoding, log=False)  # the export has said it
+        self.calibration = fitted.probabilities
         self._model = copy.deepcopy(model).to(device="cpu", dtype=torch.float32).eval()
         self._codec = replace(self.config.codec(), decoding=facts.decoding)
 
