@@ -178,7 +178,7 @@ def test_report(evaluate: Command, read_record: Reader, here: Path, capsys: pyte
     """The page holds the metrics that are printed, with the intervals that were asked for, and draws persons."""
     assert evaluate("--report", "new/report.html", "--bootstrap", "10", "--json", "metrics.json") == 0
 
-    capsys.readouterr()
+    assert capsys.readouterr().out.endswith("\nwrote new/report.html\n")
     page = Path("new/report.html").read_text(encoding="utf-8")
     low, high = read_record("metrics.json")["intervals"]["ar"]
     assert f"<td>{low:.3f} to {high:.3f}</td>" in page

@@ -151,6 +151,7 @@ def run(options: argparse.Namespace) -> int:
         write_text(options.json, json.dumps(content | values, indent=2) + "\n")
     if evaluated is not None and options.report is not None:
         _write_page(options, evaluated, source, boxes)
+        sys.stdout.write(f"wrote {options.report}\n")
     return 0
 
 
