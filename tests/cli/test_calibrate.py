@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from pcrpose.cli import calibrate
 from pcrpose.cli.main import main
 from pcrpose.data.readers.negatives import Negative, write_negatives
 from pcrpose.data.synthetic import write_synthetic_coco
@@ -58,6 +61,26 @@ def test_a_calibrated_model_is_written(awake: Path, data: list[str], capsys: pyt
     assert [line.split()[0] for line in lines[1:4]] == ["nose", "left_eye", "right_eye"]
     labelled = sum(sum(value > 0 for value in person["keypoints"][2::3]) for person in content["annotations"])
     assert lines[18].split()[:2] == ["all", str(labelled)]
+    persons = len(content["annotations"])
+    assert (
+        lines[19]
+        == f"presence of {persons} persons and 1 boxes that hold nobody: not measured, they are of too few images"
+    )
+
+
+def test_presence_is_measured_on_other_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: three quarters of the pairs in order, and the mean squared distance of each kind, each for one half."""
+    found = (np.array([0.8, 0.4]), np.array([0.5, 0.1]))
+    boxes = SimpleNamespace(images=[1, 2])
+    monkeypatch.setattr(calibrate, "held_out_presence", lambda *_, **__: found)
+
+    lines = calibrate.presence_table(boxes, boxes).splitlines()  # type: ignore[arg-type] # only counted
+
+    assert lines == [
+        "presence of 2 persons and 2 boxes that hold nobody",
+        "  with the mirrored crop area under ROC 0.750, Brier score 0.165",
+        "  without it             area under ROC 0.750, Brier score 0.165",
+    ]
 
 
 def test_images_can_be_chosen(awake: Path, data: list[str], capsys: pytest.CaptureFixture[str]) -> None:

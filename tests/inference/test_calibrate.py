@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pcrpose.data.images import open_image
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.samples import AnnotatedPersons, Sample
 from pcrpose.data.synthetic import write_synthetic_coco
@@ -18,6 +19,7 @@ from pcrpose.inference.calibrate import (
     calibrate,
     collect_evidence,
     fit_calibration,
+    held_out_presence,
     held_out_probabilities,
 )
 from pcrpose.inference.predictor import PosePredictor
@@ -60,6 +62,17 @@ def test_evidence_is_what_predictors_see(model: PCR, persons: AnnotatedPersons) 
         seen = evidence.of_pass(flip=flip)
         assert seen.keypoints == pytest.approx(np.concatenate([poses.keypoints for poses in found]), abs=1e-3)
         assert seen.scores == pytest.approx(np.concatenate([poses.keypoint_scores for poses in found]), abs=1e-5)
+
+
+def test_images_of_two_data_sets_may_share_a_number(model: PCR, persons: AnnotatedPersons) -> None:
+    """Neighbors of one number are read from their own images, paths or arrays."""
+    first, second = (replace(sample, image_id=0) for sample in (persons.samples[0], persons.samples[-1]))
+    pixels = [replace(sample, image=open_image(sample.image)) for sample in (first, second)]
+    expected = [collect_evidence(model, [sample]).plain.scores[0] for sample in (first, second)]
+
+    assert (expected[0] != expected[1]).any()
+    for samples in ([first, second], pixels):
+        assert collect_evidence(model, samples).plain.scores == pytest.approx(np.stack(expected), abs=1e-9)
 
 
 def test_right_and_similar_are_cocos(model: PCR, persons: AnnotatedPersons) -> None:
@@ -192,6 +205,35 @@ def test_held_out_persons_are_not_fitted_on() -> None:
     own = evidence.images == 7
     np.testing.assert_array_equal(before[own], after[own])
     assert (before[~own] != after[~own]).any()
+
+
+def test_held_out_presence_is_fitted_on_other_images() -> None:
+    """A person's own score, however strange, does not move the map that is asked about it."""
+    persons, negatives = drawn(60), drawn(40)
+    low = replace(negatives.mirrored, scores=negatives.mirrored.scores / 3)
+    negatives = replace(negatives, mirrored=low, images=negatives.images + 1000)
+    found = held_out_presence(persons, negatives, flip=True)
+    scores = persons.mirrored.scores.copy()
+    scores[persons.images == 7] = 5.0
+    changed = held_out_presence(
+        replace(persons, mirrored=replace(persons.mirrored, scores=scores)), negatives, flip=True
+    )
+
+    assert found is not None
+    assert changed is not None
+    assert [len(part) for part in found] == [60, 40]
+    assert found[0].mean() > 0.5 + found[1].mean()
+    assert (changed[0][persons.images == 7] > 0.99).all()
+    same = found[1] == changed[1]  # of the part that image 7 is in, whose map is fitted on the others
+    assert same.any()
+    assert not same.all()
+
+
+def test_presence_is_not_measured_on_one_image_of_negatives() -> None:
+    """Without that image there would be nothing to fit on."""
+    negatives = replace(drawn(4), images=np.zeros(4, dtype=np.int64))
+
+    assert held_out_presence(drawn(60), negatives, flip=True) is None
 
 
 def test_each_way_to_predict_is_fitted_on_its_own(tiny_config: Callable[..., PCRConfig]) -> None:

@@ -9,15 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+
 from pcrpose.cli.shared.options import at_least, device, existing_file, model_name, path
 from pcrpose.cli.shared.progress import ProgressLine
 from pcrpose.data.readers.coco import read_coco
 from pcrpose.data.readers.negatives import NegativesFile, as_sample
 from pcrpose.data.samples import AnnotatedPersons, Sample
+from pcrpose.evaluation.calibration import area_under_roc
 from pcrpose.evaluation.reliability import reliability
 from pcrpose.files.atomic import check_free, create_folder, write_text
 from pcrpose.files.json import read_json
-from pcrpose.inference.calibrate import Evidence, collect_evidence, fit_calibration, held_out_probabilities
+from pcrpose.inference.calibrate import (
+    Evidence,
+    collect_evidence,
+    fit_calibration,
+    held_out_presence,
+    held_out_probabilities,
+)
 from pcrpose.inference.runtime import Runtime
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.skeleton import Skeleton
@@ -36,6 +45,7 @@ examples:
 Give persons that the model was not trained on, a thousand if there are as many: of those it has learnt it is too sure.
 Their keypoints are those of the model. The table compares how far promised and observed rates are apart (expected
 calibration error), of the height of the peak and of the calibrated probability, each person's fitted on other images.
+With negatives, two lines below say how well persons are told from them, likewise on images that were not fitted on.
 
 exit codes: 0 the folder is written; 2 it is not, and nothing is left of it; 130 stopped by Ctrl-C
 """
@@ -92,6 +102,8 @@ def run(options: argparse.Namespace) -> int:
     calibration = fit_calibration(evidence, nobody, model.config, decoding=options.decoding)
     config = replace(model.config, calibration=calibration)
     report = table(evidence, skeleton)  # before anything is written: it may find too few images
+    if nobody is not None:
+        report += f"\n{presence_table(evidence, nobody)}"
     write_calibrated(options.out, model, config, find_folder(options.model))
     sys.stdout.write(f"{report}\nwrote {options.out}\n")
     return 0
@@ -168,6 +180,20 @@ def table(evidence: Evidence, skeleton: Skeleton) -> str:
         rate = both[True][1][rows].mean()
         lines.append(f"{name:<16}{rows.sum():>9}{rate:>8.3f}   {cells[0]:<20} {cells[1]}")
     return "\n".join(lines)
+
+
+def presence_table(persons: Evidence, negatives: Evidence) -> str:
+    """Return how well persons are told from negatives, with and without the mirrored crop; both kinds count alike."""
+    head = f"presence of {len(persons.images)} persons and {len(negatives.images)} boxes that hold nobody"
+    lines = []
+    for flip, name in ((True, "with the mirrored crop"), (False, "without it")):
+        found = held_out_presence(persons, negatives, flip=flip)
+        if found is None:
+            return f"{head}: not measured, they are of too few images"
+        area = area_under_roc(np.concatenate(found), np.repeat([True, False], [len(part) for part in found]))
+        brier = (np.square(1 - found[0]).mean() + np.square(found[1]).mean()) / 2
+        lines.append(f"  {name:<22} area under ROC {area:.3f}, Brier score {brier:.3f}")
+    return "\n".join([head, *lines])
 
 
 def write_calibrated(folder: Path, model: PoseModel[Any], config: PoseConfig, source: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -229,11 +230,10 @@ def held_out_probabilities(evidence: Evidence, *, flip: bool, folds: int = 5, se
         folds: parts that the images fall into; each is predicted by what was fitted on the others.
         seed: of the parts.
     """
-    images, owners = np.unique(evidence.images, return_inverse=True)
-    part = np.random.default_rng(seed).permutation(len(images)) % folds
+    part = _parts(evidence.images, folds, seed)
     probabilities = np.zeros(evidence.labelled.shape)
-    for fold in range(folds):
-        rows = part[owners] == fold
+    for fold in np.unique(part):
+        rows = part == fold
         others = evidence[~rows]
         features, right = others.of_pass(flip=flip).features, others.right(flip=flip)
         outcomes = right[others.labelled]
@@ -245,15 +245,52 @@ def held_out_probabilities(evidence: Evidence, *, flip: bool, folds: int = 5, se
     return probabilities
 
 
+def held_out_presence(
+    persons: Evidence, negatives: Evidence, *, flip: bool, folds: int = 5, seed: int = 0
+) -> tuple[Floats, Floats] | None:
+    """Return the presences of N persons and of M negatives, ``(N,)`` and ``(M,)``, each fitted on other images' boxes.
+
+    Args:
+        persons: what the model says of annotated persons.
+        negatives: of boxes that hold nobody.
+        flip: which way to predict.
+        folds: parts that the images fall into, with the persons and the negatives of each.
+        seed: of the parts.
+
+    Returns:
+        None where so few images hold persons, or negatives, that a part has all of them.
+    """
+    scores, is_person = _boxes(persons, negatives, flip=flip)
+    part = _parts(np.concatenate([persons.images, negatives.images]), folds, seed)
+    presence = np.zeros(len(scores))
+    for fold in np.unique(part):
+        rows = part == fold
+        if is_person[~rows].all() or not is_person[~rows].any():
+            return None
+        presence[rows] = fit_person_score(scores[~rows], is_person[~rows])(scores[rows])
+    return presence[is_person], presence[~is_person]
+
+
+def _parts(images: Integers, folds: int, seed: int) -> Integers:
+    """Deal images into parts, and return that of each box."""
+    distinct, owners = np.unique(images, return_inverse=True)
+    parts: Integers = (np.random.default_rng(seed).permutation(len(distinct)) % folds)[owners]
+    return parts
+
+
+def _boxes(persons: Evidence, negatives: Evidence, *, flip: bool) -> tuple[Floats, Bools]:
+    """Return the scores of persons, then of negatives, and which are persons."""
+    scores = [persons.of_pass(flip=flip).scores, negatives.of_pass(flip=flip).scores]
+    return np.concatenate(scores), np.repeat([True, False], [len(part) for part in scores])
+
+
 def _fit_pass(persons: Evidence, negatives: Evidence | None, *, flip: bool) -> PassCalibration:
     features, labelled, sigma = persons.of_pass(flip=flip).features, persons.labelled, persons.sigma
     everything = np.ones_like(labelled)
     never = labelled.all() or not labelled.any()  # nothing to tell apart
     presence = None
     if negatives is not None:
-        scores = [persons.of_pass(flip=flip).scores, negatives.of_pass(flip=flip).scores]
-        is_person = np.repeat([True, False], [len(part) for part in scores])
-        presence = fit_person_score(np.concatenate(scores), is_person)
+        presence = fit_person_score(*_boxes(persons, negatives, flip=flip))
     one = persons.of_pass(flip=flip)
     return PassCalibration(
         covariances=fit_covariances(features, one.moments, one.errors, labelled, sigma=sigma, quiet=True),
@@ -266,9 +303,17 @@ def _fit_pass(persons: Evidence, negatives: Evidence | None, *, flip: bool) -> P
     )
 
 
+def _image_of(sample: Sample) -> tuple[int, Path | int]:
+    """Return what tells images apart: number and path, or the array itself."""
+    return sample.image_id, sample.image if isinstance(sample.image, Path) else id(sample.image)
+
+
 def _of_one_image(samples: Sequence[Sample], most: int) -> Iterator[list[Sample]]:
-    """Yield samples that follow each other and share an image, no more than fit a batch."""
-    for _, group in itertools.groupby(samples, key=lambda sample: sample.image_id):
+    """Yield samples that follow each other and share an image, no more than fit a batch.
+
+    Images of two data sets may have one number, so the images themselves are compared.
+    """
+    for _, group in itertools.groupby(samples, key=_image_of):
         rest = list(group)
         for start in range(0, len(rest), most):
             yield rest[start : start + most]
