@@ -253,14 +253,14 @@ def _extremes(
 ) -> tuple[tuple[ShownPerson, ...], tuple[ShownPerson, ...]]:
     """Choose the persons with the highest and the lowest OKS; nobody is both.
 
-    One labelled keypoint is easily right, so the best are looked for among persons with half of theirs labelled.
+    One labelled keypoint is easily right, so persons with half of theirs labelled come first among the best.
     """
     order = np.argsort(paired.oks, kind="stable")
     number = min(SHOWN_PERSONS, (len(order) + 1) // 2)
     rich = paired.labelled[order].mean(axis=1) >= 0.5  # noqa: PLR2004 - half
     worst = order[:number]
-    rest = np.concatenate([order[rich], order[~rich]]) if rich.sum() < number else order[rich]
-    best = [index for index in rest[::-1].tolist() if index not in set(worst.tolist())][:number]
+    best_last = np.concatenate([order[~rich], order[rich]])
+    best = [index for index in best_last[::-1].tolist() if index not in set(worst.tolist())][:number]
 
     def shown(index: int) -> ShownPerson:
         pose, person = paired.poses[index], paired.persons[index]
