@@ -301,6 +301,14 @@ def test_file_that_differs_is_not_left_behind(file: Path, tmp_path: Path, monkey
     assert path.read_text() == "before"
 
 
+@pytest.mark.parametrize("scores", [0.5, float("nan")])
+def test_other_scores_are_a_problem(exported: tuple[Path, ExportDifferences], scores: float) -> None:
+    """Right keypoints with wrong scores are not as the model; nor are scores that are no number."""
+    differences = replace(exported[1], keypoint_scores=scores)
+
+    assert differences.problems == [f"keypoint_scores: expected differences of at most 0.001, found {scores:.2g}"]
+
+
 def test_file_of_another_configuration_is_refused(file: Path) -> None:
     """Before anything is run."""
     other = small_vitpose(padding=1.5)

@@ -25,6 +25,7 @@ from pcrpose.models.pose_model import PoseModel
 
 HEATMAP_LIMIT = 1e-4
 KEYPOINT_LIMIT = 1e-2  # pixels
+SCORE_LIMIT = 1e-3
 PROBABILITY_LIMIT = 1e-3
 CLEAR = 1e-3  # between the two best cells: below, either may be called the best
 EXCEPTIONS_LIMIT = 0.005  # of the clear keypoints
@@ -70,6 +71,9 @@ class ExportDifferences:
         if self.exceptions > EXCEPTIONS_LIMIT * self.clear_keypoints:
             most = f"at most {EXCEPTIONS_LIMIT:.1%} of them beyond {KEYPOINT_LIMIT:g} pixels"
             found.append(f"keypoints: expected {most}, found {self.exceptions} of {self.clear_keypoints}")
+        if not self.keypoint_scores <= SCORE_LIMIT:
+            expected = f"keypoint_scores: expected differences of at most {SCORE_LIMIT:g}"
+            found.append(f"{expected}, found {self.keypoint_scores:.2g}")
         if self.keypoint_probabilities is not None and not self.keypoint_probabilities <= PROBABILITY_LIMIT:
             expected = f"keypoint_probabilities: expected differences of at most {PROBABILITY_LIMIT:g}"
             found.append(f"{expected}, found {self.keypoint_probabilities:.2g}")
