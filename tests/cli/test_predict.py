@@ -232,6 +232,8 @@ def test_other_settings(photos: Path, predict: Command, capsys: pytest.CaptureFi
     assert json.loads(Path("pcrpose-out/predict.json").read_text(encoding="utf-8"))["flip"] is False
     assert predict(photos, "--no-flip", "--draw-boxes") == 0
     assert "2 images (1 done before, 2 done again: made with other settings)" in capsys.readouterr().out
+    assert predict(photos / "a.png", "--no-flip", "--draw-boxes", "--dtype", "bfloat16") == 0
+    assert "1 done again: dtype was None, is 'bfloat16'" in capsys.readouterr().out
 
 
 def test_results_beside_the_images(photos: Path, predict: Command, listing: Listing) -> None:

@@ -1,12 +1,13 @@
 """Where, in what precision and with how many threads a model runs."""
 
+import importlib
 from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.predictor import PosePredictor, Thresholds
@@ -40,7 +41,10 @@ class Recorder:
         ({"threads": 0}, "threads: expected at least 1, found 0"),
         ({"threads": True}, "threads: expected a whole number, found True"),
         ({"dtype": torch.int8}, r"dtype: expected a floating-point type such as torch\.float16, found torch\.int8"),
-        ({"dtype": "float16"}, "dtype: expected a floating-point type"),
+        ({"dtype": "int8"}, "dtype: expected a floating-point type such as torch.float16, found 'int8'"),
+        ({"dtype": "nothing"}, "dtype: expected a floating-point type such as torch.float16, found 'nothing'"),
+        ({"fuse": 1}, "fuse: expected True or False, found 1"),
+        ({"compile": "max"}, "compile: expected True or False, found 'max'"),
         ({"device": "tpu"}, "device: expected auto, cpu, cuda, cuda:0 or mps, found 'tpu'"),
         ({"device": "cpu:1"}, "device: 'cpu:1' is not here; torch finds cpu"),
     ],
@@ -64,6 +68,15 @@ def test_thresholds_out_of_range(options: dict[str, Any], message: str) -> None:
     Thresholds(keypoint=0, nms=1)
     with pytest.raises(ValueError, match=message):
         Thresholds(**options)
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16", "float64"])
+def test_types_by_name(name: str) -> None:
+    """A name is the type: both settings are equal and one value in a set."""
+    named, typed = Runtime(dtype=name), Runtime(dtype=getattr(torch, name))
+
+    assert named.torch_dtype == named.dtype == getattr(torch, name)
+    assert len({named, typed}) == 1
 
 
 def test_values_are_frozen() -> None:
@@ -107,6 +120,50 @@ def test_half_precision(model: PCR, photo: Image) -> None:
     assert predictor._crop_model(batch).merged.dtype == torch.float32
     found = predictor.predict(photo, BOXES)
     np.testing.assert_allclose(found.keypoint_scores, expected.keypoint_scores, rtol=0.1, atol=0.05)
+
+
+def test_folded_norms(model: PCR, photo: Image) -> None:
+    """The poses are the same; the caller's model keeps its norms, and may go on changing."""
+    expected = PosePredictor(model).predict(photo, BOXES)
+
+    predictor = PosePredictor(model, runtime=Runtime(fuse=True))
+    found = predictor.predict(photo, BOXES)
+
+    assert isinstance(predictor.model, PCR)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in predictor.model.modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=1e-5)
+    np.testing.assert_allclose(found.keypoint_scores, expected.keypoint_scores, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("several", [False, True])
+def test_compiled(model: PCR, photo: Image, several: bool) -> None:  # noqa: FBT001 - a case
+    """Torch's compiler gives the same poses, for other numbers of crops too; an ensemble's members are compiled."""
+    given = Ensemble([model]) if several else model
+    expected = PosePredictor(given).predict(photo, BOXES)
+
+    predictor = PosePredictor(given, runtime=Runtime(fuse=True, compile=True))
+
+    assert type(predictor.model) is type(given)
+    for count in (2, 1):
+        found = predictor.predict(photo, BOXES[:count])
+        np.testing.assert_allclose(found.keypoints, expected.keypoints[:count], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_no_compiler(model: PCR, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a C++ compiler one line says so, when the predictor is made."""
+    inductor = importlib.import_module("torch._inductor.config")
+    monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(inductor, "force_disable_caches", True)
+    importlib.import_module("torch._inductor.cpp_builder").get_cpp_compiler.cache_clear()
+
+    with pytest.raises(ValueError, match=r"compile: torch cannot compile the model here: .*") as raised:
+        PosePredictor(model, runtime=Runtime(compile=True))
+
+    assert "\n" not in str(raised.value)
+    assert "compiler" in str(raised.value).lower()
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float16])

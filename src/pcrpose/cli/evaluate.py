@@ -17,6 +17,7 @@ from pcrpose.cli.shared.options import (
     fraction,
     load_models,
     path,
+    runtime,
 )
 from pcrpose.cli.shared.progress import ProgressLine
 from pcrpose.cli.shared.results import new_file
@@ -29,7 +30,6 @@ from pcrpose.evaluation.report.plots import require_matplotlib
 from pcrpose.evaluation.report.write import write_report
 from pcrpose.files.atomic import write_text
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.validate import validate
 from pcrpose.inference.yolox import YoloxDetector
 from pcrpose.keypoints.decoding import Decoding
@@ -167,6 +167,7 @@ def _write_page(options: argparse.Namespace, evaluated: _Evaluated, source: str,
             "boxes": boxes,
             "mirrored pass": "yes" if options.flip else "no",
             "decoding": options.decoding,
+            **({} if options.dtype is None else {"precision": options.dtype}),
         },
         open_image=lambda image_id: open_image(paths[image_id]),
         image_names={image_id: path.name for image_id, path in paths.items()},
@@ -194,8 +195,7 @@ def _of_model(options: argparse.Namespace) -> _Evaluated:
     dataset.require_images()
     if detector is not None:
         detections = _detect(detector, dataset)
-    runtime = Runtime(batch_size=options.batch, threads=options.threads)
-    predictor = PosePredictor(model, flip=options.flip, decoding=options.decoding, runtime=runtime)
+    predictor = PosePredictor(model, flip=options.flip, decoding=options.decoding, runtime=runtime(options))
     found: list[Poses] = []
     with ProgressLine(len(dataset.image_paths), label="poses: ") as progress:
 

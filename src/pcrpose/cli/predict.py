@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pcrpose.cli.shared.inputs import WHOLE_IMAGE, ImageFile, Persons, box, find_images, find_persons
-from pcrpose.cli.shared.options import DETECTORS, add_model_options, detector, fraction, load_models
+from pcrpose.cli.shared.options import DETECTORS, add_model_options, detector, fraction, load_models, runtime
 from pcrpose.cli.shared.progress import ProgressLine, counted
 from pcrpose.cli.shared.results import FORMATS, SETTINGS_NAME, ResultsFolder, free_names, is_drawing, new_folder
 from pcrpose.data.images import ImageError, ImageSource, image_size, open_image
 from pcrpose.files.digest import short_file_digest
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.runtime import Runtime
 from pcrpose.inference.stream import FailedImage
 from pcrpose.keypoints.arrays import Image
 from pcrpose.keypoints.boxes import Size
@@ -112,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         plan.model.to(options.device),
         detector=persons.detector,
         flip=options.flip,
-        runtime=Runtime(batch_size=options.batch, threads=options.threads),
+        runtime=runtime(options),
     )
     logger.info("%s on %s, %d images to do", " + ".join(options.model), options.device, len(left))
     redone, changes = results.made_otherwise(left), "; ".join(results.changes())
@@ -299,6 +298,8 @@ def _settings(options: argparse.Namespace, persons: Persons, model_folders: Sequ
         "flip": options.flip,
         "format": options.format,
     }
+    if options.dtype is not None:
+        settings["dtype"] = options.dtype
     if options.format != "none":
         settings |= {name: getattr(options, name) for name in ("threshold", "draw_boxes", "draw_scores")}
     return settings

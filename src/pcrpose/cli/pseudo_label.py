@@ -18,6 +18,7 @@ from pcrpose.cli.shared.options import (
     fraction,
     load_models,
     path,
+    runtime,
 )
 from pcrpose.cli.shared.progress import ProgressLine, counted
 from pcrpose.cli.shared.results import new_file
@@ -25,7 +26,6 @@ from pcrpose.data.near_duplicates import MAX_DISTANCE, EvaluationImages
 from pcrpose.data.readers.coco_file import AnnotationFile
 from pcrpose.files.digest import file_sha256
 from pcrpose.inference.predictor import PosePredictor
-from pcrpose.inference.runtime import Runtime
 from pcrpose.keypoints.detections import Detections, Detector
 from pcrpose.labelling.pseudo_labels.predict import BOX_THRESHOLD, ImageLabeller, UnlabelledImage, number_images
 from pcrpose.labelling.pseudo_labels.select import (
@@ -180,8 +180,7 @@ def _predict(options: argparse.Namespace, work: Path, shard: Shard, selection: S
     numbered = number_images(options.images, [file.path for file in files])
     model = load_models(options.model).to(options.device)
     require_heatmaps(model.config, "pseudo-labels")  # the scores of coordinates say nothing
-    runtime = Runtime(batch_size=options.batch, threads=options.threads)
-    predictor = PosePredictor(model, flip=options.flip, runtime=runtime)
+    predictor = PosePredictor(model, flip=options.flip, runtime=runtime(options))
     selection.check(predictor.model.config.skeleton)
     labeller = ImageLabeller(
         predictor=predictor,
@@ -220,6 +219,7 @@ def _provenance(options: argparse.Namespace, predictor: PosePredictor) -> dict[s
     return {
         **({"model": weights[0]} if len(weights) == 1 else {"models": weights}),
         "flip": options.flip,
+        **({} if options.dtype is None else {"dtype": options.dtype}),
         "decode": predictor.codec.decoding,
         "detector": {"name": options.detector.name, "sha256": file_sha256(options.detector)},
     }

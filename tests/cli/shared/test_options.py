@@ -15,9 +15,11 @@ from pcrpose.cli.shared.options import (
     load_models,
     model_name,
     path,
+    runtime,
     weights_source,
 )
 from pcrpose.inference.ensemble import Ensemble
+from pcrpose.inference.runtime import Runtime
 from pcrpose.models.pcr import PCR
 
 
@@ -26,6 +28,17 @@ def test_values() -> None:
     assert at_least(1)("12") == 12
     assert [fraction(text) for text in ("0", "0.25", "1")] == [0, 0.25, 1]
     assert device("cpu") == torch.device("cpu")
+
+
+def test_runtimes() -> None:
+    """The options say how a model runs; without any it runs as it is."""
+    parser = argparse.ArgumentParser()
+    add_model_options(parser)
+    given = ["--dtype", "bfloat16", "--fuse", "--batch", "4", "--threads", "2"]
+
+    assert runtime(parser.parse_args([])) == Runtime(batch_size=Runtime().batch_size)
+    expected = Runtime(dtype=torch.bfloat16, fuse=True, batch_size=4, threads=2)
+    assert runtime(parser.parse_args(given)) == expected
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "1.5", "many", ""])

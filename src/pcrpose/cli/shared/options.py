@@ -9,7 +9,7 @@ import torch
 
 from pcrpose.inference.ensemble import Ensemble
 from pcrpose.inference.published_detectors import PUBLISHED_DETECTORS, detector_file
-from pcrpose.inference.runtime import find_device
+from pcrpose.inference.runtime import DTYPES, Runtime, find_device
 from pcrpose.models.checkpoints.read import SUFFIXES
 from pcrpose.models.ensemble_file import ENSEMBLE_FILE
 from pcrpose.models.hub import find_folder, is_local
@@ -45,9 +45,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--batch", type=at_least(1), default=BATCH, metavar="N", help="persons the network sees at once (%(default)s)"
     )
+    group.add_argument("--dtype", choices=DTYPES, help="precision of the network; by default the model's own")
+    group.add_argument(
+        "--fuse", action="store_true", help="fold batch norms into the convolutions before them: the same poses"
+    )
     group.add_argument(
         "--no-flip", dest="flip", action="store_false", help="do without the mirrored crop: twice as fast, less exact"
     )
+
+
+def runtime(options: argparse.Namespace) -> Runtime:
+    """Return how the options of `add_model_options` say to run a model, which is moved to its device by the command."""
+    return Runtime(dtype=options.dtype, fuse=options.fuse, batch_size=options.batch, threads=options.threads)
 
 
 class _Several(argparse.Action):
