@@ -137,6 +137,7 @@ def test_folded_norms(model: PCR, photo: Image) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's compiler, about itself
 @pytest.mark.parametrize("several", [False, True])
 def test_compiled(model: PCR, photo: Image, several: bool) -> None:  # noqa: FBT001 - a case
     """Torch's compiler gives the same poses, for other numbers of crops too; an ensemble's members are compiled."""
@@ -152,12 +153,12 @@ def test_compiled(model: PCR, photo: Image, several: bool) -> None:  # noqa: FBT
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's compiler, about itself
 def test_no_compiler(model: PCR, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a C++ compiler one line says so, when the predictor is made."""
     inductor = importlib.import_module("torch._inductor.config")
     monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setattr(inductor, "force_disable_caches", True)
-    importlib.import_module("torch._inductor.cpp_builder").get_cpp_compiler.cache_clear()
 
     with pytest.raises(ValueError, match=r"compile: torch cannot compile the model here: .*") as raised:
         PosePredictor(model, runtime=Runtime(compile=True))
