@@ -73,3 +73,25 @@ def test_damaged_files_are_refused(change: dict[str, Any], message: str) -> None
     """Unknown keys and parts, and values without a meaning, are named."""
     with pytest.raises(ValueError, match=message):
         Calibration.from_dict(CALIBRATION.to_dict() | change)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"keypoints": 3},
+        {"decoding": ["dark"]},
+        {"input_size": 7},
+        {"plain": "none"},
+        {"plain": {"others": {}}},
+        {"plain": {"presence": []}},
+        {"plain": {"presence": {"slope": "1", "intercept": 0, "statistic": "mean"}}},
+        {"mirrored": {"probabilities": {"weights": "much"}}},
+        {"mirrored": {"covariances": {"weights": [1], "intercepts": [None], "sigma": 2}}},
+    ],
+)
+def test_damaged_content_is_refused(damage: dict[str, Any]) -> None:
+    """Whatever stands in the file where another thing belongs: a ValueError, and nothing else."""
+    saved = Calibration(keypoints=("nose",), input_size=Size(width=192, height=256)).to_dict()
+    assert Calibration.from_dict(saved).to_dict() == saved
+    with pytest.raises(ValueError, match="expected"):
+        Calibration.from_dict({**saved, **damage})

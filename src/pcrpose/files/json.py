@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -93,6 +93,21 @@ def numbers(record: JsonObject, key: str, count: int, where: str, *, finite: boo
     if finite and not all(math.isfinite(value) for value in values):
         raise ValueError(f"{where}: expected finite numbers in {key!r}, found {values!r:.80}")
     return values
+
+
+def finite_numbers(record: JsonObject, key: str, where: str) -> tuple[float, ...]:
+    """Return a list of finite numbers of any length; raise ValueError for anything else."""
+    values = field(record, key, where)
+    if not isinstance(values, list) or not all(is_finite(value) for value in values):
+        raise ValueError(f"{where}: expected finite numbers in {key!r}, found {values!r:.80}")
+    return tuple(values)
+
+
+def check_keys(record: JsonObject, expected: Collection[str], where: str) -> None:
+    """Raise ValueError for a missing or unknown key, or if the record is no object."""
+    found = sorted(record, key=str) if isinstance(record, Mapping) else f"{record!r:.80}"
+    if found != sorted(expected):
+        raise ValueError(f"{where}: expected the keys {sorted(expected)}, found {found}")
 
 
 def number(record: JsonObject, key: str, where: str) -> float:

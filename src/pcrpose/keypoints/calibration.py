@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self, get_args
 
 from pcrpose.files.checks import one_of
-from pcrpose.files.json import text
+from pcrpose.files.json import check_keys, text
 from pcrpose.keypoints.boxes import Size
 from pcrpose.keypoints.covariance import CovarianceCalibration
 from pcrpose.keypoints.decoding import Decoding
@@ -49,8 +49,9 @@ class PassCalibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild what `to_dict` wrote; raises ValueError for an unknown part."""
-        if unknown := sorted(set(values) - set(_PARTS)):
-            raise ValueError(f"calibration: expected the parts {sorted(_PARTS)}, found {unknown}")
+        if not isinstance(values, Mapping) or not set(values) <= set(_PARTS):
+            found = sorted(values, key=str) if isinstance(values, Mapping) else f"{values!r:.80}"
+            raise ValueError(f"calibration: expected the parts {sorted(_PARTS)}, found {found}")
         given: dict[str, Any] = {name: _PARTS[name].from_dict(part) for name, part in values.items()}
         return cls(**given)
 
@@ -112,13 +113,13 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key or a value without meaning."""
-        expected = {field.name for field in fields(cls)}
-        if set(values) != expected:
-            raise ValueError(f"calibration: expected the keys {sorted(expected)}, found {sorted(values)}")
+        check_keys(values, cls.__dataclass_fields__, "calibration")
+        if not isinstance(values["keypoints"], list):
+            raise ValueError(f"calibration: expected a list of keypoints, found {values['keypoints']!r:.80}")  # noqa: TRY004 - file content
         return cls(
             keypoints=tuple(values["keypoints"]),
             input_size=Size.parse(text(values, "input_size", "calibration")),
-            decoding=values["decoding"],
+            decoding=text(values, "decoding", "calibration"),  # type: ignore[arg-type] # checked by the class
             plain=PassCalibration.from_dict(values["plain"]),
             mirrored=PassCalibration.from_dict(values["mirrored"]),
         )

@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from pcrpose.files.json import check_keys, finite_numbers, number
 from pcrpose.keypoints.probability import FEATURES, heatmap_features
 
 COVARIANCE_FEATURES = (*FEATURES, "log extent")
@@ -125,14 +126,10 @@ class CovarianceCalibration:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key."""
-        expected = set(cls.__dataclass_fields__)
-        if set(values) != expected:
-            raise ValueError(f"covariances: expected the keys {sorted(expected)}, found {sorted(values)}")
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        return cls(**given)
+        """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key, or what is no number."""
+        check_keys(values, cls.__dataclass_fields__, "covariances")
+        weights, intercepts = (finite_numbers(values, name, "covariances") for name in ("weights", "intercepts"))
+        return cls(weights=weights, intercepts=intercepts, sigma=number(values, "sigma", "covariances"))
 
 
 def log_extents(moments: Tensor) -> Tensor:

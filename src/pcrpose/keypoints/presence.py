@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcrpose.files.checks import one_of
-from pcrpose.files.json import number, text
+from pcrpose.files.json import check_keys, number, text
 from pcrpose.keypoints.arrays import Floats, as_floats
 
 Statistic: TypeAlias = Literal["mean", "max"]
@@ -52,9 +52,7 @@ class PersonScore:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key, or what is no number."""
-        expected = set(cls.__dataclass_fields__)
-        if set(values) != expected:
-            raise ValueError(f"presence: expected the keys {sorted(expected)}, found {sorted(values)}")
+        check_keys(values, cls.__dataclass_fields__, "presence")
         slope, intercept = (number(values, name, "presence") for name in ("slope", "intercept"))
         return cls(slope=slope, intercept=intercept, statistic=text(values, "statistic", "presence"))  # type: ignore[arg-type] # checked by the class
 

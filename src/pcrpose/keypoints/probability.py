@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pcrpose.files.json import check_keys, finite_numbers, number
 from pcrpose.keypoints.arrays import Floats
 from pcrpose.keypoints.decoding import find_peaks
 
@@ -130,11 +131,7 @@ class KeypointCalibration:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key."""
-        expected = set(cls.__dataclass_fields__)
-        if set(values) != expected:
-            raise ValueError(f"calibration: expected the keys {sorted(expected)}, found {sorted(values)}")
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        return cls(**given)
+        """Rebuild what `to_dict` wrote; raises ValueError for a missing or unknown key, or what is no number."""
+        check_keys(values, cls.__dataclass_fields__, "calibration")
+        listed = {name: finite_numbers(values, name, "calibration") for name in values if name != "sigma"}
+        return cls(**listed, sigma=number(values, "sigma", "calibration"))  # type: ignore[arg-type] # checked by the class
