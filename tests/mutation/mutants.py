@@ -231,8 +231,8 @@ MUTANTS = (
     Mutant(
         "runtime-converts-the-caller-s-model",
         "inference/runtime.py",
-        "return copy.deepcopy(model).to(",
-        "return model.to(",
+        "placed = copy.deepcopy(model)",
+        "placed = model",
     ),
     # data
     Mutant(

@@ -152,7 +152,7 @@ def test_files_of_another_kind(check: Check) -> None:
     data = check("CH", C, "H c/annotations.json c/images")
     persons = data.read_persons()
     with pytest.raises(
-        ValueError, match=r"--data H: c/annotations\.json: expected a file of negatives .* pcrpose mine"
+        ValueError, match=r"--data H: c/annotations\.json: expected a file of negatives, .* pcrpose mine"
     ):
         data.sources(persons, Augmentation())
     for letter in "CU":
