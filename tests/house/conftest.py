@@ -67,7 +67,8 @@ def cache_detector(assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         sha256=file_sha256(path),
         size_bytes=path.stat().st_size,
     )
-    monkeypatch.setattr(published_detectors, "PUBLISHED_DETECTORS", {"yolox-nano": published})
+    others = published_detectors.PUBLISHED_DETECTORS
+    monkeypatch.setattr(published_detectors, "PUBLISHED_DETECTORS", {**others, "yolox-nano": published})
     monkeypatch.setattr(huggingface_hub.constants, "HF_ASSETS_CACHE", str(assets))
 
 
