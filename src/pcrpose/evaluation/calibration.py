@@ -1,7 +1,6 @@
 """Calibration: from heatmaps to the probabilities that a keypoint is right, and that a box holds a person."""
 
 import logging
-import math
 from typing import get_args
 
 import numpy as np
@@ -12,11 +11,13 @@ from scipy.stats import rankdata
 
 from pcrpose.files.checks import one_of
 from pcrpose.keypoints.arrays import Bools, Floats, as_floats
+from pcrpose.keypoints.oks import keypoint_similarities
 from pcrpose.keypoints.presence import PersonScore, Statistic, summary_of_scores
 from pcrpose.keypoints.probability import FEATURES, KeypointCalibration
 
 logger = logging.getLogger(__name__)
 
+_RIGHT = 0.5  # a keypoint's own part of OKS above which it is right
 FEWEST = 200  # labelled instances of a keypoint for a map of its own
 _RIDGE = 1e-3  # keeps a fit finite where one threshold separates both kinds without an error
 _PRIOR = 20.0  # instances that the pooled map counts as, beside those of a keypoint
@@ -96,25 +97,8 @@ def within_falloff(
         >>> within_falloff([[[3.0, 0.0], [9.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.0]]], [100.0], [0.2, 0.2]).tolist()
         [[True, False]]
     """
-    squared, spread = _errors(keypoints, truth, areas, sigmas)
-    right: Bools = squared < math.log(2) * spread
+    right: Bools = keypoint_similarities(keypoints, truth, areas, sigmas=sigmas) > _RIGHT
     return right
-
-
-def keypoint_similarities(
-    keypoints: npt.ArrayLike, truth: npt.ArrayLike, areas: npt.ArrayLike, sigmas: npt.ArrayLike
-) -> Floats:
-    """Return each keypoint's own part of OKS, ``(N, J)`` float64 from 0 to 1; arguments as `within_falloff`.
-
-    Examples:
-        >>> keypoint_similarities([[[3.0, 0.0]]], [[[0.0, 0.0]]], [100.0], [0.2]).round(2).tolist()
-        [[0.75]]
-    """
-    squared, spread = _errors(keypoints, truth, areas, sigmas)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a person without area: right or wrong, nothing between
-        exponents = np.where(squared > 0, squared / spread, 0)
-    similarities: Floats = np.exp(-exponents)
-    return similarities
 
 
 def fit_keypoint_calibration(
@@ -178,15 +162,6 @@ def fit_keypoint_rates(
     if not ((there >= 0) & (there <= 1)).all() or there.min(initial=1) == 1 or there.max(initial=0) == 0:
         raise ValueError(f"rates: expected numbers from 0 to 1 that differ, found {there!r:.80}")
     return _fit(values, numbers, used, sigma=sigma, quiet=True)
-
-
-def _errors(
-    keypoints: npt.ArrayLike, truth: npt.ArrayLike, areas: npt.ArrayLike, sigmas: npt.ArrayLike
-) -> tuple[Floats, Floats]:
-    """Return ``(N, J)`` squared distances, and what OKS divides them by."""
-    squared = np.square(np.subtract(keypoints, truth)).sum(axis=-1)
-    spread = 2 * np.square(2 * np.asarray(sigmas)) * np.asarray(areas, dtype=np.float64)[:, None]
-    return squared, spread
 
 
 def _fit(values: Floats, outcomes: Floats, used: Bools, *, sigma: float, quiet: bool) -> KeypointCalibration:

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.evaluation.matching import PoseResults
-from pcrpose.evaluation.pairs import PersonTable, keypoint_similarities, pairs_by_oks
+from pcrpose.evaluation.pairs import PersonTable, pairs_by_oks
 from pcrpose.keypoints.arrays import Floats, Indices, as_floats
+from pcrpose.keypoints.oks import keypoint_similarities
 
 ERROR_TYPES = ("good", "jitter", "inversion", "swap", "miss")
 ALL_ERRORS = "all four"

@@ -15,6 +15,7 @@ from pcrpose.evaluation.coco import CocoEvaluator
 from pcrpose.evaluation.matching import MAX_POSES
 from pcrpose.keypoints.arrays import Bools, Floats, Indices, as_floats
 from pcrpose.keypoints.boxes import intersection_areas, xywh_to_xyxy
+from pcrpose.keypoints.oks import keypoint_similarities
 
 BOX_OVERLAP = 0.5  # intersection over union from which a pose's box and a person's can be the same
 
@@ -134,26 +135,6 @@ def pairs_by_box(persons: PersonTable, image_ids: npt.ArrayLike, boxes_xyxy: npt
             found.append((int(poses[row]), int(here[column])))
             overlaps[row], overlaps[:, column] = -1.0, -1.0
     return _pairs(found)
-
-
-def keypoint_similarities(
-    keypoints: npt.ArrayLike, places: npt.ArrayLike, areas: npt.ArrayLike, *, sigmas: npt.ArrayLike
-) -> Floats:
-    """Compute each keypoint's term of OKS, ``exp(-distance^2 / (2 * area * (2 * sigma)^2))``.
-
-    Args:
-        keypoints: ``(J, 2)`` or ``(P, J, 2)`` float, x then y, image pixels.
-        places: ``(P, J, 2)`` float, where they should be.
-        areas: ``(P,)`` float, of the persons whose places these are, image pixels squared.
-        sigmas: ``(J,)`` float, per-keypoint sigmas of the skeleton.
-
-    Returns:
-        ``(P, J)`` float64 in ``[0, 1]``.
-    """
-    squares = ((np.asarray(places) - np.asarray(keypoints)) ** 2).sum(axis=-1)
-    scales = np.asarray(areas, dtype=np.float64)[:, None] + np.spacing(1)  # COCO's guard against a division by 0
-    similarities: Floats = np.exp(-squares / (2 * scales * (2 * np.asarray(sigmas)) ** 2))
-    return similarities
 
 
 def box_overlaps(boxes_a: npt.ArrayLike, boxes_b: npt.ArrayLike) -> Floats:

@@ -17,7 +17,6 @@ from pcrpose.evaluation.calibration import (
     fit_keypoint_calibration,
     fit_keypoint_rates,
     fit_person_score,
-    keypoint_similarities,
     within_falloff,
 )
 from pcrpose.evaluation.coverage import fit_covariances
@@ -31,6 +30,7 @@ from pcrpose.keypoints.covariance import second_moments
 from pcrpose.keypoints.crop import Crops
 from pcrpose.keypoints.decoding import Decoding
 from pcrpose.keypoints.heatmap import HeatmapCodec
+from pcrpose.keypoints.oks import keypoint_similarities
 from pcrpose.keypoints.probability import heatmap_features
 from pcrpose.models.deeppose import require_heatmaps
 from pcrpose.models.pose_config import PoseConfig
@@ -101,7 +101,7 @@ class Evidence:
 
     def similarities(self, *, flip: bool) -> Floats:
         """Return ``(N, J)``: each keypoint's own part of OKS."""
-        return keypoint_similarities(self.of_pass(flip=flip).keypoints, self.truth, self.areas, self.sigmas)
+        return keypoint_similarities(self.of_pass(flip=flip).keypoints, self.truth, self.areas, sigmas=self.sigmas)
 
     def __getitem__(self, rows: Bools) -> "Evidence":
         return replace(

@@ -26,7 +26,7 @@ class Runtime:
         dtype: of the weights and crops, a floating-point type or its name, ``"bfloat16"`` for example; None keeps the
             model's. Heatmaps are decoded in float32 at least.
         fuse: fold batch norms into the convolutions before them, in a copy of the model that does not follow later
-            changes to yours. Heatmaps are the same to about 1e-6; a processor takes less time.
+            changes to yours. Heatmaps are the same to 1e-5 of their range.
         compile: compile a copy of the model with ``torch.compile``. Takes up to minutes, when the predictor is made and
             again for the first batches of other sizes; it is for long runs. A processor needs a C++ compiler for it.
         batch_size: crops per forward pass. Memory grows with it, not with the number of persons or images.

@@ -59,6 +59,28 @@ def oks(
     return similarities
 
 
+def keypoint_similarities(keypoints: ArrayLike, places: ArrayLike, areas: ArrayLike, *, sigmas: ArrayLike) -> Floats:
+    """Compute each keypoint's term of OKS, ``exp(-distance^2 / (2 * area * (2 * sigma)^2))``.
+
+    Args:
+        keypoints: ``(J, 2)`` or ``(P, J, 2)`` float, x then y, image pixels.
+        places: ``(P, J, 2)`` float, where they should be.
+        areas: ``(P,)`` float, of the persons whose places these are, image pixels squared.
+        sigmas: ``(J,)`` float, per-keypoint sigmas of the skeleton.
+
+    Returns:
+        ``(P, J)`` float64 in ``[0, 1]``.
+
+    Examples:
+        >>> keypoint_similarities([[[3.0, 0.0]]], [[[0.0, 0.0]]], [100.0], sigmas=[0.2]).round(2).tolist()
+        [[0.75]]
+    """
+    squares = ((np.asarray(places) - np.asarray(keypoints)) ** 2).sum(axis=-1)
+    scales = np.asarray(areas, dtype=np.float64)[:, None] + np.spacing(1)  # COCO's guard against a division by 0
+    similarities: Floats = np.exp(-squares / (2 * scales * (2 * np.asarray(sigmas)) ** 2))
+    return similarities
+
+
 def oks_nms(
     keypoints: ArrayLike,
     scores: ArrayLike,

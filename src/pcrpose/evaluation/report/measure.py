@@ -8,7 +8,7 @@ import numpy as np
 from pcrpose.evaluation.bootstrap import Interval, bootstrap_interval
 from pcrpose.evaluation.coco import CocoEvaluator, CocoMetrics
 from pcrpose.evaluation.error_types import ErrorAnalysis, analyze_errors
-from pcrpose.evaluation.pairs import Pairs, PersonTable, keypoint_similarities, pairs_by_box
+from pcrpose.evaluation.pairs import Pairs, PersonTable, pairs_by_box
 from pcrpose.evaluation.pck import PckMetrics, pck
 from pcrpose.evaluation.reliability import Reliability, reliability, reliability_interval
 from pcrpose.evaluation.slices import (
@@ -20,6 +20,7 @@ from pcrpose.evaluation.slices import (
     slices_by_size,
 )
 from pcrpose.keypoints.arrays import Bools, Floats, Indices
+from pcrpose.keypoints.oks import keypoint_similarities
 from pcrpose.keypoints.poses import Poses
 from pcrpose.keypoints.skeleton import COCO_17, Skeleton
 
